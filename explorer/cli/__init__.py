@@ -1,0 +1,127 @@
+"""The command line: the table of commands, and what happens when one fails.
+
+Listing the commands must be quick, so a command's module, and the libraries behind it, are imported
+when the command is called and not before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from isa.errors import InputError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+EPILOG = """\
+[bold]An OPERATOR is one of[/]
+  a shipped workload    deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2
+  written inline        gemm:m=64,n=64,k=64
+  a YAML file           my_operator.yaml
+
+[bold]Examples[/]
+  explorer operators                      what ships
+  explorer enumerate gemm:m=4,n=4,k=4     every embedding of a small product
+  explorer rank my_operator.yaml          the same, best first
+  explorer rank --help                    the options of one command
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the command table: where in this package the function is that runs the command."""
+
+    module: str
+    function: str
+    summary: str
+
+    def load(self) -> Callable[..., None]:
+        """The function itself; imports its module."""
+        module = import_module(f"{__name__}.{self.module}")
+        function: Callable[..., None] = getattr(module, self.function)
+        return function
+
+
+COMMANDS = {
+    "operators": Entry("operators", "operators", "List the operators that ship."),
+    "facts": Entry("embeddings", "facts", "Print the facts that clingo is given."),
+    "enumerate": Entry("embeddings", "enumerate_", "List every embedding."),
+    "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
+    "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
+    "verify": Entry("embeddings", "verify", "Execute embeddings and check the results."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are imported when called, and whose expected failures are one line each."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command to run, in place of the stand-in that is listed."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            real = typer.Typer(add_completion=False)
+            real.command(name)(COMMANDS[name].load())
+            command = get_command(real)
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what a user can cause ends without a traceback."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where Typer still catches a pipe that was closed
+        except InputError as error:
+            _fail(f"error: {error}", BAD_INPUT)
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED)
+        return result
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """End the program with one line on standard error."""
+    typer.echo(f"explorer: {message}", err=True)
+    raise typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=LazyGroup, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+def _stand_in() -> None:
+    """What is listed for a command; `LazyGroup` runs the real one."""
+
+
+for _name, _entry in COMMANDS.items():
+    app.command(_name, help=_entry.summary)(_stand_in)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vta-explorer {version('vta-explorer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _explorer(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Find every way to embed a tensor operator in an accelerator's instruction, and rank them."""
+
+
+def main() -> None:
+    """Run the command line; the installed `explorer` calls this."""
+    app()

@@ -1,0 +1,181 @@
+"""What commands print and write: tables on the screen and in files, and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPTION = "--output"
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _json(frame: pd.DataFrame) -> bytes:
+    """A list of objects, one a line; floats are exact, missing values null."""
+    records = _plain(frame).to_dict("records")
+    lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same cells as Python's own objects, None where a value is missing."""
+    return frame.astype(object).where(frame.notna(), None)
+
+
+_ENCODERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
+    ".csv": _csv,
+    ".json": _json,
+    ".parquet": _parquet,
+}
+
+
+def check_output(path: Path | None) -> Path | None:
+    """The path as given, once it is known that a table can be written there.
+
+    Raises:
+        InputError: if the suffix names no format, or the directory is missing or not writable.
+    """
+    if path is None:
+        return None
+    if path.suffix not in _ENCODERS:
+        raise _unusable(path, f"the suffix must be one of {', '.join(_ENCODERS)}")
+    if path.is_dir():
+        raise _unusable(path, "it is a directory")
+    if not path.parent.is_dir():
+        raise _unusable(path, f"there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _unusable(path, f"the directory {path.parent} is not writable")
+    return path
+
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        OPTION,
+        "-o",
+        callback=check_output,
+        metavar="FILE",
+        help=f"Write the table to FILE ({', '.join(_ENCODERS)}).",
+    ),
+]
+"""The option of every command that makes a table; it is checked before the command starts."""
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table in the format of the path's suffix: all of it, or nothing.
+
+    Equal tables give equal bytes. The index is not written.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    check_output(path)
+    try:
+        atomic_write(path, _ENCODERS[path.suffix](frame))
+    except OSError as error:
+        raise _unusable(path, f"cannot write it: {error.strerror}") from error
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Replace a file's contents in one step; a reader sees the old or the new, never a part.
+
+    Raises:
+        OSError: if it cannot be written; the old file is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _unusable(path: Path, allowed: str) -> InputError:
+    return InputError(OPTION, "", str(path), allowed)
+
+
+def print_table(frame: pd.DataFrame, title: str | None = None) -> None:
+    """Print a table: ruled on a terminal, else as aligned plain text without the title.
+
+    No cell is ever shortened: on a narrow terminal, text continues on the next line.
+    """
+    names = [str(name) for name in frame.columns]
+    numeric = [dtype.kind in "iuf" for dtype in frame.dtypes]
+    rows = [[_text(value) for value in row] for row in _plain(frame).itertuples(index=False)]
+    console = Console()
+    if not console.is_terminal:
+        typer.echo(_aligned([names, *rows], numeric), nl=False)
+        return
+    table = Table(title=title, title_justify="left")
+    for name, right in zip(names, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _text(value: object) -> str:
+    """A cell for people: whole numbers in full, four significant digits of a fraction."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
+
+
+def _aligned(rows: list[list[str]], right: list[bool]) -> str:
+    """Rows as lines, two spaces between columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        for row in rows
+    )
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error while the block runs, if that is a terminal.
+
+    Yields:
+        A function that adds a number of finished pieces of work.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda finished: bar.advance(task, finished)

@@ -1,0 +1,28 @@
+"""Settings and fixtures that all tests share."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Every run tries the same examples, so that a failure is the change's own doing. To search further:
+# pytest --hypothesis-profile=thorough
+settings.register_profile("default", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def version(root: Path) -> str:
+    """The version as it is written in the one place where it is."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
