@@ -1,0 +1,347 @@
+"""An embedding as a typed value, and the virtual loops it stands for.
+
+An answer set names digits: which dimension lies on which axis, how. `nest` turns them into what
+everything downstream works on, whatever the class of the embedding: **virtual loops** (each a lane of
+an axis or an outer loop), a quasi-affine map from them to the operator's dimensions, and a guard: a
+point of the loops stands for a multiply-accumulate iff every dimension is in its extent and the lanes
+that `Nest.equal` pairs are equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.computation import Affine, Computation, Role, Tensor
+from isa.errors import InputError
+
+Kind = Literal["contiguous", "strided", "skew", "diagonal"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A loop of `lanes` iterations on an axis (or, diagonal, on two), cut from one subject.
+
+    Attributes:
+        axes: one axis, or two for a diagonal digit.
+        dims: the dimension, or those fused in operator order (the last one runs fastest).
+        kind: contiguous (``value = lanes*outer + lane``), strided (``value = outer_extent*lane +
+            outer``), skew or diagonal (both contiguous).
+        lanes: iterations on the axis.
+        outer: iterations left to the outer loop.
+        partner: for a skew, the dimension that moves along.
+        coefficient: for a skew, by how much the partner moves for one lane.
+    """
+
+    axes: tuple[str, ...]
+    dims: tuple[str, ...]
+    kind: Kind
+    lanes: int
+    outer: int
+    partner: str | None = None
+    coefficient: int = 0
+
+    @property
+    def subject(self) -> str:
+        """The name of what is cut: a dimension, or fused ones joined by dots."""
+        return ".".join(self.dims)
+
+    def __str__(self) -> str:
+        skew = f"~{self.partner}{self.coefficient:+d}" if self.partner else ""
+        return f"{self.subject}{skew}{'%' if self.kind == 'strided' else ':'}{self.lanes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One embedding: the binding of the inputs to the ports, and the digits on the axes.
+
+    Digits stand in canonical order: by axis, then by operator order. On an axis the first digit is
+    the slowest (the lane order).
+    """
+
+    swapped: bool
+    digits: tuple[Digit, ...]
+
+    @property
+    def id(self) -> str:
+        """A readable name, stable across runs: ``swap/y=oh:4,ow:4/z=ic.kh.kw:16``."""
+        parts = ["swap"] if self.swapped else []
+        axes = dict.fromkeys(d.axes for d in self.digits)
+        for axis in axes:
+            digits = ",".join(str(d) for d in self.digits if d.axes == axis)
+            parts.append(f"{'+'.join(axis)}={digits}")
+        return "/".join(parts if axes else [*parts, "scalar"])
+
+    def role(self, role: Role) -> Role:
+        """The operator's tensor that the instruction's port of this role holds."""
+        if not self.swapped or role == "out":
+            return role
+        return "in1" if role == "in0" else "in0"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes it belongs to, of those that its digits alone show."""
+        found = {
+            "swapped": self.swapped,
+            "strided": any(d.kind == "strided" for d in self.digits),
+            "fused": any(len(d.dims) > 1 for d in self.digits),
+            "skewed": any(d.kind == "skew" for d in self.digits),
+            "diagonal": any(d.kind == "diagonal" for d in self.digits),
+            "multi": len({d.axes for d in self.digits}) < len(self.digits),
+        }
+        return tuple(name for name, holds in found.items() if holds) or ("tile",)
+
+
+def canonical(
+    swapped: bool, digits: Iterable[Digit], operator: Computation, intrinsic: Computation
+) -> Embedding:
+    """The embedding with its digits in canonical order."""
+    place = {a.name: i for i, a in enumerate(intrinsic.dims)}
+    position = {d.name: i for i, d in enumerate(operator.dims)}
+    ordered = sorted(
+        digits, key=lambda d: (len(d.axes), [place[a] for a in d.axes], position[d.dims[0]])
+    )
+    return Embedding(swapped, tuple(ordered))
+
+
+_DIGIT = re.compile(
+    r"(?P<dims>\w+(?:\.\w+)*)(?:~(?P<partner>\w+)(?P<coefficient>[+-]\d+))?(?P<kind>[:%])(?P<lanes>\d+)"
+)
+
+
+def parse(text: str, operator: Computation, intrinsic: Computation) -> Embedding:
+    """The embedding that an `Embedding.id` names; whether it is legal is for the encoding to say.
+
+    Raises:
+        InputError: the text is no embedding id, or names an unknown axis or dimension.
+    """
+    swapped = text == "swap" or text.startswith("swap/")
+    parts = [p for p in text.removeprefix("swap").split("/") if p not in ("", "scalar")]
+    groups: list[tuple[tuple[str, ...], re.Match[str]]] = []
+    axes = [a.name for a in intrinsic.dims]
+    for part in parts:
+        axis, _, body = part.partition("=")
+        if not body or any(a not in axes for a in axis.split("+")):
+            raise InputError("embedding", part, axis, f"write AXIS=DIGIT,… with an axis of {axes}")
+        for item in body.split(","):
+            match = _DIGIT.fullmatch(item)
+            if match is None:
+                raise InputError("embedding", part, item, "write DIM:LANES, DIM%LANES, A.B:LANES")
+            groups.append((tuple(axis.split("+")), match))
+    sizes = operator.extents
+    for _, match in groups:
+        for name in (*match["dims"].split("."), match["partner"]):
+            if name is not None and name not in sizes:
+                raise InputError(
+                    "embedding", match[0], name, f"the operator's dimensions are {list(sizes)}"
+                )
+        if match["partner"]:
+            widening = abs(int(match["coefficient"])) * (int(match["lanes"]) - 1)
+            sizes[match["partner"]] += widening
+    digits = [_digit(axis, match, sizes) for axis, match in groups]
+    return canonical(swapped, digits, operator, intrinsic)
+
+
+def _digit(axes: tuple[str, ...], match: re.Match[str], sizes: Mapping[str, int]) -> Digit:
+    dims = tuple(match["dims"].split("."))
+    lanes = int(match["lanes"])
+    if lanes < 2:
+        raise InputError("embedding", match[0], lanes, "a digit has at least 2 lanes")
+    values = int(np.prod([sizes[d] for d in dims], dtype=object))
+    kind: Kind = "strided" if match["kind"] == "%" else "contiguous"
+    if match["partner"]:
+        kind = "skew"
+    elif len(axes) > 1:
+        kind = "diagonal"
+    coefficient = int(match["coefficient"] or 0)
+    return Digit(axes, dims, kind, lanes, -(-values // lanes), match["partner"], coefficient)
+
+
+# ------------------------------------------------------------------------------- virtual loops
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A virtual loop: an outer loop (`axis` None), or lanes that are `stride` apart on an axis."""
+
+    name: str
+    extent: int
+    axis: str | None = None
+    stride: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quasi:
+    """A quasi-affine term ``(value // divisor) % modulus`` (no modulus when 0)."""
+
+    value: Affine
+    divisor: int = 1
+    modulus: int = 0
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the term is its value unchanged."""
+        return self.divisor == 1 and self.modulus == 0
+
+    def at(self, point: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """The value on arrays of loop indices that broadcast."""
+        value = self.value.at(point, np.zeros((), np.int64)) // self.divisor
+        return value % self.modulus if self.modulus else value
+
+    def __str__(self) -> str:
+        text = str(self.value)
+        text = text if self.divisor == 1 else f"({text})//{self.divisor}"
+        return f"({text})%{self.modulus}" if self.modulus else text
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an access map over virtual loops: an affine part and scaled quasi-affine terms."""
+
+    affine: Affine
+    terms: tuple[tuple[int, Quasi], ...] = ()
+
+    def at(self, point: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """The value on arrays of loop indices that broadcast."""
+        value = self.affine.at(point, np.zeros((), np.int64))
+        for factor, term in self.terms:
+            value = value + factor * term.at(point)
+        return value
+
+    def __str__(self) -> str:
+        parts = [f"{f}*({t})" if f != 1 else str(t) for f, t in self.terms]
+        return " + ".join(([str(self.affine)] if self.affine != Affine(()) else []) + parts) or "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """The virtual loops of an embedding and what they mean.
+
+    Attributes:
+        outer: the outer loops, in operator order; a step is one point of them.
+        lanes: the loops that lie on axes.
+        dims: each operator dimension as a row over the loops.
+        equal: pairs of lane loops that a live point has equal (diagonal digits).
+    """
+
+    outer: tuple[Loop, ...]
+    lanes: tuple[Loop, ...]
+    dims: Mapping[str, Row]
+    equal: tuple[tuple[str, str], ...]
+
+    @property
+    def steps(self) -> int:
+        """Issues of the instruction."""
+        return int(np.prod([loop.extent for loop in self.outer], dtype=object))
+
+    def rows(self, tensor: Tensor, axes: frozenset[str]) -> tuple[Row, ...]:
+        """A tensor's access map over outer loops and the lanes of these axes (those of its port).
+
+        A lane of another axis never moves the tensor (the local rule), so it drops out; of a
+        diagonal pair, the lane that the port has stands for both.
+        """
+        stand_in = {}
+        on_port = {loop.name for loop in self.lanes if loop.axis in axes}
+        for left, right in self.equal:
+            if left in on_port:
+                stand_in[right] = left
+            elif right in on_port:
+                stand_in[left] = right
+        visible = on_port | {loop.name for loop in self.outer}
+        return tuple(self._compose(row, stand_in, visible) for row in tensor.index)
+
+    def _compose(self, row: Affine, stand_in: Mapping[str, str], visible: set[str]) -> Row:
+        coefficients: dict[str, int] = {}
+        const, terms = row.const, []
+        for name, factor in row.terms:
+            dim = self.dims[name]
+            const += factor * dim.affine.const
+            for loop, c in dim.affine.terms:
+                loop = stand_in.get(loop, loop)  # noqa: PLW2901
+                coefficients[loop] = coefficients.get(loop, 0) + factor * c
+            terms += [(factor * f, t) for f, t in dim.terms]
+        affine = Affine.of(coefficients, const)
+        used = {n for n, _ in affine.terms} | {n for _, t in terms for n, _ in t.value.terms}
+        assert used <= visible, f"{row} moves along {used - visible}, which its port lacks"
+        return Row(affine, tuple(terms))
+
+
+def nest(embedding: Embedding, operator: Computation) -> Nest:
+    """The virtual loops of an embedding. Loops of one iteration are left out."""
+    extents = operator.extents
+    sizes, shift = _widened(embedding, extents)
+    dims: dict[str, Row] = {}
+    lanes: list[Loop] = []
+    outer: dict[str, Loop] = {}
+    equal: list[tuple[str, str]] = []
+    strides = _lane_strides(embedding)
+    skews: dict[str, list[tuple[str, int]]] = {}
+    for digit in embedding.digits:
+        names = [f"{digit.subject}.{axis}" for axis in digit.axes]
+        for name, axis in zip(names, digit.axes, strict=True):
+            lanes.append(Loop(name, digit.lanes, axis, strides[axis, digit]))
+        if len(names) > 1:
+            equal.append((names[0], names[1]))
+        if digit.partner:
+            skews.setdefault(digit.partner, []).append((names[0], digit.coefficient))
+        values = {names[0]: digit.outer if digit.kind == "strided" else 1}
+        if digit.outer > 1:
+            loop = Loop(f"{digit.subject}.o", digit.outer)
+            outer[digit.dims[0]] = loop
+            values[loop.name] = 1 if digit.kind == "strided" else digit.lanes
+        dims |= _unflatten(digit.dims, sizes, Affine.of(values))
+    for name in extents:
+        if name not in dims:
+            used = sizes[name] > 1
+            dims[name] = Row(Affine.of({name: 1} if used else {}))
+            if used:
+                outer[name] = Loop(name, sizes[name])
+    for name, moves in skews.items():
+        row = dims[name]
+        skewed = dict(row.affine.terms) | dict(moves)
+        dims[name] = Row(Affine.of(skewed, row.affine.const + shift[name]), row.terms)
+    ordered = tuple(outer[name] for name in extents if name in outer)
+    return Nest(ordered, tuple(lanes), {n: dims[n] for n in extents}, tuple(equal))
+
+
+def _widened(
+    embedding: Embedding, extents: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Extents after the skews have widened their partners, and the partners' offsets."""
+    sizes, shift = dict(extents), {}
+    for digit in embedding.digits:
+        if digit.partner is not None:
+            reach = digit.coefficient * (digit.lanes - 1)
+            sizes[digit.partner] += abs(reach)
+            shift[digit.partner] = min(0, -reach)
+    return sizes, shift
+
+
+def _lane_strides(embedding: Embedding) -> dict[tuple[str, Digit], int]:
+    """How far apart the lanes of each digit are on its axis: the product of the faster digits."""
+    strides: dict[tuple[str, Digit], int] = {}
+    width: dict[str, int] = {}
+    for digit in reversed(embedding.digits):
+        for axis in digit.axes:
+            strides[axis, digit] = width.get(axis, 1)
+            width[axis] = strides[axis, digit] * digit.lanes
+    return strides
+
+
+def _unflatten(dims: tuple[str, ...], sizes: Mapping[str, int], value: Affine) -> dict[str, Row]:
+    """The dimensions of a subject from its flat value; the first has no modulus, so that values
+    past the end fall outside its extent."""
+    if len(dims) == 1:
+        return {dims[0]: Row(value)}
+    rows, inner = {}, 1
+    for name in reversed(dims):
+        modulus = 0 if name == dims[0] else sizes[name]
+        rows[name] = Row(Affine(()), ((1, Quasi(value, inner, modulus)),))
+        inner *= sizes[name]
+    return rows

@@ -1,0 +1,125 @@
+"""Running clingo: facts and encodings in, typed embeddings out. The only module that holds a Control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import clingo
+from clingo import Function, Symbol
+
+from explorer.embedding import Digit, Embedding, Kind, canonical
+from explorer.encoding import encoding
+from explorer.facts import DEFAULT_CLASSES, instance, wanted_facts
+from isa.computation import Computation
+
+
+class EncodingError(RuntimeError):
+    """clingo refused an encoding, or said something about it: a defect, never the user's input."""
+
+
+def _ground(facts: Iterable[Symbol]) -> clingo.Control:
+    messages: list[str] = []
+    control = clingo.Control(
+        ["--warn=all", "0"], logger=lambda code, text: messages.append(f"{code.name}: {text}")
+    )
+    # Facts first: closing a backend checks every #show that is loaded by then.
+    with control.backend() as backend:
+        for fact in facts:
+            backend.add_rule([backend.add_atom(fact)])
+    control.load(str(encoding("enumerate.lp")))
+    control.ground()
+    if messages:
+        raise EncodingError("\n".join(messages))
+    warnings = [str(a.symbol) for a in control.symbolic_atoms.by_signature("warning", 2)]
+    if warnings:
+        raise EncodingError(f"malformed instance: {', '.join(warnings)}")
+    return control
+
+
+class _Decoder:
+    """Reads answers. Each distinct symbol is taken apart once: reading symbols is what costs."""
+
+    def __init__(self, operator: Computation, intrinsic: Computation) -> None:
+        self.operator, self.intrinsic = operator, intrinsic
+        self.digits: dict[Symbol, Digit] = {}
+        self.swapped = Function("use", [Function("swapped")])
+
+    def embedding(self, symbols: Sequence[Symbol]) -> Embedding:
+        swapped, digits = False, []
+        for symbol in symbols:
+            if symbol == self.swapped:
+                swapped = True
+            elif symbol in self.digits:
+                digits.append(self.digits[symbol])
+            elif symbol.match("place", 5):
+                digits.append(self.digits.setdefault(symbol, _digit(symbol)))
+        return canonical(swapped, digits, self.operator, self.intrinsic)
+
+
+def _digit(place: Symbol) -> Digit:
+    axis, subject, how, lanes, outer = place.arguments
+    axes = [a.name for a in axis.arguments] or [axis.name]
+    dims = []
+    while subject.match("fuse", 2):
+        dims.append(subject.arguments[0].name)
+        subject = subject.arguments[1]
+    dims.append(subject.name)
+    kinds: dict[str, Kind] = {
+        "contiguous": "contiguous",
+        "strided": "strided",
+        "skew": "skew",
+        "diagonal": "diagonal",
+    }
+    kind = kinds[how.name]
+    partner = how.arguments[0].name if kind == "skew" else None
+    coefficient = how.arguments[1].number if kind == "skew" else 0
+    return Digit(
+        tuple(axes), tuple(dims), kind, lanes.number, outer.number, partner, coefficient
+    )
+
+
+def answers(
+    operator: Computation, intrinsic: Computation, facts: Iterable[Symbol]
+) -> Iterator[Embedding]:
+    """The embeddings of a problem given as facts, as they are found."""
+    control = _ground(facts)
+    decoder = _Decoder(operator, intrinsic)
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            yield decoder.embedding(model.symbols(shown=True))
+
+
+def enumerate_embeddings(
+    operator: Computation,
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+) -> list[Embedding]:
+    """Every embedding of an operator into an instruction, sorted by id.
+
+    Args:
+        operator: what is embedded.
+        intrinsic: what it is embedded into.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+        maximal: leave out embeddings whose axes could take more lanes and save outer iterations.
+    """
+    enforce = ("maximal",) if maximal else ()
+    facts = instance(operator, intrinsic, classes, all_tiles=all_tiles, enforce=enforce)
+    return sorted(answers(operator, intrinsic, facts), key=lambda e: e.id)
+
+
+def reference_embedding(operator: Computation, intrinsic: Computation) -> Embedding:
+    """TVM's fixed embedding: each axis takes its first plain dimension, cut to the block."""
+    facts = instance(operator, intrinsic, ("padded",), enforce=("reference",))
+    return next(answers(operator, intrinsic, facts))
+
+
+def is_legal(embedding: Embedding, operator: Computation, intrinsic: Computation) -> bool:
+    """Whether an embedding is among the answers, of any class and with any tile."""
+    classes = (*DEFAULT_CLASSES, *set(embedding.classes) & {"fused", "skewed", "diagonal"})
+    facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=())
+    wanted = [*facts, *wanted_facts(embedding)]
+    return next(answers(operator, intrinsic, wanted), None) is not None

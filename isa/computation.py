@@ -1,0 +1,168 @@
+"""Iteration domain, tensors and access maps: what an operator and an instruction have in common.
+
+A computation runs one statement, ``out[Ao·i] += in0[A0·i] * in1[A1·i]``, at every point ``i`` of a
+box. An operator is a computation over its own dimensions; an instruction is a computation over its
+axes, whose tensors are its ports. Reads outside a tensor's bounds are zero, writes outside are
+dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role = Literal["in0", "in1", "out"]
+ROLES: tuple[Role, ...] = ("in0", "in1", "out")
+
+Value = TypeVar("Value", int, NDArray[np.int64])
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One loop of the iteration domain: its index runs over ``[0, extent)``."""
+
+    name: str
+    extent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """An integer-affine expression over named dimensions.
+
+    ``terms`` is sorted by name and holds no zero coefficient, so that equal expressions compare equal.
+    Build one with `Affine.of`.
+    """
+
+    terms: tuple[tuple[str, int], ...]
+    const: int = 0
+
+    @classmethod
+    def of(cls, coefficients: Mapping[str, int], const: int = 0) -> Affine:
+        """The expression with these coefficients, in normal form."""
+        return cls(tuple(sorted((n, c) for n, c in coefficients.items() if c)), const)
+
+    def coefficient(self, name: str) -> int:
+        """The coefficient of a dimension, 0 when the expression does not use it."""
+        return dict(self.terms).get(name, 0)
+
+    def along(self, direction: Mapping[str, int]) -> int:
+        """How much the value changes by one step along a direction."""
+        return sum(c * direction.get(n, 0) for n, c in self.terms)
+
+    def at(self, point: Mapping[str, Value], zero: Value) -> Value:
+        """The value at a point (integers, or arrays that broadcast); ``zero`` is the neutral start."""
+        value = zero + self.const
+        for name, coefficient in self.terms:
+            value = value + coefficient * point[name]
+        return value
+
+    def bounds(self, extents: Mapping[str, int]) -> tuple[int, int]:
+        """Least and greatest value over the box of these extents, both inclusive."""
+        low = high = self.const
+        for name, c in self.terms:
+            reach = c * (extents[name] - 1)
+            low, high = low + min(reach, 0), high + max(reach, 0)
+        return low, high
+
+    def __str__(self) -> str:
+        text = ""
+        for name, c in self.terms:
+            sign = "-" if c < 0 else "+"
+            factor = name if abs(c) == 1 else f"{abs(c)}*{name}"
+            text += (f" {sign} " if text else "-" if c < 0 else "") + factor
+        if not text:
+            return str(self.const)
+        return text if self.const == 0 else f"{text} {'-' if self.const < 0 else '+'} {abs(self.const)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor (or an instruction's port) and the access map through which the computation sees it.
+
+    Attributes:
+        name: the name users know it by (``data``, ``weight``, ``inp`` …).
+        shape: extents, row-major.
+        index: one expression a tensor dimension.
+        letters: one letter a tensor dimension (``NCHW``), from which layout names are made.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    index: tuple[Affine, ...]
+    letters: str
+
+    def varies(self, direction: Mapping[str, int]) -> bool:
+        """Whether one step along the direction moves to another element."""
+        return any(row.along(direction) for row in self.index)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=object)) if self.shape else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """An iteration domain and three tensors: ``out[…] += in0[…] * in1[…]`` at every point of the domain."""
+
+    name: str
+    dims: tuple[Dimension, ...]
+    in0: Tensor
+    in1: Tensor
+    out: Tensor
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Extent of each dimension, in order."""
+        return {d.name: d.extent for d in self.dims}
+
+    @property
+    def macs(self) -> int:
+        """Number of multiply-accumulates: the points of the iteration domain."""
+        return int(np.prod([d.extent for d in self.dims], dtype=object))
+
+    def tensor(self, role: Role) -> Tensor:
+        """The tensor in a role."""
+        return {"in0": self.in0, "in1": self.in1, "out": self.out}[role]
+
+    @property
+    def reductions(self) -> tuple[str, ...]:
+        """Dimensions that the output's access map does not use."""
+        return tuple(d.name for d in self.dims if not self.out.varies({d.name: 1}))
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What turns an int32 accumulator into an int8 output, in this order.
+
+    ``acc + bias`` (wraps), arithmetic ``>> shift``, ``max(., 0)`` when `relu`, clip to `clip`, low 8 bits.
+
+    Attributes:
+        shift: right shift, 0 to 31.
+        bias: an int32 tensor whose access map uses output dimensions only, or None.
+        relu: whether negative values become zero.
+        clip: least and greatest value kept, or None for plain truncation.
+    """
+
+    shift: int = 8
+    bias: Tensor | None = None
+    relu: bool = False
+    clip: tuple[int, int] | None = (-128, 127)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A computation on int8 tensors with its epilogue: the unit that is embedded, compiled and ranked.
+
+    ``constants`` names the inputs that are known offline (weights), so that packing them costs nothing.
+    """
+
+    name: str
+    kind: str
+    computation: Computation
+    epilogue: Epilogue = Epilogue()
+    constants: frozenset[Role] = frozenset({"in1"})
