@@ -1,0 +1,23 @@
+"""Every way to embed a tensor operator into an accelerator's instruction, ranked.
+
+The Python API mirrors the command line: ``explorer.enumerate("gemm:m=4,n=4,k=4")`` gives embeddings,
+``explorer.rank(...)`` a `explorer.ranking.Ranking` whose ``frame()`` is the table that the command prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from explorer.api import enumerate, evaluate, rank, verify
+
+__all__ = ["enumerate", "evaluate", "rank", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """The API's functions, imported when first used: the command line must start quickly."""
+    if name in __all__:
+        from explorer import api  # noqa: PLC0415 - see above
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'explorer' has no attribute {name!r}")

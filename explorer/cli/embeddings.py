@@ -1,0 +1,243 @@
+"""Commands about the embeddings of one operator: facts, enumerate, rank, show, verify."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+
+from explorer import explore
+from explorer.cli.output import OutputOption, print_table, progress, write_table
+from explorer.embedding import Embedding, nest
+from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.operators import resolve
+from explorer.ranking import Ranking
+from explorer.ranking import rank as rank_embeddings
+from explorer.report.describe import describe_evaluation
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+
+OperatorArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="OPERATOR",
+        help="A workload (deepbench:conv/server/…), an inline operator (gemm:m=4,n=4,k=4) or a "
+        "YAML file.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    str, typer.Option("--config", metavar="FILE", help="A vta_config.json, or a preset's name.")
+]
+
+
+def _classes(text: str) -> tuple[str, ...]:
+    names = tuple(CLASSES) if text == "all" else tuple(n for n in text.split(",") if n)
+    for name in names:
+        if name not in CLASSES:
+            raise InputError("--classes", "", name, f"all, or some of {', '.join(CLASSES)}")
+    return names
+
+
+ClassesOption = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        help="Classes of embeddings besides plain tiles: " + ", ".join(CLASSES) + "; or all.",
+    ),
+]
+TilesOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-tiles",
+        help="Every tile extent, and axes that could take more: not only the embeddings that "
+        "fill their axes as far as they can.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random tensors.")]
+_DEFAULT = ",".join(DEFAULT_CLASSES)
+
+
+def facts(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    classes: ClassesOption = _DEFAULT,
+    all_tiles: TilesOption = False,
+) -> None:
+    """Print the facts that clingo is given."""
+    op, machine = resolve(operator), Config.load(config)
+    rules = () if all_tiles else ("maximal",)
+    for fact in instance(
+        op.computation,
+        explore.gemm_intrinsic(machine),
+        _classes(classes),
+        all_tiles=all_tiles,
+        enforce=rules,
+    ):
+        typer.echo(f"{fact}.")
+
+
+def _embeddings(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+    return explore.embeddings(
+        op, machine, _classes(classes), all_tiles=all_tiles, maximal=not all_tiles
+    )
+
+
+def enumerate_(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    classes: ClassesOption = _DEFAULT,
+    all_tiles: TilesOption = False,
+    output: OutputOption = None,
+) -> None:
+    """List every embedding."""
+    op, machine = resolve(operator), Config.load(config)
+    lanes = machine.batch * machine.block_in * machine.block_out
+    rows = []
+    for embedding in _embeddings(op, machine, classes, all_tiles):
+        steps = nest(embedding, op.computation).steps
+        rows.append(
+            {
+                "embedding": embedding.id,
+                "classes": "+".join(embedding.classes),
+                "steps": steps,
+                "utilisation": op.computation.macs / (steps * lanes),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    if output:
+        write_table(frame, output)
+    else:
+        print_table(frame)
+
+
+def rank(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    top: Annotated[int, typer.Option(min=1, help="How many to rank, with proof.")] = 10,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Rank every embedding, each with its best program.")
+    ] = False,
+    classes: ClassesOption = _DEFAULT,
+    all_tiles: TilesOption = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """Rank the embeddings by simulated cycles."""
+    op, machine = resolve(operator), Config.load(config)
+    found = _embeddings(op, machine, classes, all_tiles)
+    with progress(f"ranking {len(found)} embeddings", len(found)) as advance:
+        ranking = rank_embeddings(
+            op,
+            machine,
+            found,
+            top=None if everything else top,
+            jobs=jobs,
+            on_progress=advance,
+        )
+    if not ranking.evaluations:
+        raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
+    frame = ranking.frame()
+    if output:
+        write_table(frame, output)
+    else:
+        shown = ["rank", "embedding", "cycles", "speedup", "bound", "steps", "utilisation"]
+        layouts = ["inp", "wgt", "out", "tile"]
+        printed = frame[[*shown, *layouts]].astype({"rank": object})
+        printed.loc[printed["rank"] == 0, "rank"] = "ref"
+        print_table(printed)
+    typer.echo(_summary(ranking), err=bool(output))
+
+
+def _summary(ranking: Ranking) -> str:
+    proof = (
+        f"all {ranking.total} embeddings ranked"
+        if ranking.evaluated == ranking.total
+        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the others "
+        "exceed the cycles of the last one listed"
+    )
+    unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
+    return (
+        f"{proof}{unfit}. Cycles are simulated; speedup is over the reference embedding (ref), "
+        "which has TVM's fixed layout and the same schedule search."
+    )
+
+
+def show(
+    operator: OperatorArgument,
+    embedding: Annotated[
+        str, typer.Argument(metavar="ID", help="An embedding's id, or: reference.")
+    ],
+    config: ConfigOption = "default",
+) -> None:
+    """Show one embedding and what follows from it."""
+    op, machine = resolve(operator), Config.load(config)
+    found = explore.find(op, machine, embedding)
+    evaluation = explore.evaluate(
+        op, machine, found, fixed_layout=embedding == "reference"
+    )
+    Console(soft_wrap=True).print(describe_evaluation(evaluation), markup=False, highlight=False)
+
+
+def verify(
+    operator: OperatorArgument,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Embeddings' ids.")
+    ] = None,
+    config: ConfigOption = "default",
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Verify so many embeddings, drawn at random.")
+    ] = None,
+    classes: ClassesOption = _DEFAULT,
+    all_tiles: TilesOption = False,
+    seed: SeedOption = 0,
+    output: OutputOption = None,
+) -> None:
+    """Execute embeddings and check the results."""
+    op, machine = resolve(operator), Config.load(config)
+    if ids and sample:
+        raise InputError("--sample", "", sample, "give ids or a sample size, not both")
+    if ids:
+        chosen = [explore.find(op, machine, text) for text in ids]
+    else:
+        chosen = _embeddings(op, machine, classes, all_tiles)
+        if sample is not None and sample < len(chosen):
+            chosen = sorted(random.Random(seed).sample(chosen, sample), key=lambda e: e.id)
+    data = explore.random_data(op, seed)
+    rows = []
+    with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
+        for item in chosen:
+            rows.append(_verified(op, machine, item, data))
+            advance(1)
+    frame = pd.DataFrame(rows)
+    if output:
+        write_table(frame, output)
+    else:
+        print_table(frame)
+    if (frame["verdict"] == "differs").any():
+        raise typer.Exit(1)
+
+
+def _verified(
+    op: Operator, machine: Config, embedding: Embedding, data: explore.Data
+) -> dict[str, object]:
+    evaluation = explore.evaluate(op, machine, embedding)
+    if evaluation.scheduled is None:
+        return {"embedding": embedding.id, "verdict": "does not fit", "outputs": 0, "wrong": 0}
+    verdict = explore.verify(evaluation.code, data)
+    return {
+        "embedding": embedding.id,
+        "verdict": "exact" if verdict.exact else "differs",
+        "outputs": verdict.outputs,
+        "wrong": verdict.wrong,
+        "accumulators": verdict.accumulators,
+        "wrong_accumulators": verdict.wrong_accumulators,
+        "cycles": evaluation.scheduled.cycles,
+    }

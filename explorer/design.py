@@ -1,0 +1,85 @@
+"""A design: one embedding of an operator with the packed layout of every tensor, ready to schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from explorer.embedding import Embedding, Nest, nest
+from explorer.layout import Layout, derive, overlaps
+from isa.computation import Computation, Operator
+from isa.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a schedule is made for.
+
+    Attributes:
+        inp, wgt, acc: the layout on each of VTA's ports.
+        bias: the layout of the bias on port acc, where the operator has one.
+        fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
+    """
+
+    operator: Operator
+    config: Config
+    embedding: Embedding
+    nest: Nest
+    inp: Layout
+    wgt: Layout
+    acc: Layout
+    bias: Layout | None
+    fixed_order: bool = False
+
+    @property
+    def layouts(self) -> tuple[Layout, Layout, Layout]:
+        """The layouts on inp, wgt and acc."""
+        return self.inp, self.wgt, self.acc
+
+
+def designs(
+    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+) -> Iterator[Design]:
+    """Every choice of materialisation and padding for an embedding.
+
+    Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written by
+    the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
+    """
+    computation = operator.computation
+    loops = nest(embedding, computation)
+    ports = (intrinsic.in0, intrinsic.in1)
+    roles = (embedding.role("in0"), embedding.role("in1"))
+    acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
+    bias = operator.epilogue.bias
+    bias_layout = bias and derive(loops, bias, intrinsic.out, intrinsic, role=None)
+    choices: list[list[Layout]] = []
+    for port, role in zip(ports, roles, strict=True):
+        tensor = computation.tensor(role)
+        axes = [a.name for a in intrinsic.dims if port.varies({a.name: 1})]
+        found = []
+        for halo in (True, False) if overlaps(loops, tensor, axes) else (False,):
+            stored = derive(loops, tensor, port, intrinsic, role=role, halo=halo)
+            found.append(stored)
+            if port is intrinsic.in0:
+                padded = derive(
+                    loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
+                )
+                if any(c.is_padded for c in padded.coordinates):
+                    found.append(padded)
+        choices.append(found)
+    for inp in choices[0]:
+        for wgt in choices[1]:
+            yield Design(operator, config, embedding, loops, inp, wgt, acc, bias_layout)
+
+
+def reference_design(
+    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+) -> Design:
+    """The reference embedding's layouts: windows share entries, the DMA engine pads where it can,
+    and coordinates stay in tensor order (channels outermost)."""
+    found = list(designs(operator, config, intrinsic, embedding))
+    best = max(
+        found,
+        key=lambda d: (d.inp.halo, d.wgt.halo, any(c.is_padded for c in d.inp.coordinates)),
+    )
+    return replace(best, fixed_order=True)

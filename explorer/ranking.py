@@ -1,0 +1,187 @@
+"""Ranking: every embedding of an operator with its best program, by simulated cycles.
+
+Best-first: embeddings are evaluated in the order of their lower bounds, and once the bound of the next
+one exceeds the cycles of the k-th best, the top k of the schedule search is proven without the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from explorer.embedding import Embedding
+from explorer.explore import Evaluation, bound, evaluate, reference
+from explorer.layout import Layout
+from isa.computation import Operator
+from isa.config import Config
+from isa.fields import Memory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int], None]
+CHUNK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The outcome of `rank`.
+
+    Attributes:
+        evaluations: the best first; of equal cycles, by id.
+        reference: the reference embedding with its fixed layouts, under the same scheduler.
+        total: embeddings in the space.
+        evaluated: of those, how many were scheduled and simulated; the others are proven worse
+            than every one listed.
+        unfit: of the evaluated, how many have no schedule that fits the scratchpads.
+    """
+
+    operator: Operator
+    config: Config
+    evaluations: tuple[Evaluation, ...]
+    reference: Evaluation
+    total: int
+    evaluated: int
+    unfit: int
+
+    def frame(self) -> pd.DataFrame:
+        """One row an embedding, and the reference embedding's own row."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        rows = [
+            {"rank": place, **self.row(evaluation)}
+            for place, evaluation in enumerate(self.evaluations, start=1)
+        ]
+        if self.reference.scheduled is not None:
+            rows.append({"rank": 0, **self.row(self.reference)})
+        return pd.DataFrame(rows)
+
+    def row(self, evaluation: Evaluation) -> dict[str, object]:
+        """The columns of one evaluation, in the order of the table."""
+        assert evaluation.scheduled is not None
+        design, timing = evaluation.design, evaluation.scheduled.timing
+        steps = design.nest.steps
+        lanes = self.config.batch * self.config.block_in * self.config.block_out
+        base = self.reference.scheduled
+        return {
+            "embedding": evaluation.embedding.id,
+            "classes": "+".join(evaluation.embedding.classes),
+            "cycles": evaluation.scheduled.cycles,
+            "speedup": base.cycles / evaluation.scheduled.cycles if base else float("nan"),
+            "bound": evaluation.bound,
+            "steps": steps,
+            "utilisation": self.operator.computation.macs / (steps * lanes),
+            "inp": describe(design.inp),
+            "wgt": describe(design.wgt),
+            "out": describe(design.acc),
+            "footprint": footprint(evaluation),
+            "dram_bytes": sum(timing.bytes.values()),
+            "instructions": timing.instructions,
+            "tile": tile_text(evaluation),
+        }
+
+
+def describe(layout: Layout) -> str:
+    """A layout in a few words: its TVM-style name, or its coordinates and lanes."""
+    name = layout.name
+    if name is None:
+        outer = "".join(f"[{c.name}]" for c in layout.coordinates)
+        lanes = "x".join(str(extent) for _, extent in layout.axes)
+        name = f"{outer}[{lanes}]"
+    return name + (" halo" if layout.halo else "") + (
+        " dma-pad" if any(c.is_padded for c in layout.coordinates) else ""
+    )
+
+
+def footprint(evaluation: Evaluation) -> int:
+    """Bytes of the three packed tensors in DRAM."""
+    design, config = evaluation.design, evaluation.design.config
+    return (
+        design.inp.entries * config.element_bytes(Memory.INP)
+        + design.wgt.entries * config.element_bytes(Memory.WGT)
+        + design.acc.entries * config.element_bytes(Memory.OUT)
+    )
+
+
+def tile_text(evaluation: Evaluation) -> str:
+    """The tile as ``loop:iterations``, in tile-loop order."""
+    schedule, loops = evaluation.code.schedule, evaluation.design.nest.outer
+    return " ".join(f"{loops[i].name}:{schedule.tile[i]}" for i in schedule.order)
+
+
+def rank(
+    operator: Operator,
+    config: Config,
+    embeddings: Sequence[Embedding],
+    *,
+    top: int | None = 10,
+    jobs: int | None = None,
+    on_progress: Progress = lambda _: None,
+) -> Ranking:
+    """The embeddings by the cycles of their best programs.
+
+    Args:
+        operator: what is compiled.
+        config: what it is compiled for.
+        embeddings: those to rank.
+        top: how many to rank with proof; None ranks all.
+        jobs: worker processes; by default one a core.
+        on_progress: told how many embeddings have just been dealt with.
+
+    Returns:
+        The ranking; the same input gives the same one, whatever the number of jobs.
+    """
+    base = evaluate(operator, config, reference(operator, config), fixed_layout=True)
+    found: list[Evaluation] = []
+    evaluated = 0
+    with _workers(jobs, len(embeddings)) as run:
+        bounds = list(run(partial(bound, operator, config), embeddings))
+        order = sorted(range(len(embeddings)), key=lambda i: (bounds[i], embeddings[i].id))
+        work = partial(evaluate, operator, config)
+        for begin in range(0, len(order), CHUNK * 4):
+            chunk = order[begin : begin + CHUNK * 4]
+            if top is not None and _proven(found, bounds[chunk[0]], top):
+                break
+            for evaluation in run(work, [embeddings[i] for i in chunk]):
+                evaluated += 1
+                on_progress(1)
+                found.append(evaluation)
+    on_progress(len(embeddings) - evaluated)
+    fit = [e for e in found if e.scheduled is not None]
+    fit.sort(key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id))
+    return Ranking(
+        operator,
+        config,
+        tuple(fit[:top]),
+        base,
+        len(embeddings),
+        evaluated,
+        evaluated - len(fit),
+    )
+
+
+def _proven(found: Sequence[Evaluation], next_bound: int, top: int) -> bool:
+    """Whether nothing with this bound or a higher one can be among the top."""
+    cycles = sorted(e.scheduled.cycles for e in found if e.scheduled is not None)
+    return len(cycles) >= top and next_bound > cycles[top - 1]
+
+
+@contextmanager
+def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[object]]]:
+    """A `map` over worker processes, in order; in this process for one job or few tasks."""
+    count = jobs or os.cpu_count() or 1
+    if count == 1 or tasks < CHUNK:
+        yield map
+        return
+    pool: Executor
+    with ProcessPoolExecutor(count) as pool:
+        try:
+            yield partial(pool.map, chunksize=CHUNK)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

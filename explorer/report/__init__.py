@@ -1,0 +1,1 @@
+"""Texts for people: one embedding described in full."""

@@ -1,0 +1,102 @@
+"""One embedding in full: digits, virtual loops, layouts, schedule, instructions, cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from explorer.codegen import Code
+from explorer.embedding import Embedding, Nest
+from explorer.explore import Evaluation
+from explorer.layout import Layout
+from explorer.ranking import describe
+from isa.encoding import queues
+from isa.fields import Column, Memory, Opcode
+from simulator.timing import TimingReport
+
+KINDS = {
+    "contiguous": "neighbours share a step",
+    "strided": "lanes lie a tile count apart",
+    "skew": "a banded operand block",
+    "diagonal": "a block-diagonal operand",
+}
+
+
+def describe_evaluation(evaluation: Evaluation) -> str:
+    """The text that ``explorer show`` prints."""
+    code = evaluation.code
+    assert evaluation.scheduled is not None
+    operator = code.design.operator
+    lines = [f"{evaluation.embedding.id}  of {operator.name}", ""]
+    lines += _section("Digits", _digits(evaluation.embedding))
+    lines += _section("Virtual loops", _loops(code.design.nest))
+    for layout, memory in zip(
+        code.design.layouts, (Memory.INP, Memory.WGT, Memory.OUT), strict=True
+    ):
+        size = layout.entries * code.design.config.element_bytes(memory)
+        title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
+        lines += _section(title, _layout(layout))
+    lines += _section("Schedule", _schedule(code))
+    lines += _section("Program", _instructions(code))
+    lines += _section("Cycles", _cycles(evaluation.scheduled.timing, evaluation.bound))
+    return "\n".join(lines).rstrip()
+
+
+def _section(title: str, body: Iterator[str]) -> list[str]:
+    return [title, *(f"  {line}" for line in body), ""]
+
+
+def _digits(embedding: Embedding) -> Iterator[str]:
+    ports = "exchanged: in1 on inp, in0 on wgt" if embedding.swapped else "straight"
+    yield f"binding      {ports}"
+    for digit in embedding.digits:
+        partner = f", moves {digit.partner} by {digit.coefficient:+d}" if digit.partner else ""
+        yield (
+            f"axis {'+'.join(digit.axes):<7} {digit.subject}: {digit.lanes} lanes, "
+            f"{digit.outer} outer, {digit.kind} ({KINDS[digit.kind]}){partner}"
+        )
+    if not embedding.digits:
+        yield "no digits: one multiply-accumulate a step"
+
+
+def _loops(nest: Nest) -> Iterator[str]:
+    outer = ", ".join(f"{loop.name} < {loop.extent}" for loop in nest.outer) or "none"
+    yield f"outer  {outer}"
+    for loop in nest.lanes:
+        yield f"lane   {loop.name} < {loop.extent}, {loop.stride} apart on axis {loop.axis}"
+    for name, row in nest.dims.items():
+        yield f"{name} = {row}"
+    for left, right in nest.equal:
+        yield f"only where {left} = {right}"
+    yield f"{nest.steps:,} steps"
+
+
+def _layout(layout: Layout) -> Iterator[str]:
+    yield f"layout       {describe(layout)}"
+    axes = "".join(f"[{axis}<{extent}]" for axis, extent in layout.axes)
+    coordinates = "".join(f"[{c.name}<{c.stored}]" for c in layout.coordinates)
+    yield f"packed       {coordinates}{axes}"
+    for c in layout.coordinates:
+        sum_of = " + ".join(n if f == 1 else f"{f}*{n}" for n, f in c.terms)
+        shift = f", stored from {c.low} to {c.high - 1}" if c.is_padded else ""
+        if shift or sum_of != c.name:
+            yield f"coordinate   {c.name} = {sum_of}{shift}"
+    yield from (f"element      {line}" for line in layout.formulas())
+
+
+def _schedule(code: Code) -> Iterator[str]:
+    loops, schedule = code.design.nest.outer, code.schedule
+    for place in schedule.order:
+        loop, tile = loops[place], schedule.tile[place]
+        yield f"{loop.name}: {-(-loop.extent // tile)} tiles of {tile} (of {loop.extent})"
+    yield f"contexts: {schedule.load_contexts} for loads, {schedule.acc_contexts} for accumulators"
+
+
+def _instructions(code: Code) -> Iterator[str]:
+    opcodes = code.table[:, Column.OPCODE]
+    kinds = {op.name: int((opcodes == op).sum()) for op in Opcode}
+    yield f"{len(code.table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)
+    yield f"{len(code.uops)} micro-ops"
+
+
+def _cycles(timing: TimingReport, bound: int) -> Iterator[str]:
+    yield f"{timing.cycles:,} cycles, {timing.cycles / bound:.3f} of the lower bound {bound:,}"

@@ -1,0 +1,55 @@
+"""A lower bound on the cycles of every schedule of a design.
+
+Each of the three modules and the read channel has work that no schedule avoids: each GEMM step, reset
+and ALU micro-op takes a cycle, each entry that is used crosses the bus at least once, and each output
+is stored once. A program takes at least as long as its busiest part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from explorer.codegen import alu_passes
+from explorer.design import Design
+from explorer.layout import Layout
+from isa.fields import Memory
+from simulator.timing import alu_cycles, gemm_cycles
+
+
+def lower_bound(design: Design) -> int:
+    """Cycles that no schedule of the design undercuts."""
+    config = design.config
+    outputs = math.prod(c.extent for c in design.acc.coordinates)
+    compute = gemm_cycles(design.nest.steps) + gemm_cycles(outputs)
+    compute += len(alu_passes(design.operator.epilogue)) * alu_cycles(outputs, True)
+    if design.bias:
+        compute += alu_cycles(outputs, False)
+    extents = {loop.name: loop.extent for loop in design.nest.outer}
+    beats = [
+        used_entries(layout, extents) * _beats(design, memory)
+        for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
+    ]
+    store = outputs * (_beats(design, Memory.OUT) + 1)
+    return max(compute, sum(beats) + config.timing.memory_latency, store)
+
+
+def _beats(design: Design, memory: Memory) -> int:
+    return -(-design.config.element_bytes(memory) // design.config.timing.bus_bytes)
+
+
+def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:
+    """Stored entries that some step uses; a coordinate along which windows overlap may have gaps."""
+    total = 1
+    for c in layout.coordinates:
+        reached = np.zeros(c.extent, np.bool_)
+        reached[0] = True
+        for name, factor in c.terms:
+            spread = reached.copy()
+            for i in range(1, extents[name]):
+                spread[i * factor :] |= reached[: c.extent - i * factor]
+            reached = spread
+        total *= int(reached[c.low : c.high].sum())
+    return total
