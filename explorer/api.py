@@ -27,7 +27,7 @@ def _config(config: ConfigLike) -> Config:
     return config if isinstance(config, Config) else Config.load(config)
 
 
-def enumerate(  # noqa: A001 - the command's name
+def enumerate(
     operator: OperatorLike,
     config: ConfigLike = "default",
     classes: Sequence[str] = DEFAULT_CLASSES,

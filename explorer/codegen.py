@@ -1,8 +1,8 @@
 """Design and schedule → VTA instructions and micro-ops.
 
 Tile by tile: load what changed, accumulate, and after the last reduction tile run the epilogue and
-store. The queues meet through dependence tokens; every pop has its push earlier in program order, so
-that no interleaving of the queues deadlocks, and each token is there because a buffer is reused.
+store. The queues meet through dependence tokens; every pop has its push earlier in program order,
+so that no interleaving of the queues deadlocks, and each token is there because a buffer is reused.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Loops:
         return cls(tuple(found))
 
     def split(self) -> tuple[list[tuple[int, int, int, int]], NDArray[np.int64]]:
-        """The two loops that the instruction runs (the longest), and the micro-ops of the others."""
+        """The two longest loops, for the instruction, and the micro-ops of the others."""
         ordered = sorted(self.loops, key=lambda loop: (-loop[0], loop))
         hardware = [*ordered[:2], (1, 0, 0, 0), (1, 0, 0, 0)][:2]
         if hardware[0][0] > MAX_ITERATIONS:
@@ -250,7 +250,8 @@ class _Emitter:
             Memory.ACC: (design.bias, self.bias, "ACC", design.config.acc_bytes),
             Memory.OUT: (design.acc, self.acc, "OUT", design.config.out_bytes),
         }[memory]
-        assert layout is not None and boxes is not None
+        assert layout is not None
+        assert boxes is not None
         dram = self.bases[section] // size
         return [
             self._move(opcode, memory, part, sram, dram)
@@ -302,15 +303,14 @@ class _Emitter:
         if key not in self._kernels:
             rows = self._add_bias(tile) if self.bias else []
             for op, imm in alu_passes(self.design.operator.epilogue):
-                rows += self._sweep(
-                    Opcode.ALU, base, count, alu_opcode=op, use_imm=1, imm=imm
-                )
+                rows += self._sweep(Opcode.ALU, base, count, alu_opcode=op, use_imm=1, imm=imm)
             self._kernels[key] = rows
         return [list(row) for row in self._kernels[key]]
 
     def _add_bias(self, tile: int) -> list[Row]:
         design = self.design
-        assert design.bias is not None and self.bias is not None
+        assert design.bias is not None
+        assert self.bias is not None
         strides = [
             self._strides(design.acc, self.acc, tile),
             self._strides(design.bias, self.bias, tile),
@@ -383,7 +383,11 @@ class _Emitter:
         address = memory_map(self.design.config, self.sizes | size)["UOP"]
         load = Transfer(0, 0, 1, len(uops), len(uops))
         first = self._move(
-            Opcode.LOAD, Memory.UOP, load, 0, address // self.design.config.element_bytes(Memory.UOP)
+            Opcode.LOAD,
+            Memory.UOP,
+            load,
+            0,
+            address // self.design.config.element_bytes(Memory.UOP),
         )
         table = np.array([first, *self.rows], np.int64)
         return Code(self.design, self.schedule, table, uops, self.sizes)
@@ -396,4 +400,3 @@ def lower(design: Design, schedule: Schedule) -> Code:
         Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
     """
     return _Emitter(arranged(design, schedule), schedule).emit()
-

@@ -1,4 +1,4 @@
-"""A design: one embedding of an operator with the packed layout of every tensor, ready to schedule."""
+"""A design: one embedding of an operator with the packed layout of every tensor."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def designs(
 ) -> Iterator[Design]:
     """Every choice of materialisation and padding for an embedding.
 
-    Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written by
-    the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
+    Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written
+    by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
     """
     computation = operator.computation
     loops = nest(embedding, computation)
@@ -75,8 +75,11 @@ def designs(
 def reference_design(
     operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
 ) -> Design:
-    """The reference embedding's layouts: windows share entries, the DMA engine pads where it can,
-    and coordinates stay in tensor order (channels outermost)."""
+    """The reference embedding's layouts.
+
+    Windows share entries, the DMA engine pads where it can, and coordinates stay in tensor order
+    (channels outermost).
+    """
     found = list(designs(operator, config, intrinsic, embedding))
     best = max(
         found,

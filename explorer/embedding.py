@@ -1,10 +1,10 @@
 """An embedding as a typed value, and the virtual loops it stands for.
 
 An answer set names digits: which dimension lies on which axis, how. `nest` turns them into what
-everything downstream works on, whatever the class of the embedding: **virtual loops** (each a lane of
-an axis or an outer loop), a quasi-affine map from them to the operator's dimensions, and a guard: a
-point of the loops stands for a multiply-accumulate iff every dimension is in its extent and the lanes
-that `Nest.equal` pairs are equal.
+everything downstream works on, whatever the class of the embedding: **virtual loops** (each a lane
+of an axis or an outer loop), a quasi-affine map from them to the operator's dimensions, and a
+guard: a point of the loops stands for a multiply-accumulate iff every dimension is in its extent
+and the lanes that `Nest.equal` pairs are equal.
 """
 
 from __future__ import annotations
@@ -335,8 +335,10 @@ def _lane_strides(embedding: Embedding) -> dict[tuple[str, Digit], int]:
 
 
 def _unflatten(dims: tuple[str, ...], sizes: Mapping[str, int], value: Affine) -> dict[str, Row]:
-    """The dimensions of a subject from its flat value; the first has no modulus, so that values
-    past the end fall outside its extent."""
+    """The dimensions of a subject from its flat value.
+
+    The first has no modulus, so that values past the end fall outside its extent.
+    """
     if len(dims) == 1:
         return {dims[0]: Row(value)}
     rows, inner = {}, 1

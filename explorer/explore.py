@@ -1,7 +1,7 @@
 """The story from top to bottom: facts, answer sets, layouts, schedule, program, simulation.
 
-`embeddings` asks clingo, `evaluate` finds the best design and schedule of one embedding and times its
-program, `verify` executes the program and compares every bit with the operator's direct result.
+`embeddings` asks clingo, `evaluate` finds the best design and schedule of one embedding and times
+its program, `verify` executes the program and compares every bit with the operator's direct result.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from simulator.reference import accumulate, epilogue
 
 from explorer.codegen import Code, lower
 from explorer.design import Design, designs, reference_design
@@ -24,7 +25,6 @@ from isa.computation import Computation, Epilogue, Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.functional import run as execute
-from simulator.reference import accumulate, epilogue
 
 
 def gemm_intrinsic(config: Config) -> Computation:
@@ -209,8 +209,8 @@ def run(code: Code, data: Data) -> NDArray[np.int8]:
 def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
-    VTA stores bytes only. To see the accumulators, the same design and schedule runs four more times
-    with an epilogue that stores one byte of each.
+    VTA stores bytes only. To see the accumulators, the same design and schedule runs four more
+    times with an epilogue that stores one byte of each.
     """
     operator = code.design.operator
     expected = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
@@ -220,13 +220,13 @@ def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:
     found = np.zeros(expected.shape, np.uint32)
     for byte in range(4):
         shifted = replace(operator.epilogue, shift=8 * byte, relu=False, clip=None)
-        design = replace(code.design, operator=replace(operator, epilogue=shifted), fixed_order=True)
+        design = replace(
+            code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
+        )
         part = run(lower(design, code.schedule), data).view(np.uint8).astype(np.uint32)
         found |= part << np.uint32(8 * byte)
     raw = _biased(operator, data)
-    return Verdict(
-        expected.size, wrong, expected.size, int((found.view(np.int32) != raw).sum())
-    )
+    return Verdict(expected.size, wrong, expected.size, int((found.view(np.int32) != raw).sum()))
 
 
 def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:

@@ -1,6 +1,7 @@
 """Operator, instruction and options as clingo facts: the only module that names input predicates.
 
-The text of the facts is what ``explorer facts`` prints, so any run can be repeated with plain clingo.
+The text of the facts is what ``explorer facts`` prints, so any run can be repeated with plain
+clingo.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Packed layouts: what follows from an embedding for each tensor, and the choices that remain.
 
 A packed tensor is an array of **entries**, one for each scratchpad address: ``packed[coordinates…,
-lanes…]``. The coordinates are sums of outer loops, so an address moves by a constant with each loop;
-which logical element a lane of an entry holds is a gather map.
+lanes…]``. The coordinates are sums of outer loops, so an address moves by a constant with each
+loop; which logical element a lane of an entry holds is a gather map.
 
-Two choices remain. **Materialisation**: windows that overlap share entries (halo) or each has its own
-(im2col). **Padding**: entries that lie wholly outside the tensor are kept in DRAM, or left out and
-written by the DMA engine. The order of the coordinates in DRAM is chosen with the schedule.
+Two choices remain. **Materialisation**: windows that overlap share entries (halo) or each has its
+own (im2col). **Padding**: entries that lie wholly outside the tensor are kept in DRAM, or left out
+and written by the DMA engine. The order of the coordinates in DRAM is chosen with the schedule.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _natural_place(outer: list[str], letter: str, letters: str) -> int:
 
 
 def _blocks(layout: Layout) -> tuple[list[str], dict[str, str]] | None:
-    """Letters in DRAM order and the letter of each axis's block, if every row is one plain block."""
+    """Letters in DRAM order and each axis's block letter, if every row is one plain block."""
     order: list[str] = []
     lanes: dict[str, str] = {}
     of_row: dict[str, str] = {}
@@ -198,9 +198,11 @@ def _blocks(layout: Layout) -> tuple[list[str], dict[str, str]] | None:
             full = dict(layout.axes)[loop.axis]
             if outer and factors[outer[0]] != full:
                 return None
-            if not outer and loop.extent != full and loop.extent != layout.tensor.shape[
-                layout.tensor.letters.index(letter)
-            ]:
+            if (
+                not outer
+                and loop.extent != full
+                and loop.extent != layout.tensor.shape[layout.tensor.letters.index(letter)]
+            ):
                 return None
         elif outer and factors[outer[0]] != 1:
             return None
@@ -279,9 +281,7 @@ def overlaps(nest: Nest, tensor: Tensor, axes: Iterable[str]) -> bool:
     """Whether windows of the tensor overlap, so that halo and im2col differ."""
     extents = {loop.name: loop.extent for loop in nest.outer}
     rows = nest.rows(tensor, frozenset(axes))
-    return any(
-        _merge([t for t in row.affine.terms if t[0] in extents], extents)[0] for row in rows
-    )
+    return any(_merge([t for t in row.affine.terms if t[0] in extents], extents)[0] for row in rows)
 
 
 def _merge(

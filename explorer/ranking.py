@@ -1,7 +1,8 @@
 """Ranking: every embedding of an operator with its best program, by simulated cycles.
 
-Best-first: embeddings are evaluated in the order of their lower bounds, and once the bound of the next
-one exceeds the cycles of the k-th best, the top k of the schedule search is proven without the rest.
+Best-first: embeddings are evaluated in the order of their lower bounds, and once the bound of the
+next one exceeds the cycles of the k-th best, the top k of the schedule search is proven without the
+rest.
 """
 
 from __future__ import annotations
@@ -93,8 +94,10 @@ def describe(layout: Layout) -> str:
         outer = "".join(f"[{c.name}]" for c in layout.coordinates)
         lanes = "x".join(str(extent) for _, extent in layout.axes)
         name = f"{outer}[{lanes}]"
-    return name + (" halo" if layout.halo else "") + (
-        " dma-pad" if any(c.is_padded for c in layout.coordinates) else ""
+    return (
+        name
+        + (" halo" if layout.halo else "")
+        + (" dma-pad" if any(c.is_padded for c in layout.coordinates) else "")
     )
 
 

@@ -1,4 +1,4 @@
-"""Running clingo: facts and encodings in, typed embeddings out. The only module that holds a Control."""
+"""Running clingo: facts and encodings in, typed embeddings out; the one place with a Control."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def _digit(place: Symbol) -> Digit:
     kind = kinds[how.name]
     partner = how.arguments[0].name if kind == "skew" else None
     coefficient = how.arguments[1].number if kind == "skew" else 0
-    return Digit(
-        tuple(axes), tuple(dims), kind, lanes.number, outer.number, partner, coefficient
-    )
+    return Digit(tuple(axes), tuple(dims), kind, lanes.number, outer.number, partner, coefficient)
 
 
 def answers(

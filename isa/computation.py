@@ -33,8 +33,8 @@ class Dimension:
 class Affine:
     """An integer-affine expression over named dimensions.
 
-    ``terms`` is sorted by name and holds no zero coefficient, so that equal expressions compare equal.
-    Build one with `Affine.of`.
+    ``terms`` is sorted by name and holds no zero coefficient, so that equal expressions compare
+    equal. Build one with `Affine.of`.
     """
 
     terms: tuple[tuple[str, int], ...]
@@ -54,7 +54,7 @@ class Affine:
         return sum(c * direction.get(n, 0) for n, c in self.terms)
 
     def at(self, point: Mapping[str, Value], zero: Value) -> Value:
-        """The value at a point (integers, or arrays that broadcast); ``zero`` is the neutral start."""
+        """The value at a point (integers, or arrays that broadcast); sums start at ``zero``."""
         value = zero + self.const
         for name, coefficient in self.terms:
             value = value + coefficient * point[name]
@@ -76,7 +76,9 @@ class Affine:
             text += (f" {sign} " if text else "-" if c < 0 else "") + factor
         if not text:
             return str(self.const)
-        return text if self.const == 0 else f"{text} {'-' if self.const < 0 else '+'} {abs(self.const)}"
+        if self.const == 0:
+            return text
+        return f"{text} {'-' if self.const < 0 else '+'} {abs(self.const)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """An iteration domain and three tensors: ``out[…] += in0[…] * in1[…]`` at every point of the domain."""
+    """An iteration domain and three tensors: ``out[…] += in0[…] * in1[…]`` at each point of it."""
 
     name: str
     dims: tuple[Dimension, ...]
@@ -139,7 +141,8 @@ class Computation:
 class Epilogue:
     """What turns an int32 accumulator into an int8 output, in this order.
 
-    ``acc + bias`` (wraps), arithmetic ``>> shift``, ``max(., 0)`` when `relu`, clip to `clip`, low 8 bits.
+    ``acc + bias`` (wraps), arithmetic ``>> shift``, ``max(., 0)`` when `relu`, clip to `clip`, low
+    8 bits.
 
     Attributes:
         shift: right shift, 0 to 31.
@@ -156,9 +159,12 @@ class Epilogue:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A computation on int8 tensors with its epilogue: the unit that is embedded, compiled and ranked.
+    """A computation on int8 tensors with its epilogue: what is embedded, compiled and ranked.
 
-    ``constants`` names the inputs that are known offline (weights), so that packing them costs nothing.
+    Attributes:
+        name: the text it was given as, or a document's name.
+        kind: the constructor's name, or the document's.
+        constants: the inputs that are known offline (weights), so that packing them costs nothing.
     """
 
     name: str

@@ -160,8 +160,8 @@ def _summary(ranking: Ranking) -> str:
     proof = (
         f"all {ranking.total} embeddings ranked"
         if ranking.evaluated == ranking.total
-        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the others "
-        "exceed the cycles of the last one listed"
+        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the "
+        "others exceed the cycles of the last one listed"
     )
     unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
     return (
@@ -180,9 +180,7 @@ def show(
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
     found = explore.find(op, machine, embedding)
-    evaluation = explore.evaluate(
-        op, machine, found, fixed_layout=embedding == "reference"
-    )
+    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
     Console(soft_wrap=True).print(describe_evaluation(evaluation), markup=False, highlight=False)
 
 

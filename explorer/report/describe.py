@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulator.timing import TimingReport
+
 from explorer.codegen import Code
 from explorer.embedding import Embedding, Nest
 from explorer.explore import Evaluation
 from explorer.layout import Layout
 from explorer.ranking import describe
-from isa.encoding import queues
 from isa.fields import Column, Memory, Opcode
-from simulator.timing import TimingReport
 
 KINDS = {
     "contiguous": "neighbours share a step",

@@ -1,8 +1,8 @@
 """A lower bound on the cycles of every schedule of a design.
 
-Each of the three modules and the read channel has work that no schedule avoids: each GEMM step, reset
-and ALU micro-op takes a cycle, each entry that is used crosses the bus at least once, and each output
-is stored once. A program takes at least as long as its busiest part.
+Each of the three modules and the read channel has work that no schedule avoids: each GEMM step,
+reset and ALU micro-op takes a cycle, each entry that is used crosses the bus at least once, and
+each output is stored once. A program takes at least as long as its busiest part.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from simulator.timing import alu_cycles, gemm_cycles
 
 from explorer.codegen import alu_passes
 from explorer.design import Design
 from explorer.layout import Layout
 from isa.fields import Memory
-from simulator.timing import alu_cycles, gemm_cycles
 
 
 def lower_bound(design: Design) -> int:
@@ -41,7 +41,7 @@ def _beats(design: Design, memory: Memory) -> int:
 
 
 def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:
-    """Stored entries that some step uses; a coordinate along which windows overlap may have gaps."""
+    """Stored entries that some step uses: coordinates of overlapping windows may have gaps."""
     total = 1
     for c in layout.coordinates:
         reached = np.zeros(c.extent, np.bool_)

@@ -41,7 +41,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One LOAD or STORE of a box, relative to the tensor's DRAM base and the box's scratchpad base."""
+    """One LOAD or STORE of a box, relative to the tensor in DRAM and the box in the scratchpad."""
 
     sram: int
     dram: int
@@ -114,13 +114,13 @@ def _folded(sides: list[Side]) -> tuple[list[_Run], int]:
 
 
 def order_for(sides: list[Side]) -> tuple[int, ...]:
-    """The order of coordinates in DRAM (slowest first) that moves such a box in fewest instructions.
+    """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions.
 
     Of equal ones, the first in tensor order; sides of one entry cost nothing and stay outermost.
     """
     moving = [i for i, side in enumerate(sides) if side.extent > 1]
     still = [i for i in range(len(sides)) if i not in moving]
-    wide = len(moving) > 5  # noqa: PLR2004 - beyond 120 orders, whole sides go innermost unseen
+    wide = len(moving) > 5
     orders = [_whole_innermost(moving, sides)] if wide else itertools.permutations(moving)
     best: tuple[float, tuple[int, ...]] = (math.inf, tuple(range(len(sides))))
     for order in orders:

@@ -1,9 +1,9 @@
 """The search for a design's best schedule: a compiled estimate of every point, then simulation.
 
-The space: each outer loop's tile is the least that gives its number of tiles (`candidates` thins long
-loops to a geometric series where their product would exceed `MAX_POINTS`); output tile loops in the
-two orders that reuse inp or wgt best; one or two contexts for loads and for accumulators. The
-estimate orders the points; the best few are lowered and simulated, and the least cycles win.
+The space: each outer loop's tile is the least that gives its number of tiles (`candidates` thins
+long loops to a geometric series where their product would exceed `MAX_POINTS`); output tile loops
+in the two orders that reuse inp or wgt best; one or two contexts for loads and for accumulators.
+The estimate orders the points; the best few are lowered and simulated, and the least cycles win.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from simulator.timing import TimingReport, simulate
 
 from explorer.codegen import Code, alu_passes, lower
 from explorer.design import Design
 from explorer.layout import Layout
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.space import Schedule, coefficients, output_loops
-from simulator.timing import TimingReport, simulate
 
 MAX_POINTS = 20_000
 FINALISTS = 4
@@ -81,7 +81,7 @@ def orders(design: Design) -> list[tuple[int, ...]]:
 
 
 def best_schedule(design: Design, finalists: int = FINALISTS) -> Scheduled | None:
-    """The schedule with the least simulated cycles among the best by estimate; None if none fits."""
+    """The least simulated cycles among the schedules best by estimate; None if none fits."""
     best: Scheduled | None = None
     tried = 0
     for schedule in promising(design):
@@ -135,9 +135,7 @@ def _machine(design: Design) -> Array:
     """The numbers of the configuration and epilogue that the estimate uses, by `_M` position."""
     config, timing = design.config, design.config.timing
     bus = timing.bus_bytes
-    beats = [
-        max(1, n // bus) for n in (config.inp_bytes, config.wgt_bytes, config.out_bytes)
-    ]
+    beats = [max(1, n // bus) for n in (config.inp_bytes, config.wgt_bytes, config.out_bytes)]
     passes = len(alu_passes(design.operator.epilogue)) + (2 if design.bias else 0)
     return np.array(
         [
@@ -234,7 +232,7 @@ def _volume(box: Array) -> int:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _scan(  # noqa: PLR0913 - numba takes arrays, not records
+def _scan(
     extents: Array,
     choices: Array,
     counts: Array,
@@ -247,7 +245,7 @@ def _scan(  # noqa: PLR0913 - numba takes arrays, not records
     acc_spans: Array,
     machine: Array,
 ) -> tuple[NDArray[np.float64], Array]:
-    """Estimated cycles and choice (tile…, order, load contexts, acc contexts) of the best points."""
+    """Estimated cycles and (tile…, order, load contexts, acc contexts) of the best points."""
     loops = extents.shape[0]
     best = np.full(KEPT, np.inf)
     picks = np.zeros((KEPT, loops + 3), np.int64)

@@ -1,8 +1,9 @@
 """What a schedule is: tiles of the outer loops, their order, and how the scratchpads are shared.
 
-The tile loops run over the outputs first and the reductions inside them, so that an accumulator tile
-is finished before the next begins (VTA stores only int8 and cannot spill partial sums). A tensor's
-tile is loaded when it changes; each scratchpad holds one tile of it, or two that alternate.
+The tile loops run over the outputs first and the reductions inside them, so that an accumulator
+tile is finished before the next begins (VTA stores only int8 and cannot spill partial sums). A
+tensor's tile is loaded when it changes; each scratchpad holds one tile of it, or two that
+alternate.
 """
 
 from __future__ import annotations
@@ -125,9 +126,7 @@ def arranged(design: Design, schedule: Schedule) -> Design:
         box = first_tile.boxes(design, layout)
         return layout.reordered(order_for(sides(layout, box.first[0], box.size[0])))
 
-    return replace(
-        design, inp=order(design.inp), wgt=order(design.wgt), acc=order(design.acc)
-    )
+    return replace(design, inp=order(design.inp), wgt=order(design.wgt), acc=order(design.acc))
 
 
 def output_loops(design: Design) -> list[int]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.embedding import nest, parse
 from explorer.facts import DEFAULT_CLASSES
-from explorer.operators import constructors as build
-from explorer.solve import enumerate_embeddings, is_legal, reference_embedding
+from explorer.solve import enumerate_embeddings
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from tests.oracles.enumeration import enumerate_ids
@@ -39,6 +36,4 @@ def test_answers_equal_plain_enumeration(
     )
     ids = [e.id for e in found]
     assert len(ids) == len(set(ids))
-    assert set(ids) == enumerate_ids(
-        operator.computation, intrinsic, classes, all_tiles=all_tiles
-    )
+    assert set(ids) == enumerate_ids(operator.computation, intrinsic, classes, all_tiles=all_tiles)

@@ -1,8 +1,8 @@
 """Structured embeddings in plain Python, judged by the definition itself on every single MAC.
 
-Independent of the encoding: nothing here knows the local rule. A candidate is kept if, in every step,
-instruction MACs that share a port's cell stand for operator MACs that share that port's element, and
-every operator MAC is covered exactly once.
+Independent of the encoding: nothing here knows the local rule. A candidate is kept if, in every
+step, instruction MACs that share a port's cell stand for operator MACs that share that port's
+element, and every operator MAC is covered exactly once.
 """
 
 from __future__ import annotations

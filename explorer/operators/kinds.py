@@ -1,0 +1,122 @@
+"""The kinds of operator that a text or a document can ask for, and the arguments they take.
+
+A kind is a function in `constructors`; its signature says what may be given, so nothing is listed
+twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from typing import get_type_hints
+
+from explorer.operators import constructors
+from explorer.operators.constructors import EpilogueOptions, PerAxis
+from isa.computation import Operator
+from isa.errors import InputError
+
+KINDS: dict[str, Callable[..., Operator]] = {
+    "conv1d": constructors.conv1d,
+    "conv2d": constructors.conv2d,
+    "conv3d": constructors.conv3d,
+    "depthwise": constructors.depthwise2d,
+    "depthwise1d": constructors.depthwise1d,
+    "depthwise2d": constructors.depthwise2d,
+    "transposed": constructors.transposed2d,
+    "transposed1d": constructors.transposed1d,
+    "transposed2d": constructors.transposed2d,
+    "conv1d_transpose": constructors.transposed1d,
+    "conv2d_transpose": constructors.transposed2d,
+    "gemm": constructors.gemm,
+    "dense": constructors.gemm,
+    "batched_matmul": constructors.batched_matmul,
+    "bmm": constructors.batched_matmul,
+}
+"""Name of a kind, or another name of it, and the constructor."""
+
+_SPATIAL = "dhw"
+_FLAGS = {"0": False, "false": False, "1": True, "true": True}
+
+
+def construct(source: str, kind: str, arguments: Mapping[str, object]) -> Operator:
+    """The operator of a kind with these arguments.
+
+    An argument that takes a value for each spatial axis (`pad`, `stride`, `dilation`) may be given as
+    a number, as ``3x1`` or a list, or for single axes as ``pad_h``.
+
+    Args:
+        source: the file or text they come from, for errors.
+        kind: a key of `KINDS`.
+        arguments: values by name; a number or a truth value may still be text.
+
+    Raises:
+        InputError: the kind or an argument is unknown, missing, or has a value it cannot have.
+    """
+    if kind not in KINDS:
+        raise InputError(source, "kind", kind, expected(kind, KINDS, "one of"))
+    build = KINDS[kind]
+    types = _types(build)
+    axes = [axis for axis in _SPATIAL if axis in types]
+    single = {
+        f"{name}_{axis}": (name, axis) for name in types if types[name] == PerAxis for axis in axes
+    }
+    values: dict[str, object] = {}
+    for name, value in arguments.items():
+        if name not in types and name not in single:
+            allowed = expected(name, [*types, *single], f"no such argument; {kind} takes")
+            raise InputError(source, name, value, allowed)
+        if name in types:
+            values[name] = _value(source, name, value, types[name])
+    parameters = signature(build).parameters
+    for name, (whole, axis) in single.items():
+        if name not in arguments:
+            continue
+        if whole in arguments:
+            allowed = f"{whole} is given too, and holds for every axis"
+            raise InputError(source, name, arguments[name], allowed)
+        number = _value(source, name, arguments[name], int)
+        before = values.get(whole, (parameters[whole].default,) * len(axes))
+        assert isinstance(before, tuple)
+        values[whole] = tuple(number if a == axis else b for a, b in zip(axes, before, strict=True))
+    for name, parameter in parameters.items():
+        required = parameter.default is Parameter.empty and parameter.kind is Parameter.KEYWORD_ONLY
+        if required and name not in values:
+            raise InputError(source, name, None, f"{kind} takes {', '.join(types)}")
+    try:
+        return build(**values)
+    except InputError as error:
+        raise InputError(source, error.field, error.value, error.allowed) from None
+
+
+def expected(given: str, names: Iterable[str], opening: str) -> str:
+    """The part of an error that lists what is allowed, the likeliest first."""
+    names = list(names)
+    close = get_close_matches(given, names, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}{opening} {', '.join(names)}"
+
+
+def _types(build: Callable[..., Operator]) -> dict[str, object]:
+    """The arguments that a constructor takes, in order, each with its type."""
+    hints = get_type_hints(build)
+    plain = {name: hints[name] for name in signature(build).parameters if name != "epilogue"}
+    return plain | get_type_hints(EpilogueOptions)
+
+
+def _value(source: str, name: str, value: object, wanted: object) -> object:
+    """A value of the wanted type (`int`, `bool` or `PerAxis`) from a value that may be text."""
+    text = str(value).strip()
+    if wanted is bool:
+        if text.lower() in _FLAGS:
+            return _FLAGS[text.lower()]
+        raise InputError(source, name, value, "must be 0 or 1")
+    if wanted == PerAxis and isinstance(value, list | tuple):
+        text = "x".join(map(str, value))
+    if re.fullmatch(r"-?\d{1,12}", text):
+        return int(text)
+    if wanted == PerAxis and re.fullmatch(r"-?\d{1,12}(x-?\d{1,12})+", text):
+        return tuple(map(int, text.split("x")))
+    many = " or one for each axis, as in 3x1" if wanted == PerAxis else ""
+    raise InputError(source, name, value, f"must be a whole number{many}")

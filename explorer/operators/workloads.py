@@ -1,0 +1,202 @@
+"""The workloads that ship, and how a reference on the command line finds its operator.
+
+`DeepBench`_ inference kernels, as ``deepbench:conv/server/…``, ``deepbench:gemm/…`` and
+``deepbench:rnn/…``, and the convolutions of ResNet-18 on which VTA is usually measured, as
+``resnet18:C2``.
+
+- A GEMM of DeepBench is ``A (m×k) · B (k×n)``, where A is the weights and n the batch. The operator's
+  rows are the batch and its columns the weights' rows: ``out[n, m] += B[k, n] * A[m, k]``, so that the
+  constant input is the one that DeepBench holds constant. Transposition flags are part of the name only.
+- A recurrent layer is the matrix products it consists of, its gates stacked (1 for vanilla, 4 for
+  LSTM, 3 for GRU). ``…/lstm_h512_b1_t25`` is the recurrent product of one time step (batch rows,
+  gates·hidden columns, over hidden); the name followed by ``/input`` is the product with the inputs,
+  which do not wait for each other, so that batch·timesteps rows are one operator.
+
+.. _DeepBench: https://github.com/baidu-research/DeepBench
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+
+from explorer.operators import document, inline
+from explorer.operators.constructors import conv2d, gemm
+from explorer.operators.kinds import KINDS, expected
+from isa.computation import Operator
+from isa.errors import InputError
+
+_Builder = Callable[[], Operator]
+
+_GATES = {"vanilla": 1, "gru": 3, "lstm": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A shipped workload.
+
+    Attributes:
+        reference: what `resolve` takes.
+        kind: the operator's kind.
+        dims: its dimensions, as ``n=1 oc=64 …``.
+        macs: multiply-accumulates.
+        in0: elements of the first input.
+        in1: elements of the second input, usually the weights.
+        out: elements of the output.
+    """
+
+    reference: str
+    kind: str
+    dims: str
+    macs: int
+    in0: int
+    in1: int
+    out: int
+
+
+def resolve(text: str) -> Operator:
+    """The operator that a command line argument means.
+
+    Args:
+        text: a YAML document's path, the reference of a shipped workload (``resnet18:C2``), or a
+            kind with its arguments (``gemm:m=1,n=64,k=64``).
+
+    Raises:
+        InputError: it is none of these, or what it refers to is not an operator.
+    """
+    if text.endswith((".yaml", ".yml")) or Path(text).is_file():
+        return document.load(Path(text))
+    prefix = text.partition(":")[0].strip()
+    if prefix in _suites():
+        return _shipped(text)
+    if prefix in KINDS:
+        return inline.parse(text)
+    allowed = expected(
+        prefix, [*KINDS, *_suites()], "a YAML file, or a text that starts with one of"
+    )
+    raise InputError(text, "", prefix, allowed)
+
+
+def catalogue(suite: str | None = None) -> Iterator[Entry]:
+    """The shipped workloads, in the order of their lists.
+
+    Args:
+        suite: the beginning of a reference up to a ``:`` or ``/`` (``deepbench``,
+            ``deepbench:conv/server``), or None for all.
+
+    Raises:
+        InputError: no reference begins so.
+    """
+    whole = suite.rstrip(":/") if suite is not None else ""
+    chosen = [
+        r for r in _index() if not whole or r == whole or r.startswith((f"{whole}:", f"{whole}/"))
+    ]
+    if not chosen:
+        raise InputError("suite", "", suite, expected(whole, _prefixes(), "one of"))
+    return (_entry(reference) for reference in chosen)
+
+
+def _entry(reference: str) -> Entry:
+    operator = _index()[reference]()
+    computation = operator.computation
+    dims = " ".join(f"{d.name}={d.extent}" for d in computation.dims)
+    sizes = (computation.in0.size, computation.in1.size, computation.out.size)
+    return Entry(reference, operator.kind, dims, computation.macs, *sizes)
+
+
+def _shipped(text: str) -> Operator:
+    """The workload of a reference; DeepBench's set may be left out when the name is in one only."""
+    index = _index()
+    found = [text] if text in index else [r for r in index if _without_set(r) == text]
+    if len(found) == 1:
+        return replace(index[found[0]](), name=found[0])
+    if found:
+        raise InputError(text, "", text.partition(":")[2], f"is one of {', '.join(found)}")
+    suite, _, name = text.partition(":")
+    near = [r for r in index if r.startswith(f"{suite}:")]
+    raise InputError(text, "", name, _closest(text, near))
+
+
+def _closest(text: str, references: list[str]) -> str:
+    """What could have been meant, without listing hundreds."""
+    listed = (
+        f"{len(references)} workloads, such as {references[0]}; `explorer operators` lists them"
+    )
+    guess = expected(text, references, "").partition("? ")
+    return f"{guess[0]}? {listed}" if guess[1] else listed
+
+
+def _without_set(reference: str) -> str:
+    suite, *path = reference.split("/")
+    return "/".join([suite, *path[1:]])
+
+
+def _prefixes() -> list[str]:
+    """Every beginning of a reference that names a group of them."""
+    groups = {}
+    for reference in _index():
+        suite, _, path = reference.partition(":")
+        groups[suite] = None
+        parts = path.split("/")[:-1]
+        groups.update(
+            {f"{suite}:{'/'.join(parts[:n])}": None for n in range(1, min(len(parts), 2) + 1)}
+        )
+    return list(groups)
+
+
+@cache
+def _suites() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reference.partition(":")[0] for reference in _index()))
+
+
+@cache
+def _index() -> dict[str, _Builder]:
+    """Every reference, and what builds its operator."""
+    return {
+        reference: build
+        for read in (_resnet18, _deepbench_conv, _deepbench_gemm, _deepbench_rnn)
+        for reference, build in read()
+    }
+
+
+def _resnet18() -> Iterator[tuple[str, _Builder]]:
+    for row in _table("resnet18"):
+        yield f"resnet18:{row['name']}", _conv(row)
+
+
+def _deepbench_conv() -> Iterator[tuple[str, _Builder]]:
+    for row in _table("deepbench_inference_conv"):
+        yield f"deepbench:conv/{row['set']}/{row['name']}", _conv(row)
+
+
+def _deepbench_gemm() -> Iterator[tuple[str, _Builder]]:
+    for row in _table("deepbench_inference_gemm"):
+        build = partial(gemm, m=int(row["n"]), n=int(row["m"]), k=int(row["k"]))
+        yield f"deepbench:gemm/{row['set']}/{row['name']}", build
+
+
+def _deepbench_rnn() -> Iterator[tuple[str, _Builder]]:
+    for row in _table("deepbench_inference_rnn"):
+        hidden, batch, steps = int(row["hidden"]), int(row["batch"]), int(row["timesteps"])
+        columns = _GATES[row["cell"]] * hidden
+        reference = f"deepbench:rnn/{row['set']}/{row['name']}"
+        yield reference, partial(gemm, m=batch, n=columns, k=hidden)
+        yield f"{reference}/input", partial(gemm, m=batch * steps, n=columns, k=hidden)
+
+
+def _conv(row: dict[str, str]) -> _Builder:
+    size = {name: int(row[name]) for name in "nchwkrs"}
+    pad = (int(row["pad_h"]), int(row["pad_w"]))
+    stride = (int(row["stride_h"]), int(row["stride_w"]))
+    return partial(conv2d, **size, pad=pad, stride=stride)
+
+
+def _table(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a list that ships."""
+    path = files("explorer.operators") / "data" / f"{name}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)

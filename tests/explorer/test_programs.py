@@ -1,0 +1,91 @@
+"""Programs against the direct reference: any operator, machine, embedding and schedule."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from explorer import explore
+from explorer.codegen import lower
+from explorer.design import Design, designs
+from explorer.embedding import Embedding
+from explorer.facts import CLASSES
+from explorer.operators import resolve
+from explorer.schedule.dma import Infeasible
+from explorer.schedule.space import Schedule, output_loops
+from explorer.solve import enumerate_embeddings
+from isa.computation import Operator
+from isa.config import Config
+from tests.strategies import configs, operators
+
+
+@st.composite
+def schedules(draw: st.DrawFn, design: Design) -> Schedule:
+    """Any schedule of a design, whether or not the search would choose it."""
+    extents = [loop.extent for loop in design.nest.outer]
+    outputs = output_loops(design)
+    reductions = [i for i in range(len(extents)) if i not in outputs]
+    return Schedule(
+        tuple(draw(st.integers(1, n)) for n in extents),
+        (*draw(st.permutations(outputs)), *draw(st.permutations(reductions))),
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 2)),
+    )
+
+
+def _embedding(data: st.DataObject, operator: Operator, config: Config) -> Embedding:
+    classes = data.draw(st.sets(st.sampled_from(sorted(CLASSES)))) | {"padded"}
+    intrinsic = explore.gemm_intrinsic(config)
+    found = enumerate_embeddings(operator.computation, intrinsic, sorted(classes))
+    return data.draw(st.sampled_from(found))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
+@given(operators(5, epilogues=True), configs(), st.data())
+def test_any_schedule_of_any_embedding_is_exact(
+    operator: Operator, config: Config, data: st.DataObject
+) -> None:
+    """Every program that can be generated computes the operator, outputs and accumulators."""
+    embedding = _embedding(data, operator, config)
+    intrinsic = explore.gemm_intrinsic(config)
+    design = data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
+    try:
+        code = lower(design, data.draw(schedules(design)))
+    except Infeasible:
+        assume(False)
+    verdict = explore.verify(code, explore.random_data(operator, data.draw(st.integers(0, 99))))
+    assert verdict.exact
+
+
+@settings(max_examples=40)
+@given(operators(5, epilogues=True), configs(), st.data())
+def test_the_chosen_schedule_is_exact(
+    operator: Operator, config: Config, data: st.DataObject
+) -> None:
+    """What the search picks computes the operator, and takes no fewer cycles than the bound."""
+    embedding = _embedding(data, operator, config)
+    evaluation = explore.evaluate(operator, config, embedding)
+    if evaluation.scheduled is None:
+        return
+    assert evaluation.scheduled.cycles >= evaluation.bound
+    assert explore.verify(evaluation.code, explore.random_data(operator)).exact
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("operator", "embedding"),
+    [
+        ("deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2", "y=oc:16/z=kh:5,kw:3"),
+        ("deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2", "reference"),
+        ("deepbench:conv/server/n1_c3_h224_w224_k64_r7_s7_p3x3_st2x2", "y=oc:16/z=kh:7,kw%2"),
+        ("resnet18:C5", "swap/y=ow:14/z=ic:16"),
+    ],
+)
+def test_full_size_layers_are_exact(operator: str, embedding: str) -> None:
+    """Whole DeepBench and ResNet layers, executed in full."""
+    op, config = resolve(operator), Config.default()
+    found = explore.find(op, config, embedding)
+    evaluation = explore.evaluate(op, config, found, fixed_layout=embedding == "reference")
+    verdict = explore.verify(evaluation.code, explore.random_data(op), accumulators=False)
+    assert verdict.exact
