@@ -214,6 +214,12 @@ class Row:
             value = value + factor * term.at(point)
         return value
 
+    @property
+    def loops(self) -> set[str]:
+        """The loops it depends on."""
+        inner = {n for _, t in self.terms for n, _ in t.value.terms}
+        return inner | {n for n, _ in self.affine.terms}
+
     def __str__(self) -> str:
         parts = [f"{f}*({t})" if f != 1 else str(t) for f, t in self.terms]
         return " + ".join(([str(self.affine)] if self.affine != Affine(()) else []) + parts) or "0"
@@ -228,12 +234,14 @@ class Nest:
         lanes: the loops that lie on axes.
         dims: each operator dimension as a row over the loops.
         equal: pairs of lane loops that a live point has equal (diagonal digits).
+        extents: what each dimension stays below at a live point.
     """
 
     outer: tuple[Loop, ...]
     lanes: tuple[Loop, ...]
     dims: Mapping[str, Row]
     equal: tuple[tuple[str, str], ...]
+    extents: Mapping[str, int]
 
     @property
     def steps(self) -> int:
@@ -246,6 +254,17 @@ class Nest:
         A lane of another axis never moves the tensor (the local rule), so it drops out; of a
         diagonal pair, the lane that the port has stands for both.
         """
+        visible = {loop.name for loop in (*self.outer, *self.lanes) if loop.axis in (None, *axes)}
+        rows = tuple(self._compose(row, axes) for row in tensor.index)
+        for row in rows:
+            assert row.loops <= visible, f"{row} moves along {row.loops - visible}"
+        return rows
+
+    def seen(self, dim: str, axes: frozenset[str]) -> Row:
+        """A dimension as a row over the loops that a port with these axes sees."""
+        return self._compose(Affine.of({dim: 1}), axes)
+
+    def _compose(self, row: Affine, axes: frozenset[str]) -> Row:
         stand_in = {}
         on_port = {loop.name for loop in self.lanes if loop.axis in axes}
         for left, right in self.equal:
@@ -253,23 +272,16 @@ class Nest:
                 stand_in[right] = left
             elif right in on_port:
                 stand_in[left] = right
-        visible = on_port | {loop.name for loop in self.outer}
-        return tuple(self._compose(row, stand_in, visible) for row in tensor.index)
-
-    def _compose(self, row: Affine, stand_in: Mapping[str, str], visible: set[str]) -> Row:
         coefficients: dict[str, int] = {}
         const, terms = row.const, []
         for name, factor in row.terms:
             dim = self.dims[name]
             const += factor * dim.affine.const
             for loop, c in dim.affine.terms:
-                loop = stand_in.get(loop, loop)  # noqa: PLW2901
-                coefficients[loop] = coefficients.get(loop, 0) + factor * c
+                seen = stand_in.get(loop, loop)
+                coefficients[seen] = coefficients.get(seen, 0) + factor * c
             terms += [(factor * f, t) for f, t in dim.terms]
-        affine = Affine.of(coefficients, const)
-        used = {n for n, _ in affine.terms} | {n for _, t in terms for n, _ in t.value.terms}
-        assert used <= visible, f"{row} moves along {used - visible}, which its port lacks"
-        return Row(affine, tuple(terms))
+        return Row(Affine.of(coefficients, const), tuple(terms))
 
 
 def nest(embedding: Embedding, operator: Computation) -> Nest:
@@ -307,7 +319,7 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
         skewed = dict(row.affine.terms) | dict(moves)
         dims[name] = Row(Affine.of(skewed, row.affine.const + shift[name]), row.terms)
     ordered = tuple(outer[name] for name in extents if name in outer)
-    return Nest(ordered, tuple(lanes), {n: dims[n] for n in extents}, tuple(equal))
+    return Nest(ordered, tuple(lanes), {n: dims[n] for n in extents}, tuple(equal), extents)
 
 
 def _widened(

@@ -65,6 +65,8 @@ class Layout:
         axes: the port's axes with their extents, the slowest first.
         equal: pairs of lane loops that differ only in lanes that hold zero.
         rows: the tensor's access map over coordinates and lane loops.
+        guards: dimensions that the layout shows (row and extent): lanes outside hold zero, or, on
+            the output, what nobody reads.
         halo: whether overlapping windows share entries.
     """
 
@@ -76,6 +78,7 @@ class Layout:
     axes: tuple[tuple[str, int], ...]
     equal: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
+    guards: tuple[tuple[Row, int], ...]
     halo: bool
 
     @property
@@ -113,6 +116,9 @@ class Layout:
             live = live & (index < width)
         for left, right in self.equal:
             live = live & (point[left] == point[right])
+        for row, extent in self.guards:
+            value = row.at(point)
+            live = live & (value >= 0) & (value < extent)
         flat = np.zeros((1,) * rank, np.int64)
         for row, extent in zip(self.rows, self.tensor.shape, strict=True):
             value = row.at(point)
@@ -272,9 +278,23 @@ def derive(
         axes,
         equal,
         tuple(rows),
+        _guards(nest, tensor, names, set(coordinates) | lane_names),
         halo,
     )
     return _trimmed(layout) if dma_padding else layout
+
+
+def _guards(
+    nest: Nest, tensor: Tensor, axes: frozenset[str], visible: set[str]
+) -> tuple[tuple[Row, int], ...]:
+    """The dimensions that move the tensor and whose loops the layout shows one by one."""
+    found = []
+    for name, extent in nest.extents.items():
+        if tensor.varies({name: 1}):
+            row = nest.seen(name, axes)
+            if row.loops <= visible:
+                found.append((row, extent))
+    return tuple(found)
 
 
 def overlaps(nest: Nest, tensor: Tensor, axes: Iterable[str]) -> bool:

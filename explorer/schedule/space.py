@@ -97,9 +97,10 @@ def tiles(design: Design, schedule: Schedule) -> Tiles:
     extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
     tile = np.array(schedule.tile, np.int64)
     counts = -(-extents // tile)
-    index = np.zeros((math.prod(counts.tolist()), len(extents)), np.int64)
-    grid = np.indices([counts[i] for i in schedule.order]).reshape(len(extents), -1).T
-    index[:, list(schedule.order)] = grid
+    total = math.prod(counts.tolist())
+    index = np.zeros((total, len(extents)), np.int64)
+    grid = np.indices([counts[i] for i in schedule.order]).reshape(len(extents), total)
+    index[:, list(schedule.order)] = grid.T
     first = index * tile
     return Tiles(first, np.minimum(tile, extents - first))
 
