@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from explorer import explore
+from explorer import explore, verification
 from explorer.embedding import Embedding
-from explorer.explore import Evaluation, Verdict
+from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
+from explorer.verification import Verdict
 from isa.computation import Operator
 from isa.config import Config
 
@@ -91,4 +92,4 @@ def verify(
     """
     op = _operator(operator)
     code = evaluate(op, embedding, config).code
-    return explore.verify(code, explore.random_data(op, seed))
+    return verification.verify(code, verification.random_data(op, seed))

@@ -7,8 +7,9 @@ so that no interleaving of the queues deadlocks, and each token is there because
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,11 @@ from isa.program import Program, memory_map
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 MAX_SHIFT = 15  # HLS takes the shift amount as a signed 5-bit number
 COLUMNS = len(Column)
+PREV, NEXT = 0, 1  # the two neighbours of a queue
 
 Row = list[int]
+Array = NDArray[np.int64]
+Table = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,19 @@ def _row(opcode: Opcode, **fields: int) -> Row:
     return row
 
 
+def _move(opcode: Opcode, memory: Memory, part: Transfer, dram: int) -> Row:
+    row = [0] * COLUMNS
+    row[Column.OPCODE] = opcode
+    row[Column.MEMORY_TYPE] = memory
+    row[Column.SRAM_BASE] = part.sram
+    row[Column.DRAM_BASE] = dram
+    row[Column.Y_SIZE] = part.y_size
+    row[Column.X_SIZE] = part.x_size
+    row[Column.X_STRIDE] = part.x_stride
+    row[Column.Y_PAD_0 : Column.X_PAD_1 + 1] = part.pads
+    return row
+
+
 def _compute(
     opcode: Opcode, bounds: tuple[int, int], loops: list[tuple[int, int, int, int]], **fields: int
 ) -> Row:
@@ -157,16 +174,95 @@ def alu_passes(epilogue: Epilogue) -> list[tuple[AluOp, int]]:
     return passes
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """One stage of every tile: a block of instructions that tiles share, moved to a tile's place.
+
+    Attributes:
+        rows: the distinct blocks, each (instructions, columns).
+        which: the block of each tile, -1 where the tile has none, (tiles,).
+        sram, dram: what to add to the block's addresses, (tiles,).
+        pops, pushes: tokens of the block's first and last instruction, (tiles, prev and next).
+    """
+
+    rows: list[Table]
+    which: Array
+    sram: Array
+    dram: Array
+    pops: Array
+    pushes: Array
+
+    @classmethod
+    def shared(cls, keys: Array, present: NDArray[np.bool_], build: Callable[[int], Table]) -> Self:
+        """Tiles with equal keys (tiles, …) share the block that is built for the first of them."""
+        count = len(present)
+        places = np.flatnonzero(present)
+        which = np.full(count, -1)
+        first, which[places] = _distinct(keys[places])
+        zeros = np.zeros(count, np.int64)
+        rows = [build(int(places[i])) for i in first]
+        return cls(
+            rows,
+            which,
+            zeros,
+            zeros.copy(),
+            np.zeros((count, 2), np.int64),
+            np.zeros((count, 2), np.int64),
+        )
+
+
+def _distinct(keys: Array) -> tuple[Array, Array]:
+    """The first row of each distinct kind, and the kind of every row."""
+    code = np.zeros(len(keys), np.int64)
+    for column in keys.T:
+        _, kind = np.unique(column, return_inverse=True)
+        _, code = np.unique(code * (kind.max(initial=0) + 1) + kind, return_inverse=True)
+    _, first = np.unique(code, return_index=True)
+    return first, code
+
+
+def _assembled(stages: list[_Blocks]) -> Table:
+    """The instructions of all tiles: of each tile in turn, the blocks of its stages."""
+    rows: list[Table] = []
+    which, offset = [], 0
+    for stage in stages:
+        rows += stage.rows
+        which.append(np.where(stage.which >= 0, stage.which + offset, -1))
+        offset += len(stage.rows)
+    order = np.stack(which, axis=1).reshape(-1)
+    live = order >= 0
+    order = order[live]
+    lengths = np.array([len(r) for r in rows], np.int64)
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    count = lengths[order]
+    ends = np.cumsum(count)
+    starts = ends - count
+    pick = np.arange(ends[-1]) + np.repeat(begins[order] - starts, count)
+    table = np.concatenate(rows)[pick]
+
+    def flat(values: list[Array]) -> Array:
+        stacked = np.stack(values, axis=1)
+        return stacked.reshape(-1, *stacked.shape[2:])[live]
+
+    table[:, Column.SRAM_BASE] += np.repeat(flat([s.sram for s in stages]), count)
+    table[:, Column.DRAM_BASE] += np.repeat(flat([s.dram for s in stages]), count)
+    table[starts, Column.POP_PREV : Column.POP_NEXT + 1] |= flat([s.pops for s in stages])
+    table[ends - 1, Column.PUSH_PREV : Column.PUSH_NEXT + 1] |= flat([s.pushes for s in stages])
+    return table
+
+
 class _Emitter:
     """Builds the instruction stream of one design under one schedule."""
 
     def __init__(self, design: Design, schedule: Schedule) -> None:
         self.design, self.schedule = design, schedule
         self.tiles = tiles(design, schedule)
+        self.every = np.ones(len(self.tiles.first), np.bool_)
         self.inp = self.tiles.boxes(design, design.inp)
         self.wgt = self.tiles.boxes(design, design.wgt)
         self.acc = self.tiles.boxes(design, design.acc)
         self.bias = design.bias and self.tiles.boxes(design, design.bias)
+        self.final = np.concatenate([self.acc.changed[1:], [True]])
         self._share_scratchpads()
         config = design.config
         self.sizes = {
@@ -177,9 +273,6 @@ class _Emitter:
         }
         self.bases = memory_map(config, self.sizes)
         self.micro = _MicroOps(config.uop_depth)
-        self.rows: list[Row] = []
-        self._moves: dict[object, list[Transfer]] = {}
-        self._kernels: dict[object, list[Row]] = {}
 
     def _share_scratchpads(self) -> None:
         config, schedule = self.design.config, self.schedule
@@ -214,65 +307,60 @@ class _Emitter:
             reused = starts[contexts:]
             freed = starts[1 : len(starts) - contexts + 1] - 1
             last_reader[reused] = np.maximum(last_reader[reused], freed)
-        waits, frees = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        latest = -1
-        for tile in np.flatnonzero(last_reader >= 0):
-            if last_reader[tile] > latest:
-                latest = last_reader[tile]
-                waits[tile] = frees[latest] = True
+        latest = np.maximum.accumulate(last_reader)
+        waits = last_reader > np.concatenate([[-1], latest[:-1]])
+        frees = np.zeros(count, np.bool_)
+        frees[last_reader[waits]] = True
         return waits, frees
 
-    # ------------------------------------------------------------------------------ pieces
+    # ----------------------------------------------------------------------------- stages
 
-    def _transfers(self, layout: Layout, boxes: Boxes, tile: int) -> list[Transfer]:
-        key = (layout.port, layout.role, boxes.first[tile].tobytes(), boxes.size[tile].tobytes())
-        if key not in self._moves:
-            self._moves[key] = transfers(sides(layout, boxes.first[tile], boxes.size[tile]))
-        return self._moves[key]
-
-    def _move(self, opcode: Opcode, memory: Memory, part: Transfer, sram: int, dram: int) -> Row:
-        row = [0] * COLUMNS
-        row[Column.OPCODE] = opcode
-        row[Column.MEMORY_TYPE] = memory
-        row[Column.SRAM_BASE] = sram + part.sram
-        row[Column.DRAM_BASE] = dram + part.dram
-        row[Column.Y_SIZE] = part.y_size
-        row[Column.X_SIZE] = part.x_size
-        row[Column.X_STRIDE] = part.x_stride
-        row[Column.Y_PAD_0 : Column.X_PAD_1 + 1] = part.pads
-        return row
-
-    def _moved(self, opcode: Opcode, memory: Memory, tile: int, sram: int) -> list[Row]:
+    def _transfers(
+        self, opcode: Opcode, memory: Memory, present: NDArray[np.bool_], sram: Array
+    ) -> _Blocks:
+        """The DMA of a tensor in the tiles that move it: boxes that differ in place only share."""
         design = self.design
-        layout, boxes, section, size = {
-            Memory.INP: (design.inp, self.inp, "INP", design.config.inp_bytes),
-            Memory.WGT: (design.wgt, self.wgt, "WGT", design.config.wgt_bytes),
-            Memory.ACC: (design.bias, self.bias, "ACC", design.config.acc_bytes),
-            Memory.OUT: (design.acc, self.acc, "OUT", design.config.out_bytes),
+        layout, boxes, section = {
+            Memory.INP: (design.inp, self.inp, "INP"),
+            Memory.WGT: (design.wgt, self.wgt, "WGT"),
+            Memory.ACC: (design.bias, self.bias, "ACC"),
+            Memory.OUT: (design.acc, self.acc, "OUT"),
         }[memory]
         assert layout is not None
         assert boxes is not None
-        dram = self.bases[section] // size
-        return [
-            self._move(opcode, memory, part, sram, dram)
-            for part in self._transfers(layout, boxes, tile)
-        ]
+        low, high, stored = np.array(
+            [[c.low, c.high, c.stored] for c in layout.coordinates], np.int64
+        ).reshape(-1, 3).T  # fmt: skip
+        strides = np.cumprod([1, *stored[:0:-1]])[::-1][: len(stored)]
+        before = np.maximum(low - boxes.first, 0)
+        after = np.maximum(boxes.first + boxes.size - high, 0)
+        begin = boxes.first + before - low
 
-    def _strides(self, layout: Layout, boxes: Boxes, tile: int) -> NDArray[np.int64]:
+        def build(tile: int) -> Table:
+            shape = sides(layout, boxes.first[tile], boxes.size[tile])
+            origin = int(begin[tile] @ strides)
+            return np.array(
+                [_move(opcode, memory, part, part.dram - origin) for part in transfers(shape)],
+                np.int64,
+            )
+
+        blocks = _Blocks.shared(np.hstack([boxes.size, before, after]), present, build)
+        base = self.bases[section] // design.config.element_bytes(memory)
+        return replace(blocks, sram=sram, dram=begin @ strides + base)
+
+    def _strides(self, layout: Layout, boxes: Boxes, tile: int) -> Array:
         """Scratchpad distance of one iteration of each outer loop, inside a tile's dense box."""
-        size = boxes.size[tile]
-        inner = np.concatenate([np.cumprod(size[:0:-1])[::-1], [1]])[: len(size)]
-        strides: NDArray[np.int64] = inner @ coefficients(self.design, layout)
+        inner = np.cumprod([1, *boxes.size[tile][:0:-1]])[::-1][: boxes.size.shape[1]]
+        strides: Array = inner @ coefficients(self.design, layout)
         return strides
 
-    def _gemm(self, tile: int) -> Row:
-        length = self.tiles.length[tile]
-        bases = (int(self.acc_base[tile]), int(self.inp_base[tile]), int(self.wgt_base[tile]))
-        key = ("gemm", length.tobytes(), bases)
-        if key not in self._kernels:
-            design = self.design
+    def _gemm(self) -> _Blocks:
+        design = self.design
+        bases = np.stack([self.acc_base, self.inp_base, self.wgt_base], axis=1)
+
+        def build(tile: int) -> Table:
             loops = _Loops.of(
-                length.tolist(),
+                self.tiles.length[tile].tolist(),
                 [
                     self._strides(design.acc, self.acc, tile),
                     self._strides(design.inp, self.inp, tile),
@@ -280,12 +368,14 @@ class _Emitter:
                 ],
             )
             hardware, uops = loops.split()
-            bounds = self.micro.place(uops + np.array(bases))
-            self._kernels[key] = [_compute(Opcode.GEMM, bounds, hardware)]
-        return list(self._kernels[key][0])
+            bounds = self.micro.place(uops + bases[tile])
+            return np.array([_compute(Opcode.GEMM, bounds, hardware)], np.int64)
 
-    def _sweep(self, opcode: Opcode, base: int, count: int, **fields: int) -> list[Row]:
-        """One operation on `count` consecutive accumulators."""
+        return _Blocks.shared(np.hstack([self.tiles.length, bases]), self.every, build)
+
+    def _sweep(self, opcode: Opcode, tile: int, **fields: int) -> list[Row]:
+        """One operation on every accumulator of a tile."""
+        base, count = int(self.acc_base[tile]), int(self.acc.size[tile].prod())
         rows = []
         for begin in range(0, count, MAX_ITERATIONS):
             bounds = self.micro.place(np.array([[base + begin, 0, 0]]))
@@ -293,19 +383,27 @@ class _Emitter:
             rows.append(_compute(opcode, bounds, [(1, 0, 0, 0), run], **fields))
         return rows
 
-    def _reset(self, tile: int) -> list[Row]:
-        count = int(self.acc.size[tile].prod())
-        return self._sweep(Opcode.GEMM, int(self.acc_base[tile]), count, reset=1)
+    def _accumulator_keys(self) -> Array:
+        return np.hstack([self.acc.size, self.acc_base[:, None]])
 
-    def _epilogue(self, tile: int) -> list[Row]:
-        base, count = int(self.acc_base[tile]), int(self.acc.size[tile].prod())
-        key = ("alu", base, self.acc.size[tile].tobytes())
-        if key not in self._kernels:
+    def _reset(self) -> _Blocks:
+        return _Blocks.shared(
+            self._accumulator_keys(),
+            self.acc.changed,
+            lambda tile: np.array(self._sweep(Opcode.GEMM, tile, reset=1), np.int64),
+        )
+
+    def _epilogue(self) -> _Blocks:
+        passes = alu_passes(self.design.operator.epilogue)
+
+        def build(tile: int) -> Table:
             rows = self._add_bias(tile) if self.bias else []
-            for op, imm in alu_passes(self.design.operator.epilogue):
-                rows += self._sweep(Opcode.ALU, base, count, alu_opcode=op, use_imm=1, imm=imm)
-            self._kernels[key] = rows
-        return [list(row) for row in self._kernels[key]]
+            for op, imm in passes:
+                rows += self._sweep(Opcode.ALU, tile, alu_opcode=op, use_imm=1, imm=imm)
+            return np.array(rows, np.int64)
+
+        wanted = self.final if passes or self.bias else np.zeros_like(self.final)
+        return _Blocks.shared(self._accumulator_keys(), wanted, build)
 
     def _add_bias(self, tile: int) -> list[Row]:
         design = self.design
@@ -326,70 +424,43 @@ class _Emitter:
 
     def emit(self) -> Code:
         """The whole program."""
+        inp = self._transfers(Opcode.LOAD, Memory.INP, self.inp.changed, self.inp_base)
+        wgt = self._transfers(Opcode.LOAD, Memory.WGT, self.wgt.changed, self.wgt_base)
+        reset, gemm, epilogue = self._reset(), self._gemm(), self._epilogue()
+        store = self._transfers(Opcode.STORE, Memory.OUT, self.final, self.acc_base)
+        stages = [inp, wgt, reset, gemm, epilogue, store]
+        if self.bias:
+            wanted = self.bias.changed & self.acc.changed
+            place = np.full(len(wanted), self.bias_base)
+            stages.insert(2, self._transfers(Opcode.LOAD, Memory.ACC, wanted, place))
+
         waits, frees = self._releases()
-        final = np.concatenate([self.acc.changed[1:], [True]])
         loaded = self.inp.changed | self.wgt.changed
-        outputs = 0
-        for tile in range(len(self.tiles.first)):
-            if loaded[tile]:
-                self._load(tile, waits=bool(waits[tile]))
-            compute = []
-            if self.acc.changed[tile]:
-                if self.bias and self.bias.changed[tile]:
-                    compute += self._moved(Opcode.LOAD, Memory.ACC, tile, self.bias_base)
-                compute += self._reset(tile)
-                # The reset writes accumulators that an earlier store may still be reading.
-                reset = next(r for r in compute if r[Column.OPCODE] == Opcode.GEMM)
-                reset[Column.POP_NEXT] = int(outputs >= self.acc_contexts)
-                outputs += 1
-            gemm = self._gemm(tile)
-            gemm[Column.POP_PREV] = int(loaded[tile])
-            gemm[Column.PUSH_PREV] = int(frees[tile])
-            compute.append(gemm)
-            if final[tile]:
-                compute += self._epilogue(tile)
-                compute[-1][Column.PUSH_NEXT] = 1
-            self.rows += compute
-            if final[tile]:
-                self._store(tile)
-        self._finish(min(outputs, self.acc_contexts))
-        return self._code()
+        inp.pops[:, NEXT] = waits & self.inp.changed
+        wgt.pops[:, NEXT] = waits & ~self.inp.changed
+        wgt.pushes[:, NEXT] = self.wgt.changed
+        inp.pushes[:, NEXT] = ~self.wgt.changed
+        gemm.pops[:, PREV] = loaded
+        gemm.pushes[:, PREV] = frees
+        # The reset writes accumulators that an earlier store may still be reading.
+        reset.pops[:, NEXT] = np.cumsum(self.acc.changed) > self.acc_contexts
+        last = epilogue if epilogue.rows else gemm
+        last.pushes[:, NEXT] = self.final
+        store.pops[:, PREV] = store.pushes[:, PREV] = 1
+        return self._code(_assembled(stages), int(self.acc.changed.sum()))
 
-    def _load(self, tile: int, *, waits: bool) -> None:
-        rows = []
-        if self.inp.changed[tile]:
-            rows += self._moved(Opcode.LOAD, Memory.INP, tile, int(self.inp_base[tile]))
-        if self.wgt.changed[tile]:
-            rows += self._moved(Opcode.LOAD, Memory.WGT, tile, int(self.wgt_base[tile]))
-        rows[0][Column.POP_NEXT] = int(waits)
-        rows[-1][Column.PUSH_NEXT] = 1
-        self.rows += rows
-
-    def _store(self, tile: int) -> None:
-        rows = self._moved(Opcode.STORE, Memory.OUT, tile, int(self.acc_base[tile]))
-        rows[0][Column.POP_PREV] = 1
-        rows[-1][Column.PUSH_PREV] = 1
-        self.rows += rows
-
-    def _finish(self, outstanding: int) -> None:
-        """FINISH runs last: wait for every store whose token nobody took."""
-        nop = _row(Opcode.LOAD, memory_type=Memory.UOP, pop_next=1)
-        self.rows += [list(nop) for _ in range(outstanding)]
-        self.rows.append(_row(Opcode.FINISH))
-
-    def _code(self) -> Code:
-        uops = self.micro.table
-        size = {"UOP": self.design.config.element_bytes(Memory.UOP) * len(uops)}
-        address = memory_map(self.design.config, self.sizes | size)["UOP"]
-        load = Transfer(0, 0, 1, len(uops), len(uops))
-        first = self._move(
-            Opcode.LOAD,
-            Memory.UOP,
-            load,
-            0,
-            address // self.design.config.element_bytes(Memory.UOP),
+    def _code(self, body: Table, outputs: int) -> Code:
+        """The program around the tiles: micro-ops first; FINISH waits for the last stores."""
+        uops, config = self.micro.table, self.design.config
+        size = config.element_bytes(Memory.UOP)
+        address = memory_map(config, self.sizes | {"UOP": size * len(uops)})["UOP"]
+        load = _move(
+            Opcode.LOAD, Memory.UOP, Transfer(0, 0, 1, len(uops), len(uops)), address // size
         )
-        table = np.array([first, *self.rows], np.int64)
+        nop = _row(Opcode.LOAD, memory_type=Memory.UOP, pop_next=1)
+        waits = [nop] * min(outputs, self.acc_contexts)
+        end = np.array([*waits, _row(Opcode.FINISH)], np.int64)
+        table = np.concatenate([np.array([load], np.int64), body, end])
         return Code(self.design, self.schedule, table, uops, self.sizes)
 
 

@@ -162,7 +162,7 @@ class Layout:
         text = "".join(outer)
         for axis, extent in self.axes:
             block = lanes.get(axis)
-            if block is None and extent == 1 and unit:
+            if block is None and unit:
                 block = unit.pop(0).lower()
             text += f"{extent}{block if block is not None else '-'}"
         return text

@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from explorer import explore
+from explorer import explore, verification
 from explorer.cli.output import OutputOption, print_table, progress, write_table
 from explorer.embedding import Embedding, nest
 from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
@@ -208,7 +208,7 @@ def verify(
         chosen = _embeddings(op, machine, classes, all_tiles)
         if sample is not None and sample < len(chosen):
             chosen = sorted(random.Random(seed).sample(chosen, sample), key=lambda e: e.id)
-    data = explore.random_data(op, seed)
+    data = verification.random_data(op, seed)
     rows = []
     with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
         for item in chosen:
@@ -224,12 +224,12 @@ def verify(
 
 
 def _verified(
-    op: Operator, machine: Config, embedding: Embedding, data: explore.Data
+    op: Operator, machine: Config, embedding: Embedding, data: verification.Data
 ) -> dict[str, object]:
     evaluation = explore.evaluate(op, machine, embedding)
     if evaluation.scheduled is None:
         return {"embedding": embedding.id, "verdict": "does not fit", "outputs": 0, "wrong": 0}
-    verdict = explore.verify(evaluation.code, data)
+    verdict = verification.verify(evaluation.code, data)
     return {
         "embedding": embedding.id,
         "verdict": "exact" if verdict.exact else "differs",

@@ -65,7 +65,9 @@ def _named(build: Callable[_Parameters, Operator]) -> Callable[_Parameters, Oper
 
 def _text(value: object) -> str:
     """An argument as the inline form writes it: `3`, `3x3`, and `1` for True."""
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(int(str(value)))
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 @_named
@@ -292,8 +294,9 @@ class _Subpixel:
     """A spatial axis of a transposed convolution, split in phases.
 
     Output row ``o`` gets input row ``i`` times kernel row ``t`` where ``o + pad = stride*i + t``.
-    With ``t = stride*u + phase`` that is ``o + pad = stride*(i + u) + phase``: the phase follows from
-    the output row, and ``i = q - u``. Taps count ``u`` down, so that the input row grows with them.
+    With ``t = stride*u + phase`` that is ``o + pad = stride*(i + u) + phase``: the phase follows
+    from the output row, and ``i = q - u``. Taps count ``u`` down, so that the input row grows with
+    them.
     """
 
     axis: str
@@ -356,7 +359,7 @@ def _windows(
         window = _Window(axis, size, kernel, *steps)
         padded = size + 2 * window.pad
         if window.reach > padded:
-            allowed = f"spans {window.reach} of {padded} padded input elements along {axis}"
+            allowed = f"spans {window.reach} elements where the padded input has {padded}"
             raise InputError(kind, _KERNEL[axis], kernel, allowed)
         windows.append(window)
     return windows

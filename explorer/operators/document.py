@@ -45,7 +45,9 @@ from isa.errors import InputError
 
 _Title = Annotated[str, StringConstraints(pattern=r"^[!-~]+( [!-~]+)*$", max_length=200)]
 _Letters = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")]
-_Clip = Annotated[int, Field(ge=-128, le=127)]
+_Int8 = Annotated[int, Field(ge=-128, le=127)]
+_Input = Literal["in0", "in1"]
+_Clip = Annotated[list[_Int8], Field(min_length=2, max_length=2)]
 
 
 class _TensorDocument(Document):
@@ -63,7 +65,7 @@ class _EpilogueDocument(Document):
     shift: Annotated[int, Field(ge=0, le=31)] = 8
     bias: _TensorDocument | None = None
     relu: bool = False
-    clip: Annotated[list[_Clip], Field(min_length=2, max_length=2)] | None = [-128, 127]
+    clip: _Clip | None = Field(default_factory=lambda: [-128, 127])
 
 
 class _OperatorDocument(Document):
@@ -76,7 +78,7 @@ class _OperatorDocument(Document):
     in1: _TensorDocument
     out: _TensorDocument
     epilogue: _EpilogueDocument = _EpilogueDocument()
-    constants: list[Literal["in0", "in1"]] = ["in1"]
+    constants: list[_Input] = Field(default_factory=lambda: list[_Input](["in1"]))
 
 
 class _Titled(Document):

@@ -14,7 +14,7 @@ def parse(text: str) -> Operator:
         text: a kind (`kinds.KINDS`) and its arguments, as `kinds.construct` takes them.
 
     Raises:
-        InputError: the text has another form, an argument stands twice, or `kinds.construct` raises.
+        InputError: the text has another form, an argument stands twice, or as `kinds.construct`.
     """
     kind, _, rest = text.partition(":")
     arguments: dict[str, object] = {}

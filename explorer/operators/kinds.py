@@ -43,8 +43,8 @@ _FLAGS = {"0": False, "false": False, "1": True, "true": True}
 def construct(source: str, kind: str, arguments: Mapping[str, object]) -> Operator:
     """The operator of a kind with these arguments.
 
-    An argument that takes a value for each spatial axis (`pad`, `stride`, `dilation`) may be given as
-    a number, as ``3x1`` or a list, or for single axes as ``pad_h``.
+    An argument that takes a value for each spatial axis (`pad`, `stride`, `dilation`) may be given
+    as a number, as ``3x1`` or a list, or for single axes as ``pad_h``.
 
     Args:
         source: the file or text they come from, for errors.
@@ -58,36 +58,44 @@ def construct(source: str, kind: str, arguments: Mapping[str, object]) -> Operat
         raise InputError(source, "kind", kind, expected(kind, KINDS, "one of"))
     build = KINDS[kind]
     types = _types(build)
-    axes = [axis for axis in _SPATIAL if axis in types]
-    single = {
-        f"{name}_{axis}": (name, axis) for name in types if types[name] == PerAxis for axis in axes
-    }
-    values: dict[str, object] = {}
-    for name, value in arguments.items():
-        if name not in types and name not in single:
-            allowed = expected(name, [*types, *single], f"no such argument; {kind} takes")
-            raise InputError(source, name, value, allowed)
-        if name in types:
-            values[name] = _value(source, name, value, types[name])
-    parameters = signature(build).parameters
-    for name, (whole, axis) in single.items():
-        if name not in arguments:
-            continue
-        if whole in arguments:
-            allowed = f"{whole} is given too, and holds for every axis"
+    known = [*types, *(name for names in _single_axes(types).values() for name in names)]
+    for name in arguments:
+        if name not in known:
+            allowed = expected(name, known, f"no such argument; {kind} takes")
             raise InputError(source, name, arguments[name], allowed)
-        number = _value(source, name, arguments[name], int)
-        before = values.get(whole, (parameters[whole].default,) * len(axes))
-        assert isinstance(before, tuple)
-        values[whole] = tuple(number if a == axis else b for a, b in zip(axes, before, strict=True))
-    for name, parameter in parameters.items():
-        required = parameter.default is Parameter.empty and parameter.kind is Parameter.KEYWORD_ONLY
+    values = {n: _value(source, n, v, types[n]) for n, v in arguments.items() if n in types}
+    values |= _joined_axes(source, build, arguments)
+    for name, parameter in signature(build).parameters.items():
+        required = parameter.default is Parameter.empty and name in types
         if required and name not in values:
-            raise InputError(source, name, None, f"{kind} takes {', '.join(types)}")
+            raise InputError(source, name, None, f"{kind} takes {', '.join(known)}")
     try:
         return build(**values)
     except InputError as error:
         raise InputError(source, error.field, error.value, error.allowed) from None
+
+
+def _single_axes(types: Mapping[str, object]) -> dict[str, list[str]]:
+    """Of each argument that takes a value for each axis, the names for single axes."""
+    axes = [axis for axis in _SPATIAL if axis in types]
+    return {n: [f"{n}_{axis}" for axis in axes] for n, t in types.items() if t == PerAxis}
+
+
+def _joined_axes(
+    source: str, build: Callable[..., Operator], arguments: Mapping[str, object]
+) -> dict[str, object]:
+    """The arguments that are given for single axes, as tuples; an axis left out has the default."""
+    joined: dict[str, object] = {}
+    for whole, names in _single_axes(_types(build)).items():
+        given = [name for name in names if name in arguments]
+        if given and whole in arguments:
+            allowed = f"{whole} is given too, and holds for every axis"
+            raise InputError(source, given[0], arguments[given[0]], allowed)
+        if given:
+            default = signature(build).parameters[whole].default
+            values = (_value(source, name, arguments.get(name, default), int) for name in names)
+            joined[whole] = tuple(values)
+    return joined
 
 
 def expected(given: str, names: Iterable[str], opening: str) -> str:

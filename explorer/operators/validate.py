@@ -100,8 +100,8 @@ def check_bounded(computation: Computation, source: str) -> None:
     That is what makes the lanes neutral which a tile has beyond a dimension's end. Each dimension
     needs tensor coordinates that leave the tensor's bounds as soon as its index leaves
     ``[0, extent)``, above and below, whatever the other dimensions are. A coordinate may use other
-    dimensions only if those were found to be bounded before: of several indices out of their ranges,
-    the one found first is then caught by its own coordinate.
+    dimensions only if those were found to be bounded before: of several indices out of their
+    ranges, the one found first is then caught by its own coordinate.
 
     Raises:
         InputError: a dimension has no such coordinate.

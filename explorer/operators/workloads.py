@@ -4,13 +4,15 @@
 ``deepbench:rnn/…``, and the convolutions of ResNet-18 on which VTA is usually measured, as
 ``resnet18:C2``.
 
-- A GEMM of DeepBench is ``A (m×k) · B (k×n)``, where A is the weights and n the batch. The operator's
-  rows are the batch and its columns the weights' rows: ``out[n, m] += B[k, n] * A[m, k]``, so that the
-  constant input is the one that DeepBench holds constant. Transposition flags are part of the name only.
+- A GEMM of DeepBench is ``A (m×k) · B (k×n)``, where A is the weights and n the batch. The
+  operator's rows are the batch and its columns the weights' rows,
+  ``out[n, m] += B[k, n] * A[m, k]``, so that the constant input is the one that DeepBench holds
+  constant. Transposition flags are part of the name only.
 - A recurrent layer is the matrix products it consists of, its gates stacked (1 for vanilla, 4 for
   LSTM, 3 for GRU). ``…/lstm_h512_b1_t25`` is the recurrent product of one time step (batch rows,
-  gates·hidden columns, over hidden); the name followed by ``/input`` is the product with the inputs,
-  which do not wait for each other, so that batch·timesteps rows are one operator.
+  gates * hidden columns, over hidden). The name followed by ``/input`` is the product with the
+  inputs, which do not wait for each other: batch * timesteps rows are one operator. As in
+  DeepBench, the inputs are as wide as the hidden state.
 
 .. _DeepBench: https://github.com/baidu-research/DeepBench
 """
@@ -20,14 +22,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
 from explorer.operators import document, inline
-from explorer.operators.constructors import conv2d, gemm
-from explorer.operators.kinds import KINDS, expected
+from explorer.operators.constructors import gemm
+from explorer.operators.kinds import KINDS, construct, expected
 from isa.computation import Operator
+from isa.document import is_document
 from isa.errors import InputError
 
 _Builder = Callable[[], Operator]
@@ -68,7 +72,7 @@ def resolve(text: str) -> Operator:
     Raises:
         InputError: it is none of these, or what it refers to is not an operator.
     """
-    if text.endswith((".yaml", ".yml")) or Path(text).is_file():
+    if is_document(text):
         return document.load(Path(text))
     prefix = text.partition(":")[0].strip()
     if prefix in _suites():
@@ -96,7 +100,7 @@ def catalogue(suite: str | None = None) -> Iterator[Entry]:
         r for r in _index() if not whole or r == whole or r.startswith((f"{whole}:", f"{whole}/"))
     ]
     if not chosen:
-        raise InputError("suite", "", suite, expected(whole, _prefixes(), "one of"))
+        raise InputError("suite", "", whole, expected(whole, _groups(), "one of"))
     return (_entry(reference) for reference in chosen)
 
 
@@ -117,34 +121,30 @@ def _shipped(text: str) -> Operator:
     if found:
         raise InputError(text, "", text.partition(":")[2], f"is one of {', '.join(found)}")
     suite, _, name = text.partition(":")
-    near = [r for r in index if r.startswith(f"{suite}:")]
-    raise InputError(text, "", name, _closest(text, near))
-
-
-def _closest(text: str, references: list[str]) -> str:
-    """What could have been meant, without listing hundreds."""
-    listed = (
-        f"{len(references)} workloads, such as {references[0]}; `explorer operators` lists them"
+    group = text.partition("/")[0]
+    listed = [r for r in index if r.startswith(group)] or [r for r in index if r.startswith(suite)]
+    near = get_close_matches(text, listed, n=3) if name else []
+    allowed = (
+        f"{suite} has {', '.join(near or listed[:3])} … (`explorer operators {suite}` lists all)"
     )
-    guess = expected(text, references, "").partition("? ")
-    return f"{guess[0]}? {listed}" if guess[1] else listed
+    raise InputError(text, "", name or None, allowed)
 
 
 def _without_set(reference: str) -> str:
+    """A DeepBench reference without ``server/`` or ``device/``."""
     suite, *path = reference.split("/")
     return "/".join([suite, *path[1:]])
 
 
-def _prefixes() -> list[str]:
-    """Every beginning of a reference that names a group of them."""
-    groups = {}
+def _groups() -> list[str]:
+    """Every beginning of a reference that stands for several."""
+    groups: dict[str, None] = {}
     for reference in _index():
         suite, _, path = reference.partition(":")
+        first, *rest = path.split("/")
         groups[suite] = None
-        parts = path.split("/")[:-1]
-        groups.update(
-            {f"{suite}:{'/'.join(parts[:n])}": None for n in range(1, min(len(parts), 2) + 1)}
-        )
+        if rest:
+            groups |= dict.fromkeys([f"{suite}:{first}", f"{suite}:{first}/{rest[0]}"])
     return list(groups)
 
 
@@ -165,18 +165,20 @@ def _index() -> dict[str, _Builder]:
 
 def _resnet18() -> Iterator[tuple[str, _Builder]]:
     for row in _table("resnet18"):
-        yield f"resnet18:{row['name']}", _conv(row)
+        reference = f"resnet18:{row.pop('name')}"
+        yield reference, partial(construct, reference, "conv2d", row)
 
 
 def _deepbench_conv() -> Iterator[tuple[str, _Builder]]:
     for row in _table("deepbench_inference_conv"):
-        yield f"deepbench:conv/{row['set']}/{row['name']}", _conv(row)
+        reference = f"deepbench:conv/{row.pop('set')}/{row.pop('name')}"
+        yield reference, partial(construct, reference, "conv2d", row)
 
 
 def _deepbench_gemm() -> Iterator[tuple[str, _Builder]]:
     for row in _table("deepbench_inference_gemm"):
-        build = partial(gemm, m=int(row["n"]), n=int(row["m"]), k=int(row["k"]))
-        yield f"deepbench:gemm/{row['set']}/{row['name']}", build
+        reference = f"deepbench:gemm/{row['set']}/{row['name']}"
+        yield reference, partial(gemm, m=int(row["n"]), n=int(row["m"]), k=int(row["k"]))
 
 
 def _deepbench_rnn() -> Iterator[tuple[str, _Builder]]:
@@ -188,15 +190,7 @@ def _deepbench_rnn() -> Iterator[tuple[str, _Builder]]:
         yield f"{reference}/input", partial(gemm, m=batch * steps, n=columns, k=hidden)
 
 
-def _conv(row: dict[str, str]) -> _Builder:
-    size = {name: int(row[name]) for name in "nchwkrs"}
-    pad = (int(row["pad_h"]), int(row["pad_w"]))
-    stride = (int(row["stride_h"]), int(row["stride_w"]))
-    return partial(conv2d, **size, pad=pad, stride=stride)
-
-
 def _table(name: str) -> Iterator[dict[str, str]]:
     """The rows of a list that ships."""
     path = files("explorer.operators") / "data" / f"{name}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    return csv.DictReader(path.read_text(encoding="utf-8").splitlines())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulator.timing import TimingReport
-
 from explorer.codegen import Code
 from explorer.embedding import Embedding, Nest
 from explorer.explore import Evaluation
 from explorer.layout import Layout
 from explorer.ranking import describe
 from isa.fields import Column, Memory, Opcode
+from simulator.timing import ModuleReport, TimingReport
 
 KINDS = {
     "contiguous": "neighbours share a step",
@@ -100,3 +99,16 @@ def _instructions(code: Code) -> Iterator[str]:
 
 def _cycles(timing: TimingReport, bound: int) -> Iterator[str]:
     yield f"{timing.cycles:,} cycles, {timing.cycles / bound:.3f} of the lower bound {bound:,}"
+    for name in ("load", "compute", "store"):
+        module: ModuleReport = getattr(timing, name)
+        parts = {
+            "busy": module.busy,
+            "waiting for a token": module.waiting_for_token,
+            "waiting for the bus": module.waiting_for_bus,
+            "idle": module.idle,
+        }
+        yield f"{name:<8}" + ", ".join(
+            f"{part} {cycles / timing.cycles:.1%}" for part, cycles in parts.items()
+        )
+    yield f"read channel moves data {timing.read_beats / timing.cycles:.1%} of the time"
+    yield "DRAM bytes: " + ", ".join(f"{name} {count:,}" for name, count in timing.bytes.items())

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from simulator.timing import TimingReport, simulate
 
 from explorer.codegen import Code, alu_passes, lower
 from explorer.design import Design
 from explorer.layout import Layout
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.space import Schedule, coefficients, output_loops
+from simulator.jit import jit
+from simulator.timing import TimingReport, simulate
 
 MAX_POINTS = 20_000
 FINALISTS = 4
@@ -153,7 +153,7 @@ def _machine(design: Design) -> Array:
     )
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit
 def _instructions(box: Array, spans: Array) -> int:
     """About how many DMA instructions move a box: partial sides beyond two multiply."""
     whole = 1
@@ -181,7 +181,7 @@ def _instructions(box: Array, spans: Array) -> int:
     return result
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit
 def _traffic(
     coef: Array, spans: Array, extents: Array, tile: Array, tiles: Array, box: Array
 ) -> float:
@@ -202,7 +202,7 @@ def _traffic(
     return total
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit
 def _repeats(coef: Array, tiles: Array, order: Array) -> tuple[float, float]:
     """How often the tensor's tile changes, and how often each of its own tiles is loaded."""
     events, again, outside = 1.0, 1.0, 1.0
@@ -223,7 +223,7 @@ def _repeats(coef: Array, tiles: Array, order: Array) -> tuple[float, float]:
     return events, again
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit
 def _volume(box: Array) -> int:
     volume = 1
     for n in box:
@@ -231,7 +231,7 @@ def _volume(box: Array) -> int:
     return volume
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit
 def _scan(
     extents: Array,
     choices: Array,
