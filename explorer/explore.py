@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from explorer.codegen import Code
 from explorer.design import Design, designs, reference_design
@@ -22,6 +23,7 @@ from isa.config import Config
 from isa.errors import InputError
 
 
+@cache
 def gemm_intrinsic(config: Config) -> Computation:
     """VTA's GEMM instruction with the configuration's axis extents."""
     return intrinsics.load("vta_gemm", config.axes)

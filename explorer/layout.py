@@ -161,10 +161,11 @@ class Layout:
             outer.insert(_natural_place(outer, letter, self.tensor.letters), letter)
         text = "".join(outer)
         for axis, extent in self.axes:
-            block = lanes.get(axis)
-            if block is None and unit:
-                block = unit.pop(0).lower()
-            text += f"{extent}{block if block is not None else '-'}"
+            # Lanes of one element block any dimension; idle ones pad a dimension of extent 1.
+            free = [x for x in self.tensor.letters if x.lower() not in lanes.values()]
+            spare = [x.lower() for x in free if extent == 1 or x in unit]
+            lanes.setdefault(axis, spare[0] if spare else "-")
+            text += f"{extent}{lanes[axis]}"
         return text
 
     def formulas(self) -> list[str]:

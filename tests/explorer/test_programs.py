@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from explorer import explore
+from explorer import explore, verification
 from explorer.codegen import lower
 from explorer.design import Design, designs
 from explorer.embedding import Embedding
@@ -54,7 +54,7 @@ def test_any_schedule_of_any_embedding_is_exact(
         code = lower(design, data.draw(schedules(design)))
     except Infeasible:
         assume(False)
-    verdict = explore.verify(code, explore.random_data(operator, data.draw(st.integers(0, 99))))
+    verdict = verification.verify(code, verification.random_data(operator, data.draw(st.integers(0, 99))))
     assert verdict.exact
 
 
@@ -69,7 +69,7 @@ def test_the_chosen_schedule_is_exact(
     if evaluation.scheduled is None:
         return
     assert evaluation.scheduled.cycles >= evaluation.bound
-    assert explore.verify(evaluation.code, explore.random_data(operator)).exact
+    assert verification.verify(evaluation.code, verification.random_data(operator)).exact
 
 
 @pytest.mark.slow
@@ -87,5 +87,5 @@ def test_full_size_layers_are_exact(operator: str, embedding: str) -> None:
     op, config = resolve(operator), Config.default()
     found = explore.find(op, config, embedding)
     evaluation = explore.evaluate(op, config, found, fixed_layout=embedding == "reference")
-    verdict = explore.verify(evaluation.code, explore.random_data(op), accumulators=False)
+    verdict = verification.verify(evaluation.code, verification.random_data(op), accumulators=False)
     assert verdict.exact
