@@ -6,6 +6,7 @@ its program. `explorer.verification` executes programs, `explorer.ranking` compa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from explorer.design import Design, designs, reference_design
 from explorer.embedding import Embedding, parse
 from explorer.facts import DEFAULT_CLASSES
 from explorer.schedule.bound import lower_bound
-from explorer.schedule.search import Scheduled, best_schedule
+from explorer.schedule.search import EFFORT, Scheduled, search
 from explorer.solve import enumerate_embeddings, is_legal, reference_embedding
 from isa import intrinsics
 from isa.computation import Computation, Operator
@@ -85,11 +86,13 @@ class Evaluation:
     Attributes:
         embedding: what was evaluated.
         bound: cycles that no schedule of any of its designs undercuts.
+        proven: whether no schedule in the space can be better than the one found.
         scheduled: the best program found, with its simulated timing.
     """
 
     embedding: Embedding
     bound: int
+    proven: bool
     scheduled: Scheduled | None
 
     @property
@@ -116,7 +119,12 @@ def bound(operator: Operator, config: Config, embedding: Embedding) -> int:
 
 
 def evaluate(
-    operator: Operator, config: Config, embedding: Embedding, *, fixed_layout: bool = False
+    operator: Operator,
+    config: Config,
+    embedding: Embedding,
+    *,
+    fixed_layout: bool = False,
+    effort: int | None = EFFORT,
 ) -> Evaluation:
     """The best program of an embedding over its layouts and schedules.
 
@@ -125,6 +133,7 @@ def evaluate(
         config: what it is compiled for.
         embedding: how it is laid onto the instruction.
         fixed_layout: use the reference's layouts (the same schedule search), not the best ones.
+        effort: programs to simulate for each design at most; None for a proven optimum.
     """
     intrinsic = gemm_intrinsic(config)
     if fixed_layout:
@@ -132,11 +141,10 @@ def evaluate(
     else:
         choices = list(designs(operator, config, intrinsic, embedding))
     best: Scheduled | None = None
-    least = min(map(lower_bound, choices))
+    least, proven = math.inf, True
     for design in sorted(choices, key=lower_bound):
-        if best is not None and lower_bound(design) >= best.cycles:
-            continue
-        found = best_schedule(design)
-        if found is not None and (best is None or found.cycles < best.cycles):
-            best = found
-    return Evaluation(embedding, least, best)
+        found = search(design, effort=effort, below=best.cycles if best else math.inf)
+        best = found.best or best
+        least = min(least, found.bound or math.inf)
+        proven = proven and found.proven
+    return Evaluation(embedding, int(least) if best else 0, proven, best)

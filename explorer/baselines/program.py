@@ -102,7 +102,8 @@ def _packed(
         axes=tuple((axis, extents[axis]) for axis in axes),
         equal=(),
         rows=tuple(rows),
-        halo=True,
+        guards=(),
+        halo=port == "inp",
     )
 
 
@@ -171,6 +172,7 @@ class _Emitter:
             "ACC": design.bias.entries * config.acc_bytes if design.bias else 0,
             "OUT": design.acc.entries * config.out_bytes,
         }
+        self.groups = self.tile.count // tiling.threads
         self.uops: list[Array] = []
         self.group: list[Instruction] = []
         self.moves: dict[Memory, list[_Move]] = {memory: [] for memory in self.transfers}
@@ -198,7 +200,10 @@ class _Emitter:
         uops = np.concatenate(self.uops)
         prologue = [self._load_uops(uops), *(nop(Queue.STORE, push_prev=1) for _ in threads)]
         ending = [*(nop(Queue.COMPUTE, pop_next=1) for _ in threads), finish()]
-        table = np.concatenate([table_of(prologue), self._repeated(), table_of(ending)])
+        begin, end = len(prologue), len(prologue) + len(self.group) * self.groups
+        table = np.empty((end + len(ending), len(Column)), np.int64)
+        table[:begin], table[end:] = table_of(prologue), table_of(ending)
+        self._repeat(table[begin:end].reshape(self.groups, len(self.group), len(Column)))
         return TvmCode(self.design, self.tiling, table, uops, self.sizes)
 
     # --------------------------------------------------------------------------- one group
@@ -278,10 +283,10 @@ class _Emitter:
 
     # -------------------------------------------------------------------------- all groups
 
-    def _repeated(self) -> Array:
-        """The instructions of all groups, (instructions, columns)."""
+    def _repeat(self, body: Array) -> None:
+        """Fill in the instructions of all groups, (groups, instructions of a group, columns)."""
+        body[:] = table_of(self.group)
         n, i, co, j = self._tiles()
-        body = np.repeat(table_of(self.group)[np.newaxis], len(i), axis=0)
         layer, tiling = self.layer, self.tiling
         rows, cols = layer.rows, layer.cols
         taps = rows.kernel * cols.kernel
@@ -296,7 +301,6 @@ class _Emitter:
             self._address(body, Memory.ACC, co)
         if layer.is_padded:
             self._pad(body, (y, i), (x, j))
-        return body.reshape(-1, len(Column))
 
     def _tiles(self) -> tuple[Array, Array, Array, Array]:
         """The tile of each thread in each group, each array (groups, threads).
@@ -329,7 +333,7 @@ class _Emitter:
         body[:, [move.row for move in moves], Column.DRAM_BASE] = first[:, threads] + offsets
 
     def _pad(self, body: Array, y: tuple[Pieces, Array], x: tuple[Pieces, Array]) -> None:
-        """Write the extents and padding of the input's transfers; each axis has pieces and tiles."""
+        """Write extents and padding of the input's transfers; an axis has pieces and tiles."""
         moves = self.moves[Memory.INP]
         instructions = [move.row for move in moves]
         threads = [move.thread for move in moves]

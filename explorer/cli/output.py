@@ -21,7 +21,7 @@ from isa.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-OPTION = "--output"
+OPTION = "--out"
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
