@@ -16,7 +16,7 @@ from explorer.design import Design, designs, reference_design
 from explorer.embedding import Embedding, parse
 from explorer.facts import DEFAULT_CLASSES
 from explorer.schedule.bound import lower_bound
-from explorer.schedule.search import EFFORT, Scheduled, search
+from explorer.schedule.search import Scheduled, search
 from explorer.solve import enumerate_embeddings, is_legal, reference_embedding
 from isa import intrinsics
 from isa.computation import Computation, Operator
@@ -81,17 +81,18 @@ def find(operator: Operator, config: Config, text: str) -> Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An embedding with its best design and schedule; `scheduled` is None if none fits.
+    """An embedding with its best design and schedule.
 
     Attributes:
         embedding: what was evaluated.
-        bound: cycles that no schedule of any of its designs undercuts.
+        bound: cycles that no schedule of any of its designs undercuts; None if none fits.
         proven: whether no schedule in the space can be better than the one found.
-        scheduled: the best program found, with its simulated timing.
+        scheduled: the best program found, with its simulated timing; None if no schedule fits, or
+            none undercuts the limit that was set.
     """
 
     embedding: Embedding
-    bound: int
+    bound: int | None
     proven: bool
     scheduled: Scheduled | None
 
@@ -124,7 +125,8 @@ def evaluate(
     embedding: Embedding,
     *,
     fixed_layout: bool = False,
-    effort: int | None = EFFORT,
+    effort: int | None = None,
+    below: float = math.inf,
 ) -> Evaluation:
     """The best program of an embedding over its layouts and schedules.
 
@@ -134,6 +136,7 @@ def evaluate(
         embedding: how it is laid onto the instruction.
         fixed_layout: use the reference's layouts (the same schedule search), not the best ones.
         effort: programs to simulate for each design at most; None for a proven optimum.
+        below: cycles to undercut; no program is given if none does.
     """
     intrinsic = gemm_intrinsic(config)
     if fixed_layout:
@@ -143,8 +146,8 @@ def evaluate(
     best: Scheduled | None = None
     least, proven = math.inf, True
     for design in sorted(choices, key=lower_bound):
-        found = search(design, effort=effort, below=best.cycles if best else math.inf)
+        found = search(design, effort=effort, below=best.cycles if best else below)
         best = found.best or best
-        least = min(least, found.bound or math.inf)
+        least = min(least, math.inf if found.bound is None else found.bound)
         proven = proven and found.proven
-    return Evaluation(embedding, int(least) if best else 0, proven, best)
+    return Evaluation(embedding, None if math.isinf(least) else int(least), proven, best)

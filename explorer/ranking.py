@@ -7,6 +7,7 @@ rest.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[int], None]
-CHUNK = 8
+CHUNK = 2  # embeddings that a worker takes at a time
+PORTION = 16  # embeddings evaluated under one limit
+QUICK = 2  # programs simulated for each design in a quick look
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Ranking:
         evaluations: the best first; of equal cycles, by id.
         reference: the reference embedding with its fixed layouts, under the same scheduler.
         total: embeddings in the space.
-        evaluated: of those, how many were scheduled and simulated; the others are proven worse
-            than every one listed.
+        evaluated: of those, how many were scheduled; the others are proven worse than every one
+            listed.
         unfit: of the evaluated, how many have no schedule that fits the scratchpads.
     """
 
@@ -75,6 +78,7 @@ class Ranking:
             "cycles": evaluation.scheduled.cycles,
             "speedup": base.cycles / evaluation.scheduled.cycles if base else float("nan"),
             "bound": evaluation.bound,
+            "proven": evaluation.proven,
             "steps": steps,
             "utilisation": self.operator.computation.macs / (steps * lanes),
             "inp": describe(design.inp),
@@ -123,6 +127,7 @@ def rank(
     embeddings: Sequence[Embedding],
     *,
     top: int | None = 10,
+    effort: int | None = None,
     jobs: int | None = None,
     on_progress: Progress = lambda _: None,
 ) -> Ranking:
@@ -132,7 +137,9 @@ def rank(
         operator: what is compiled.
         config: what it is compiled for.
         embeddings: those to rank.
-        top: how many to rank with proof; None ranks all.
+        top: how many to rank; None ranks all.
+        effort: programs to simulate for each design at most; None proves each one's optimum, and
+            with it the order.
         jobs: worker processes; by default one a core.
         on_progress: told how many embeddings have just been dealt with.
 
@@ -140,45 +147,72 @@ def rank(
         The ranking; the same input gives the same one, whatever the number of jobs.
     """
     base = evaluate(operator, config, reference(operator, config), fixed_layout=True)
-    found: list[Evaluation] = []
-    evaluated = 0
     with _workers(jobs, len(embeddings)) as run:
         bounds = list(run(partial(bound, operator, config), embeddings))
         order = sorted(range(len(embeddings)), key=lambda i: (bounds[i], embeddings[i].id))
-        work = partial(evaluate, operator, config)
-        for begin in range(0, len(order), CHUNK * 4):
-            chunk = order[begin : begin + CHUNK * 4]
-            if top is not None and _proven(found, bounds[chunk[0]], top):
-                break
-            for evaluation in run(work, [embeddings[i] for i in chunk]):
-                evaluated += 1
-                on_progress(1)
-                found.append(evaluation)
-    on_progress(len(embeddings) - evaluated)
-    fit = [e for e in found if e.scheduled is not None]
-    fit.sort(key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id))
+        ordered = [(bounds[i], embeddings[i]) for i in order]
+        found = list(_evaluations(operator, config, ordered, top, effort, run, on_progress))
+    best = sorted(
+        (e for e in found if e.scheduled is not None),
+        key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id),
+    )
     return Ranking(
         operator,
         config,
-        tuple(fit[:top]),
+        tuple(best[:top]),
         base,
         len(embeddings),
-        evaluated,
-        evaluated - len(fit),
+        len(found),
+        sum(e.bound is None for e in found),
     )
 
 
-def _proven(found: Sequence[Evaluation], next_bound: int, top: int) -> bool:
-    """Whether nothing with this bound or a higher one can be among the top."""
-    cycles = sorted(e.scheduled.cycles for e in found if e.scheduled is not None)
-    return len(cycles) >= top and next_bound > cycles[top - 1]
+def _evaluations(
+    operator: Operator,
+    config: Config,
+    ordered: Sequence[tuple[int, Embedding]],
+    top: int | None,
+    effort: int | None,
+    run: Callable[..., Iterator[Evaluation]],
+    on_progress: Progress,
+) -> Iterator[Evaluation]:
+    """Evaluations in the order of the bounds, until no bound can reach the top.
+
+    A quick look at the first embeddings limits what the others have to undercut. The limit is
+    inclusive, so that of equal ones the first by id is among the top.
+    """
+    limit = math.inf
+    cycles: list[int] = []
+    if top is not None:
+        quick = run(
+            partial(evaluate, operator, config, effort=QUICK), [e for _, e in ordered[: 2 * top]]
+        )
+        limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top)
+    done = 0
+    while done < len(ordered) and ordered[done][0] <= limit:
+        portion = ordered[done : done + PORTION]
+        work = partial(evaluate, operator, config, effort=effort, below=limit + 1)
+        for evaluation in run(work, [e for _, e in portion]):
+            if evaluation.scheduled is not None:
+                cycles.append(evaluation.scheduled.cycles)
+            on_progress(1)
+            yield evaluation
+        done += len(portion)
+        if top is not None:
+            limit = min(limit, _worst(sorted(cycles), top))
+    on_progress(len(ordered) - done)
+
+
+def _worst(cycles: Sequence[int], top: int) -> float:
+    """The cycles of the last of the top, or no limit when there are fewer."""
+    return cycles[top - 1] if len(cycles) >= top else math.inf
 
 
 @contextmanager
 def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[object]]]:
     """A `map` over worker processes, in order; in this process for one job or few tasks."""
     count = jobs or os.cpu_count() or 1
-    if count == 1 or tasks < CHUNK:
+    if count == 1 or tasks < PORTION:
         yield map
         return
     pool: Executor

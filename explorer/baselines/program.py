@@ -199,7 +199,8 @@ class _Emitter:
             self._move(Memory.OUT, t, 0, Column.POP_PREV, Column.PUSH_PREV)
         uops = np.concatenate(self.uops)
         prologue = [self._load_uops(uops), *(nop(Queue.STORE, push_prev=1) for _ in threads)]
-        ending = [*(nop(Queue.COMPUTE, pop_next=1) for _ in threads), finish()]
+        ending = [nop(Queue.LOAD, push_next=1), nop(Queue.COMPUTE, pop_prev=1)]
+        ending += [*(nop(Queue.COMPUTE, pop_next=1) for _ in threads), finish()]
         begin, end = len(prologue), len(prologue) + len(self.group) * self.groups
         table = np.empty((end + len(ending), len(Column)), np.int64)
         table[:begin], table[end:] = table_of(prologue), table_of(ending)

@@ -508,5 +508,5 @@ def counters(layer: PackedLayer, tiling: TvmTiling) -> TvmCounters:
         gemms=steps + tile.count,
         alus=stages * tile.count,
         stores=tile.count,
-        instructions=tile.count * moving + 2 * tiling.threads + 2,
+        instructions=tile.count * moving + 2 * tiling.threads + 4,
     )

@@ -125,6 +125,14 @@ def rank(
     ] = False,
     classes: ClassesOption = _DEFAULT,
     all_tiles: TilesOption = False,
+    effort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Programs to simulate for each layout at most; by default as many as it takes to "
+            "prove the best, and 8 with --all.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
     ] = None,
@@ -139,6 +147,7 @@ def rank(
             machine,
             found,
             top=None if everything else top,
+            effort=effort if effort or not everything else 8,
             jobs=jobs,
             on_progress=advance,
         )
@@ -157,16 +166,22 @@ def rank(
 
 
 def _summary(ranking: Ranking) -> str:
-    proof = (
+    space = (
         f"all {ranking.total} embeddings ranked"
         if ranking.evaluated == ranking.total
         else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the "
         "others exceed the cycles of the last one listed"
     )
     unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
+    unproven = sum(not e.proven for e in ranking.evaluations)
+    proof = (
+        f"{unproven} of those listed may have a better schedule (--effort)"
+        if unproven
+        else "each has the best schedule of its space, proven"
+    )
     return (
-        f"{proof}{unfit}. Cycles are simulated; speedup is over the reference embedding (ref), "
-        "which has TVM's fixed layout and the same schedule search."
+        f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over the reference embedding "
+        "(ref), which has TVM's fixed layout and the same schedule search."
     )
 
 

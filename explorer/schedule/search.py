@@ -25,7 +25,6 @@ from isa.fields import Memory
 from simulator.timing import TimingReport, simulate
 
 MAX_TILINGS = 20_000
-EFFORT = 8
 Array = NDArray[np.int64]
 
 
@@ -98,7 +97,7 @@ def orders(design: Design) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(found))
 
 
-def search(design: Design, *, effort: int | None = EFFORT, below: float = math.inf) -> Search:
+def search(design: Design, *, effort: int | None = None, below: float = math.inf) -> Search:
     """Look for the schedule with the least simulated cycles.
 
     Args:
