@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.design import Design
-from explorer.layout import Layout
 from explorer.schedule.dma import Infeasible, Transfer, transfers
-from explorer.schedule.space import Boxes, Schedule, arranged, coefficients, sides, tiles
+from explorer.schedule.space import Boxes, Schedule, Tiles, arranged, sides, tiles
 from isa.computation import Epilogue
 from isa.fields import AluOp, Column, Memory, Opcode
 from isa.program import Program, memory_map
@@ -25,6 +24,7 @@ from isa.program import Program, memory_map
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 MAX_SHIFT = 15  # HLS takes the shift amount as a signed 5-bit number
 COLUMNS = len(Column)
+MAX_CODE = 1 << 62  # so that a mixed-radix code fits int64
 PREV, NEXT = 0, 1  # the two neighbours of a queue
 
 Row = list[int]
@@ -213,12 +213,18 @@ class _Blocks:
 
 def _distinct(keys: Array) -> tuple[Array, Array]:
     """The first row of each distinct kind, and the kind of every row."""
-    code = np.zeros(len(keys), np.int64)
-    for column in keys.T:
-        _, kind = np.unique(column, return_inverse=True)
-        _, code = np.unique(code * (kind.max(initial=0) + 1) + kind, return_inverse=True)
-    _, first = np.unique(code, return_index=True)
-    return first, code
+    code, span = np.zeros(len(keys), np.int64), 1
+    for column in keys.T if len(keys) else ():
+        low, high = int(column.min()), int(column.max())
+        if low == high:
+            continue
+        if span * (high - low + 1) >= MAX_CODE:
+            _, code = np.unique(code, return_inverse=True)
+            span = int(code.max()) + 1
+        code = code * (high - low + 1) + (column - low)
+        span *= high - low + 1
+    _, first, kind = np.unique(code, return_index=True, return_inverse=True)
+    return first, kind
 
 
 def _assembled(stages: list[_Blocks]) -> Table:
@@ -249,6 +255,13 @@ def _assembled(stages: list[_Blocks]) -> Table:
     table[starts, Column.POP_PREV : Column.POP_NEXT + 1] |= flat([s.pops for s in stages])
     table[ends - 1, Column.PUSH_PREV : Column.PUSH_NEXT + 1] |= flat([s.pushes for s in stages])
     return table
+
+
+def _strides(boxes: Boxes, tile: int) -> Array:
+    """Scratchpad distance of one iteration of each outer loop, inside a tile's dense box."""
+    inner = np.cumprod([1, *boxes.size[tile][:0:-1]])[::-1][: boxes.size.shape[1]]
+    strides: Array = inner @ boxes.moves
+    return strides
 
 
 class _Emitter:
@@ -348,23 +361,16 @@ class _Emitter:
         base = self.bases[section] // design.config.element_bytes(memory)
         return replace(blocks, sram=sram, dram=begin @ strides + base)
 
-    def _strides(self, layout: Layout, boxes: Boxes, tile: int) -> Array:
-        """Scratchpad distance of one iteration of each outer loop, inside a tile's dense box."""
-        inner = np.cumprod([1, *boxes.size[tile][:0:-1]])[::-1][: boxes.size.shape[1]]
-        strides: Array = inner @ coefficients(self.design, layout)
-        return strides
-
     def _gemm(self) -> _Blocks:
-        design = self.design
         bases = np.stack([self.acc_base, self.inp_base, self.wgt_base], axis=1)
 
         def build(tile: int) -> Table:
             loops = _Loops.of(
                 self.tiles.length[tile].tolist(),
                 [
-                    self._strides(design.acc, self.acc, tile),
-                    self._strides(design.inp, self.inp, tile),
-                    self._strides(design.wgt, self.wgt, tile),
+                    _strides(self.acc, tile),
+                    _strides(self.inp, tile),
+                    _strides(self.wgt, tile),
                 ],
             )
             hardware, uops = loops.split()
@@ -406,14 +412,12 @@ class _Emitter:
         return _Blocks.shared(self._accumulator_keys(), wanted, build)
 
     def _add_bias(self, tile: int) -> list[Row]:
-        design = self.design
-        assert design.bias is not None
         assert self.bias is not None
         strides = [
-            self._strides(design.acc, self.acc, tile),
-            self._strides(design.bias, self.bias, tile),
+            _strides(self.acc, tile),
+            _strides(self.bias, tile),
         ]
-        moves_out = coefficients(design, design.acc).any(axis=0)
+        moves_out = self.acc.moves.any(axis=0)
         length = np.where(moves_out, self.tiles.length[tile], 1)
         loops = _Loops.of(length.tolist(), [*strides, np.zeros_like(length)])
         hardware, uops = loops.split()
@@ -462,6 +466,15 @@ class _Emitter:
         end = np.array([*waits, _row(Opcode.FINISH)], np.int64)
         table = np.concatenate([np.array([load], np.int64), body, end])
         return Code(self.design, self.schedule, table, uops, self.sizes)
+
+
+def kernel_size(design: Design, schedule: Schedule) -> int:
+    """Micro-ops of a whole tile's GEMM, for one combination of scratchpad contexts."""
+    laid = arranged(design, schedule)
+    tile = np.array(schedule.tile, np.int64)
+    whole = Tiles(np.zeros((1, len(tile)), np.int64), tile.reshape(1, -1))
+    strides = [_strides(whole.boxes(laid, x), 0) for x in (laid.acc, laid.inp, laid.wgt)]
+    return len(_Loops.of(schedule.tile, strides).split()[1])
 
 
 def lower(design: Design, schedule: Schedule) -> Code:

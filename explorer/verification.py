@@ -1,4 +1,4 @@
-"""Executing programs on random tensors, and comparing every bit with the operator's direct result."""
+"""Executing programs on random tensors; every bit is compared with the direct result."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from simulator.reference import accumulate, epilogue
 
 from explorer.codegen import Code, lower
 from isa.computation import Epilogue, Operator
 from simulator.functional import run as execute
+from simulator.reference import accumulate, epilogue
 
 
 @dataclass(frozen=True, slots=True)

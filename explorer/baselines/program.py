@@ -179,25 +179,8 @@ class _Emitter:
 
     def emit(self) -> TvmCode:
         """The whole program."""
-        threads = range(self.tiling.threads)
-        gemms = [self._gemm(t) for t in threads]
-        resets = [self._reset(t) for t in threads]
-        epilogues = [self._epilogue(t) for t in threads]
-        for t in threads:
-            self._begin(t, resets[t])
-        for step in range(self.tile.steps):
-            for t in threads:
-                self._move(Memory.INP, t, step, Column.POP_NEXT)
-                self._move(Memory.WGT, t, step, Column.PUSH_NEXT)
-            self.group += gemms
-        # TVM takes the last multiplication's token back before the next tile's reset gives one, so
-        # that the loads of a tile never overlap with the end of the tile before.
-        self.group += [nop(Queue.LOAD, pop_next=1) for _ in threads]
-        for t in threads:
-            self.group += epilogues[t]
-        for t in threads:
-            self._move(Memory.OUT, t, 0, Column.POP_PREV, Column.PUSH_PREV)
-        uops = np.concatenate(self.uops)
+        self._write_group()
+        threads, uops = range(self.tiling.threads), np.concatenate(self.uops)
         prologue = [self._load_uops(uops), *(nop(Queue.STORE, push_prev=1) for _ in threads)]
         ending = [nop(Queue.LOAD, push_next=1), nop(Queue.COMPUTE, pop_prev=1)]
         ending += [*(nop(Queue.COMPUTE, pop_next=1) for _ in threads), finish()]
@@ -209,7 +192,27 @@ class _Emitter:
 
     # --------------------------------------------------------------------------- one group
 
-    def _begin(self, thread: int, reset: Instruction) -> None:
+    def _write_group(self) -> None:
+        """Write every statement of the nest once for each thread, before the next statement."""
+        threads = range(self.tiling.threads)
+        gemms = [self._gemm(t) for t in threads]
+        for t in threads:
+            self._begin(t)
+        for step in range(self.tile.steps):
+            for t in threads:
+                self._move(Memory.INP, t, step, Column.POP_NEXT)
+                self._move(Memory.WGT, t, step, Column.PUSH_NEXT)
+            self.group += gemms
+        # TVM takes the last multiplication's token back before the next tile's reset gives one, so
+        # that the loads of a tile never overlap with the end of the tile before.
+        self.group += [nop(Queue.LOAD, pop_next=1) for _ in threads]
+        for t in threads:
+            self.group += self._epilogue(t)
+        for t in threads:
+            self._move(Memory.OUT, t, 0, Column.POP_PREV, Column.PUSH_PREV)
+
+    def _begin(self, thread: int) -> None:
+        reset = self._reset(thread)
         if self.layer.has_bias:
             self._move(Memory.ACC, thread, 0, Column.POP_NEXT)
             self.group.append(reset)

@@ -1,7 +1,8 @@
 """The tiling of TVM's template that takes the fewest cycles in the cycle model.
 
 The space is searched exactly: tilings are simulated in the order of a lower bound, until the bound
-of the next one is no better than the best program found.
+of the next one is no better than the best program found. Programs that are too long to simulate are
+left out, and whether one of them could have been better is told.
 """
 
 from __future__ import annotations
@@ -30,14 +31,25 @@ from simulator.timing import (
     store_cycles,
 )
 
+MAX_INSTRUCTIONS = 6_000_000
+"""Of a program that is simulated; each takes 300 bytes of memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TvmScheduled:
-    """TVM's best tiling of an operator, and what the cycle model says of its program."""
+    """TVM's best tiling of an operator, and what the cycle model says of its program.
+
+    Attributes:
+        layer: the operator as TVM packs it.
+        tiling: the knobs of TVM's template.
+        timing: of the program.
+        is_proven: whether no program that was too long to simulate can be better.
+    """
 
     layer: PackedLayer
     tiling: TvmTiling
     timing: TimingReport
+    is_proven: bool
 
     @property
     def cycles(self) -> int:
@@ -51,7 +63,7 @@ class TvmScheduled:
 
 
 def best(operator: Operator, config: Config) -> TvmScheduled | None:
-    """TVM's program of least cycles over the template's space; None if no tiling runs.
+    """TVM's program of least cycles over the template's space; None if no tiling can be simulated.
 
     Of equal ones, the first by bound and then by knobs.
 
@@ -60,14 +72,21 @@ def best(operator: Operator, config: Config) -> TvmScheduled | None:
     """
     layer = PackedLayer.of(operator, config)
     runnable = (t for t in tilings(layer) if reason_invalid(layer, t) is None)
-    found: TvmScheduled | None = None
+    least: tuple[TvmTiling, TimingReport] | None = None
+    too_long: list[int] = []
     for bound, tiling in sorted((lower_bound(layer, t), t) for t in runnable):
-        if found is not None and bound >= found.cycles:
+        if least is not None and bound >= least[1].cycles:
             break
+        if counters(layer, tiling).instructions > MAX_INSTRUCTIONS:
+            too_long.append(bound)
+            continue
         timing = simulate(config, lower(layer, tiling).table)
-        if found is None or timing.cycles < found.cycles:
-            found = TvmScheduled(layer, tiling, timing)
-    return found
+        if least is None or timing.cycles < least[1].cycles:
+            least = tiling, timing
+    if least is None:
+        return None
+    is_proven = all(bound >= least[1].cycles for bound in too_long)
+    return TvmScheduled(layer, *least, is_proven)
 
 
 def lower_bound(layer: PackedLayer, tiling: TvmTiling) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_SIZE = 65_535  # x_size, y_size and x_stride have 16 bits
 MAX_PAD = 15  # pads have 4 bits
@@ -67,10 +68,8 @@ def transfers(sides: list[Side]) -> list[Transfer]:
     """The instructions that move a box; sides in DRAM order, the slowest first.
 
     Raises:
-        Infeasible: a size, stride or pad exceeds its field, or zeros fill a whole instruction.
+        Infeasible: a size, stride or pad exceeds its field, or a third coordinate is padded.
     """
-    if any(side.count == 0 for side in sides):
-        raise Infeasible("a tile lies wholly in the padding")
     runs, base = _folded(sides)
     row = runs.pop(0) if runs and runs[0].stride == 1 else _Run(1, 1, 1)
     column = runs.pop(0) if runs else _Run(1, row.count, 1)
@@ -113,7 +112,8 @@ def _folded(sides: list[Side]) -> tuple[list[_Run], int]:
     return runs, base
 
 
-def order_for(sides: list[Side]) -> tuple[int, ...]:
+@lru_cache(maxsize=65_536)
+def order_for(sides: tuple[Side, ...]) -> tuple[int, ...]:
     """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions.
 
     Of equal ones, the first in tensor order; sides of one entry cost nothing and stay outermost.
@@ -134,5 +134,5 @@ def order_for(sides: list[Side]) -> tuple[int, ...]:
     return best[1]
 
 
-def _whole_innermost(moving: list[int], sides: list[Side]) -> tuple[int, ...]:
+def _whole_innermost(moving: list[int], sides: tuple[Side, ...]) -> tuple[int, ...]:
     return tuple(sorted(moving, key=lambda i: (sides[i].count == sides[i].extent, i)))

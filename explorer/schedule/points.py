@@ -21,6 +21,7 @@ from isa.fields import INSTRUCTION_BYTES, Memory
 from simulator.jit import jit
 from simulator.timing import (
     FINISH_CYCLES,
+    NARROW_LOAD_CYCLES,
     NOP_CYCLES,
     alu_cycles,
     fetch_cycles,
@@ -296,7 +297,9 @@ def work(
         alu += 2 * a.once + alu_cycles(0, False) * finished
     first_reset = gemm_cycles(a.volume)
     first_load = inp.lead + i.first * inp.beats + wgt.lead + w.first * wgt.beats
-    before = max(first_load, m.uop_lead + first_reset + bias_load)
+    # Micro-ops share the read channel with the first tiles.
+    shared = m.uop_lead - NARROW_LOAD_CYCLES + i.first * inp.beats + w.first * wgt.beats
+    before = max(first_load, m.uop_lead + first_reset + bias_load, shared)
     serial = gemm + reset - first_reset + alu
     store = store_cycles(a.once, -(-a.once // m.burst_entries), acc.beats)
     return Work(
@@ -430,3 +433,75 @@ def order_bounds(
         for accs in range(1, 3 if finished > 1 else 2):
             if uses[2].volume * accs <= acc.depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
+
+
+@jit
+def contexts_met(
+    m: Machine,
+    inp: Operand,
+    wgt: Operand,
+    acc: Operand,
+    tiles: Array,
+    order: Array,
+    loads: int,
+    accs: int,
+) -> int:
+    """How many combinations of scratchpad contexts the tiles meet: each has its own micro-ops."""
+    loops = len(order)
+    # What changes when the loop at a place steps, and with it all inner ones start again.
+    changed = np.zeros((3, loops), np.bool_)
+    for place in range(loops - 1, -1, -1):
+        if place < loops - 1:
+            changed[:, place] = changed[:, place + 1]
+        i = order[place]
+        if tiles[i] > 1:
+            changed[0, place] |= inp.moves[:, i].any()
+            changed[1, place] |= wgt.moves[:, i].any()
+            changed[2, place] |= acc.moves[:, i].any()
+    met = np.zeros((2, 2, 2), np.bool_)
+    index = np.zeros(loops, np.int64)
+    found, a, b, c = 0, 0, 0, 0
+    most = min(loads, changes(inp, tiles, order)) * min(loads, changes(wgt, tiles, order)) * accs
+    while True:
+        if not met[a, b, c]:
+            met[a, b, c] = True
+            found += 1
+            if found == most:
+                return found
+        place = loops - 1
+        while place >= 0:
+            index[place] += 1
+            if index[place] < tiles[order[place]]:
+                break
+            index[place] = 0
+            place -= 1
+        if place < 0:
+            return found
+        if loads == 2:
+            a ^= changed[0, place]
+            b ^= changed[1, place]
+        if accs == 2:
+            c ^= changed[2, place]
+
+
+@jit
+def point_bound(
+    m: Machine,
+    inp: Operand,
+    wgt: Operand,
+    acc: Operand,
+    tile: Array,
+    order: Array,
+    loads: int,
+    accs: int,
+) -> int:
+    """The bound of one point; see `scan`."""
+    tiles = (m.extents + tile - 1) // tile
+    uses = (
+        use(inp, m.extents, tile, tiles),
+        use(wgt, m.extents, tile, tiles),
+        use(acc, m.extents, tile, tiles),
+    )
+    bounds = np.full((2, 2), -1, np.int64)
+    order_bounds(m, inp, wgt, acc, uses, tiles, order, bounds)
+    return bounds[loads - 1, accs - 1]

@@ -9,6 +9,7 @@ found, or `effort` programs have been simulated.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.codegen import Code, lower
+from explorer.codegen import Code, kernel_size, lower
 from explorer.design import Design
 from explorer.schedule.dma import Infeasible
-from explorer.schedule.points import machine, operand, scan
+from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from isa.fields import Memory
-from simulator.timing import TimingReport, simulate
+from simulator.timing import TimingReport, load_lead, simulate
 
 MAX_TILINGS = 20_000
 Array = NDArray[np.int64]
@@ -127,28 +128,59 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     """The points of the space with their lower bounds, the least first."""
-    choices = candidates([loop.extent for loop in design.nest.outer])
-    loop_orders = orders(design)
-    table = np.zeros((len(choices), max(map(len, choices), default=1)), np.int64)
-    for i, tiles in enumerate(choices):
-        table[i, : len(tiles)] = tiles
-    sizes = np.array([len(c) for c in choices], np.int64)
-    bounds = scan(
-        machine(design),
-        operand(design, design.inp, Memory.INP),
-        operand(design, design.wgt, Memory.WGT),
-        operand(design, design.acc, Memory.OUT),
-        table,
-        sizes,
-        np.array(loop_orders, np.int64).reshape(len(loop_orders), len(choices)),
-    )
-    flat = bounds.reshape(-1)
-    for index in _ascending(flat):
-        tiling, order, loads, accs = np.unravel_index(index, bounds.shape)
-        digits = np.unravel_index(tiling, sizes) if len(sizes) else ()
-        tile = tuple(choices[i][d] for i, d in enumerate(digits))
-        schedule = Schedule(tile, loop_orders[order], int(loads) + 1, int(accs) + 1)
-        yield int(flat[index]), schedule
+    space = _Space(design)
+    waiting: list[tuple[int, int, Schedule]] = []
+    for count, (rough, schedule) in enumerate(space.rough()):
+        while waiting and waiting[0][0] <= rough:
+            bound, _, ready = heapq.heappop(waiting)
+            yield bound, ready
+        heapq.heappush(waiting, (space.bound(schedule), count, schedule))
+    for bound, _, schedule in sorted(waiting):
+        yield bound, schedule
+
+
+class _Space:
+    """A design's points: rough bounds of all, and a closer one where it is asked for."""
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.machine = machine(design)
+        self.operands = (
+            operand(design, design.inp, Memory.INP),
+            operand(design, design.wgt, Memory.WGT),
+            operand(design, design.acc, Memory.OUT),
+        )
+
+    def rough(self) -> Iterator[tuple[int, Schedule]]:
+        """Bounds that leave out the loading of micro-ops, the least first."""
+        choices = candidates([loop.extent for loop in self.design.nest.outer])
+        loop_orders = orders(self.design)
+        table = np.zeros((len(choices), max(map(len, choices), default=1)), np.int64)
+        for i, tiles in enumerate(choices):
+            table[i, : len(tiles)] = tiles
+        sizes = np.array([len(c) for c in choices], np.int64)
+        order_table = np.array(loop_orders, np.int64).reshape(len(loop_orders), len(choices))
+        bounds = scan(self.machine, *self.operands, table, sizes, order_table)
+        flat = bounds.reshape(-1)
+        for index in _ascending(flat):
+            tiling, order, loads, accs = np.unravel_index(index, bounds.shape)
+            digits = np.unravel_index(tiling, sizes) if len(sizes) else ()
+            tile = tuple(choices[i][d] for i, d in enumerate(digits))
+            schedule = Schedule(tile, loop_orders[order], int(loads) + 1, int(accs) + 1)
+            yield int(flat[index]), schedule
+
+    def bound(self, schedule: Schedule) -> int:
+        """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
+        tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
+        contexts = (schedule.load_contexts, schedule.acc_contexts)
+        tiles = -(-self.machine.extents // tile)
+        copies = contexts_met(self.machine, *self.operands, tiles, order, *contexts)
+        uops = kernel_size(self.design, schedule) * copies
+        size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
+        lead = load_lead(0, size, timing.bus_bytes, timing.memory_latency)
+        beats = -(-uops * size // timing.bus_bytes)
+        loaded = self.machine._replace(uop_lead=lead + beats)
+        return int(point_bound(loaded, *self.operands, tile, order, *contexts))
 
 
 def _ascending(bounds: Array) -> Iterator[int]:

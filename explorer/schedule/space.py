@@ -46,11 +46,13 @@ class Boxes:
         first: lowest coordinates, (tiles, coordinates).
         size: extents, (tiles, coordinates).
         changed: whether the box differs from the tile before, (tiles,).
+        moves: how far each coordinate moves with each outer loop, (coordinates, loops).
     """
 
     first: Array
     size: Array
     changed: NDArray[np.bool_]
+    moves: Array
 
     @property
     def volume(self) -> int:
@@ -79,7 +81,7 @@ class Tiles:
         first = self.first @ matrix.T
         size = (self.length - 1) @ matrix.T + 1
         moved = (np.diff(first, axis=0) != 0) | (np.diff(size, axis=0) != 0)
-        return Boxes(first, size, np.concatenate([[True], moved.any(axis=1)]))
+        return Boxes(first, size, np.concatenate([[True], moved.any(axis=1)]), matrix)
 
 
 def coefficients(design: Design, layout: Layout) -> Array:
@@ -125,7 +127,7 @@ def arranged(design: Design, schedule: Schedule) -> Design:
 
     def order(layout: Layout) -> Layout:
         box = first_tile.boxes(design, layout)
-        return layout.reordered(order_for(sides(layout, box.first[0], box.size[0])))
+        return layout.reordered(order_for(tuple(sides(layout, box.first[0], box.size[0]))))
 
     return replace(design, inp=order(design.inp), wgt=order(design.wgt), acc=order(design.acc))
 

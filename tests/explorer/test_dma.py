@@ -65,7 +65,7 @@ def test_whole_sides_fold_into_one_row() -> None:
 def test_order_puts_whole_coordinates_innermost() -> None:
     """Cutting the fastest coordinate costs instructions that another order saves."""
     sides = [Side(0, 4, 4), Side(0, 2, 8), Side(0, 3, 9), Side(0, 4, 4)]
-    ordered = [sides[i] for i in order_for(sides)]
+    ordered = [sides[i] for i in order_for(tuple(sides))]
     assert len(transfers(ordered)) == 1
     assert len(transfers(sides)) > 1
 
@@ -73,13 +73,12 @@ def test_order_puts_whole_coordinates_innermost() -> None:
 @pytest.mark.parametrize(
     "sides",
     [
-        [Side(0, 0, 4)],
         [Side(0, 2, 4, before=16)],
         [Side(0, 1, 2), Side(0, 70_000, 70_000)],
         [Side(0, 2, 2, before=1), Side(0, 2, 2), Side(0, 2, 3)],
     ],
 )
 def test_limits_rule_a_box_out(sides: list[Side]) -> None:
-    """Empty boxes, wide pads, sizes over 16 bits and pads along a third coordinate have no DMA."""
+    """Wide pads, sizes over 16 bits and pads along a third coordinate have no DMA."""
     with pytest.raises(Infeasible):
         transfers(sides)

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from explorer.baselines import search
 from explorer.baselines.program import TvmCode, TvmDesign, lower
 from explorer.baselines.search import best, lower_bound
 from explorer.baselines.template import (
@@ -64,7 +65,7 @@ def _output(code: TvmCode, data: Data) -> NDArray[np.int8]:
 def _interleaved(table: Table, priority: Sequence[Queue]) -> Table:
     """The program in the order in which it runs when one module is always preferred to another."""
     tokens = np.zeros(len(Counter), np.int64)
-    waiting = {queue: deque(np.flatnonzero(queues(table) == queue)) for queue in Queue}
+    waiting = {queue: deque(np.flatnonzero(queues(table) == queue).tolist()) for queue in Queue}
     order: list[int] = []
 
     def ready(queue: Queue) -> bool:
@@ -314,6 +315,11 @@ def test_tuned_layers_are_exact(row: TunedLayer) -> None:
             TvmTiling(1, 8, 1, 1),
             "writes the accumulator",
         ),
+        (
+            build.conv2d(n=1, c=16, h=8, w=8, k=16, r=3, s=3, pad=1),
+            TvmTiling(2, 8, 1, 1),
+            "writes the accumulator",
+        ),
     ],
 )
 def test_invalid_tilings_say_why(operator: Operator, tiling: TvmTiling, words: str) -> None:
@@ -345,6 +351,22 @@ def test_other_operators_are_refused(operator: Operator) -> None:
 def test_nothing_runs() -> None:
     """A kernel whose weights fill more than the scratchpad has no program."""
     operator = build.conv2d(n=1, c=16, h=40, w=40, k=16, r=33, s=33)
+    assert best(operator, DEFAULT) is None
+
+
+def test_long_programs_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that is too long is not simulated, and the result says so if it could be better."""
+    operator = build.conv2d(n=1, c=64, h=14, w=14, k=256, r=3, s=3, pad=1)
+    whole = best(operator, DEFAULT)
+    assert whole is not None
+    assert whole.is_proven
+    length = whole.timing.instructions
+    monkeypatch.setattr(search, "MAX_INSTRUCTIONS", length - 1)
+    rest = best(operator, DEFAULT)
+    assert rest is not None
+    assert rest.timing.instructions < length
+    assert not rest.is_proven
+    monkeypatch.setattr(search, "MAX_INSTRUCTIONS", 0)
     assert best(operator, DEFAULT) is None
 
 

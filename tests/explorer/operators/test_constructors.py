@@ -83,7 +83,8 @@ def scatter(data: Array, weight: Array, spatial: list[tuple[int, int, int, int, 
         read = data[spatially(place)]
         out[spatially(window)] += np.einsum("nc,kc...->nk...", read, weight)
     crop = tuple(slice(p, size - p) for size, (_, _, p, _, _) in zip(full, spatial, strict=True))
-    return out[spatially(crop)]
+    cropped: Array = out[spatially(crop)]
+    return cropped
 
 
 @st.composite

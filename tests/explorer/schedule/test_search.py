@@ -26,7 +26,7 @@ def _design(data: st.DataObject, operator: Operator, config: Config) -> Design:
     return data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(operators(5, epilogues=True), configs(), st.data())
 def test_bounds_hold_and_the_search_finds_the_optimum(
     operator: Operator, config: Config, data: st.DataObject
