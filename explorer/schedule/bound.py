@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from simulator.timing import alu_cycles, gemm_cycles
 
 from explorer.codegen import alu_passes
 from explorer.design import Design
 from explorer.layout import Layout
 from isa.fields import Memory
+from simulator.timing import alu_cycles, gemm_cycles, store_cycles
 
 
 def lower_bound(design: Design) -> int:
@@ -28,16 +28,14 @@ def lower_bound(design: Design) -> int:
     if design.bias:
         compute += alu_cycles(outputs, False)
     extents = {loop.name: loop.extent for loop in design.nest.outer}
-    beats = [
-        used_entries(layout, extents) * _beats(design, memory)
+    moved = sum(
+        used_entries(layout, extents) * config.element_bytes(memory)
         for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
-    ]
-    store = outputs * (_beats(design, Memory.OUT) + 1)
-    return max(compute, sum(beats) + config.timing.memory_latency, store)
-
-
-def _beats(design: Design, memory: Memory) -> int:
-    return -(-design.config.element_bytes(memory) // design.config.timing.bus_bytes)
+    )
+    bus = config.timing.bus_bytes
+    sent = -(-config.out_bytes // bus)
+    store = store_cycles(outputs, 1, sent)
+    return max(compute, config.timing.memory_latency + moved // bus, store)
 
 
 def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:

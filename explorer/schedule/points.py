@@ -40,7 +40,7 @@ class Operand(NamedTuple):
         moves: how far each coordinate moves with each outer loop, (coordinates, loops).
         extent, low, high: of each coordinate: values, first stored, one past the last stored.
         depth: entries its scratchpad holds.
-        beats: bus beats of an entry.
+        size: bytes of an entry, and `bus` of a beat.
         lead: cycles of a LOAD before its first beat.
     """
 
@@ -49,7 +49,8 @@ class Operand(NamedTuple):
     low: Array
     high: Array
     depth: int
-    beats: int
+    size: int
+    bus: int
     lead: int
 
 
@@ -91,7 +92,8 @@ def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
         low,
         high,
         config.depth(memory),
-        -(-size // bus),
+        size,
+        bus,
         load_lead(0, size, bus, config.timing.memory_latency),
     )
 
@@ -105,7 +107,7 @@ def machine(design: Design) -> Machine:
     bias_moves, bias = np.zeros(len(extents), np.bool_), (0, 0)
     if design.bias:
         numbers = operand(design, design.bias, Memory.ACC)
-        bias_moves, bias = numbers.moves.any(axis=0), (numbers.lead, numbers.beats)
+        bias_moves, bias = numbers.moves.any(axis=0), (numbers.lead, beats(numbers, 1))
     uop_bytes = config.element_bytes(Memory.UOP)
     return Machine(
         extents,
@@ -119,6 +121,12 @@ def machine(design: Design) -> Machine:
         timing.fetch_batch,
         max(1, timing.burst_bytes // config.out_bytes),
     )
+
+
+@jit
+def beats(tensor: Operand, entries: int) -> int:
+    """Bus beats that entries take at least: several small ones may share one."""
+    return entries * tensor.size // tensor.bus
 
 
 class Use(NamedTuple):
@@ -281,13 +289,13 @@ def work(
             finished *= tiles[loop]
     has_bias = m.bias[0] > 0
     inp_count, wgt_count = load_instructions(i, events[0]), load_instructions(w, events[1])
-    inp_beats = events[0] // i.own * i.once * inp.beats
-    wgt_beats = events[1] // w.own * w.once * wgt.beats
+    inp_beats = beats(inp, events[0] // i.own * i.once)
+    wgt_beats = beats(wgt, events[1] // w.own * w.once)
     stores = load_instructions(a, finished)
     total = inp_count + wgt_count + stores + count + finished * (1 + m.passes) + 3
     if has_bias:
         total += finished + events[2]
-    beats = -(-min(m.fetch_batch, total) * INSTRUCTION_BYTES // m.bus_bytes)
+    fetched = -(-min(m.fetch_batch, total) * INSTRUCTION_BYTES // m.bus_bytes)
 
     gemm = steps + gemm_cycles(0) * count
     reset = a.once + gemm_cycles(0) * finished
@@ -296,23 +304,25 @@ def work(
     if has_bias:
         alu += 2 * a.once + alu_cycles(0, False) * finished
     first_reset = gemm_cycles(a.volume)
-    first_load = inp.lead + i.first * inp.beats + wgt.lead + w.first * wgt.beats
+    first_beats = beats(inp, i.first) + beats(wgt, w.first)
+    first_load = inp.lead + wgt.lead + first_beats
     # Micro-ops share the read channel with the first tiles.
-    shared = m.uop_lead - NARROW_LOAD_CYCLES + i.first * inp.beats + w.first * wgt.beats
+    shared = m.uop_lead - NARROW_LOAD_CYCLES + first_beats
     before = max(first_load, m.uop_lead + first_reset + bias_load, shared)
     serial = gemm + reset - first_reset + alu
-    store = store_cycles(a.once, -(-a.once // m.burst_entries), acc.beats)
+    sent = -(-acc.size // acc.bus)
+    store = store_cycles(a.once, -(-a.once // m.burst_entries), sent)
     return Work(
-        m.latency + beats,
+        m.latency + fetched,
         before,
         inp_count * inp.lead + inp_beats,
         wgt_count * wgt.lead + wgt_beats,
         gemm,
         serial + bias_load * max(0, events[2] - 1),
         serial,
-        store + (stores - 1) * store_cycles(0, 0, acc.beats),
-        store_cycles(a.last, 1, acc.beats),
-        total // m.fetch_batch * fetch_cycles(m.fetch_batch, beats, m.latency),
+        store + (stores - 1) * store_cycles(0, 0, sent),
+        store_cycles(a.last, 1, sent),
+        total // m.fetch_batch * fetch_cycles(m.fetch_batch, fetched, m.latency),
         inp_beats + wgt_beats,
     )
 

@@ -134,7 +134,10 @@ def points(design: Design) -> Iterator[tuple[int, Schedule]]:
         while waiting and waiting[0][0] <= rough:
             bound, _, ready = heapq.heappop(waiting)
             yield bound, ready
-        heapq.heappush(waiting, (space.bound(schedule), count, schedule))
+        try:
+            heapq.heappush(waiting, (space.bound(schedule), count, schedule))
+        except Infeasible:
+            continue
     for bound, _, schedule in sorted(waiting):
         yield bound, schedule
 

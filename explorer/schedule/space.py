@@ -45,7 +45,7 @@ class Boxes:
     Attributes:
         first: lowest coordinates, (tiles, coordinates).
         size: extents, (tiles, coordinates).
-        changed: whether the box differs from the tile before, (tiles,).
+        changed: whether a loop that moves the tensor has stepped since the tile before, (tiles,).
         moves: how far each coordinate moves with each outer loop, (coordinates, loops).
     """
 
@@ -80,8 +80,8 @@ class Tiles:
         matrix = coefficients(design, layout)
         first = self.first @ matrix.T
         size = (self.length - 1) @ matrix.T + 1
-        moved = (np.diff(first, axis=0) != 0) | (np.diff(size, axis=0) != 0)
-        return Boxes(first, size, np.concatenate([[True], moved.any(axis=1)]), matrix)
+        stepped = np.diff(self.first[:, matrix.any(axis=0)], axis=0) != 0
+        return Boxes(first, size, np.concatenate([[True], stepped.any(axis=1)]), matrix)
 
 
 def coefficients(design: Design, layout: Layout) -> Array:

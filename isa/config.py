@@ -1,0 +1,413 @@
+"""The ISA's parameters: VTA's own ``vta_config.json``, what follows from it, and presets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isa.errors import InputError
+from isa.fields import (
+    INSTRUCTION_BITS,
+    SRAM_BASE_BITS,
+    UOP_BITS,
+    UOP_BYTES,
+    LogDepths,
+    Memory,
+    Opcode,
+    instruction_fields,
+    uop_widths,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TARGETS = ("sim", "tsim", "pynq", "ultra96", "zcu104", "de10nano", "intelfocl")
+_PRESET_FILES = resources.files("isa") / "presets"
+PRESETS: tuple[str, ...] = tuple(
+    sorted(
+        f.name.removesuffix(".json") for f in _PRESET_FILES.iterdir() if f.name.endswith(".json")
+    )
+)
+
+_INT8_LOG_BITS, _INT32_LOG_BITS = 3, 5
+_LOG_BUS_WIDTH = {"ultra96": 7, "zcu104": 7}  # bits, log 2; 6 on the other targets
+_BURST_BEATS = {"pynq": 256}  # AXI4 bursts; 16 on the other targets
+_TIMING_KEYS = {
+    "BURST_BEATS": "burst_beats",
+    "MEMORY_LATENCY": "memory_latency",
+    "FETCH_BATCH": "fetch_batch",
+    "QUEUE_DEPTH": "queue_depth",
+}
+_RANGES = {
+    "log_inp_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
+    "log_wgt_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
+    "log_acc_width": (_INT32_LOG_BITS, _INT32_LOG_BITS),
+    "log_batch": (0, 8),
+    "log_block_in": (0, 8),
+    "log_block_out": (0, 8),
+    "log_uop_buff_size": (0, 32),
+    "log_inp_buff_size": (0, 32),
+    "log_wgt_buff_size": (0, 32),
+    "log_acc_buff_size": (0, 32),
+}
+_TIMING_RANGES = {
+    "bus_bits": (8, 4096),
+    "burst_beats": (1, 4096),
+    "memory_latency": (0, 1_000_000),
+    "fetch_batch": (1, 65_536),
+    "queue_depth": (1, 65_536),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Parameters of the cycle model that VTA's file leaves out.
+
+    Attributes:
+        bus_bits: width of the DRAM data bus; one beat moves so many bits in a cycle.
+        burst_beats: beats of the longest burst; bursts do not cross a multiple of it.
+        memory_latency: cycles from a read command to its first beat.
+        fetch_batch: instructions the fetch unit reads at a time.
+        queue_depth: instructions each module's queue holds.
+    """
+
+    bus_bits: int = 64
+    burst_beats: int = 16
+    memory_latency: int = 20
+    fetch_batch: int = 8
+    queue_depth: int = 512
+
+    def __post_init__(self) -> None:
+        _check_ranges("timing", self, _TIMING_RANGES)
+        for name in ("bus_bits", "burst_beats"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise InputError("timing", name.upper(), value, "a power of two is needed")
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes a beat moves."""
+        return self.bus_bits // 8
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of the longest burst."""
+        return self.burst_beats * self.bus_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One member of the VTA family: every ``log_`` value is a base-2 logarithm.
+
+    Widths are of bits, buffer sizes of bytes, batch and blocks of lanes. Constructing one that is
+    out of range, or whose instructions do not fit their words, raises `isa.errors.InputError`.
+    """
+
+    name: str = "default"
+    target: str = "sim"
+    hw_ver: str = "0.0.2"
+    log_inp_width: int = _INT8_LOG_BITS
+    log_wgt_width: int = _INT8_LOG_BITS
+    log_acc_width: int = _INT32_LOG_BITS
+    log_batch: int = 0
+    log_block_in: int = 4
+    log_block_out: int = 4
+    log_uop_buff_size: int = 15
+    log_inp_buff_size: int = 15
+    log_wgt_buff_size: int = 18
+    log_acc_buff_size: int = 17
+    timing: Timing = field(default_factory=Timing)
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise InputError(self.name, "TARGET", self.target, f"one of {', '.join(TARGETS)}")
+        _check_ranges(self.name, self, _RANGES)
+        self._check_depths()
+        self._check_instructions_fit()
+
+    @classmethod
+    def default(cls) -> Config:
+        """VTA's default configuration: 1x16x16, 32 KiB INP, 256 KiB WGT, 128 KiB ACC."""
+        return cls()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """A preset by its name (see `PRESETS`), or a ``vta_config.json`` by its path.
+
+        Raises:
+            InputError: when there is no such file, or it is not a legal configuration.
+        """
+        if str(path) in PRESETS:
+            text = (_PRESET_FILES / f"{path}.json").read_text(encoding="utf-8")
+        else:
+            text = _read(Path(path))
+        return cls.from_dict(_parse(text, str(path)), str(path))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], source: str) -> Config:
+        """The configuration with the keys of ``vta_config.json``, named after the source's stem.
+
+        ``LOG_BLOCK`` may be given as ``LOG_BLOCK_IN`` and ``LOG_BLOCK_OUT``. ``LOG_BUS_WIDTH``,
+        ``BURST_BEATS``, ``MEMORY_LATENCY``, ``FETCH_BATCH`` and ``QUEUE_DEPTH`` are optional.
+
+        Args:
+            mapping: keys and values as in the file.
+            source: where they come from, for messages.
+
+        Raises:
+            InputError: on unknown or missing keys, wrong types, and values that are out of range.
+        """
+        values = _split_block(mapping, source)
+        names = [f.name for f in fields(cls) if f.name not in ("name", "timing")]
+        allowed = [*(n.upper() for n in names), "LOG_BUS_WIDTH", *_TIMING_KEYS]
+        for key in values:
+            if key not in allowed:
+                raise InputError(
+                    source, key, values[key], f"known keys are {', '.join(sorted(allowed))}"
+                )
+        for name in names:
+            if name.upper() not in values:
+                raise InputError(
+                    source, name.upper(), None, "VTA's configuration files have this key"
+                )
+        _check_types(values, source)
+        try:
+            timing = _timing(values)
+            return cls(Path(source).stem, **{n: values[n.upper()] for n in names}, timing=timing)
+        except InputError as error:
+            raise InputError(source, error.field, error.value, error.allowed) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys and values of ``vta_config.json`` (and ours) that `from_dict` reads back."""
+        values = {f.name.upper(): getattr(self, f.name) for f in fields(self)}
+        del values["NAME"], values["TIMING"]
+        if self.log_block_in == self.log_block_out:
+            values["LOG_BLOCK"] = values.pop("LOG_BLOCK_IN")
+            del values["LOG_BLOCK_OUT"]
+        timing = asdict(self.timing)
+        values["LOG_BUS_WIDTH"] = _log2(self.timing.bus_bits)
+        return values | {key: timing[name] for key, name in _TIMING_KEYS.items()}
+
+    @property
+    def batch(self) -> int:
+        """Rows of an input vector group: the extent of the intrinsic's x axis."""
+        return 1 << self.log_batch
+
+    @property
+    def block_in(self) -> int:
+        """Lanes that one instruction step reduces over: the extent of the z axis."""
+        return 1 << self.log_block_in
+
+    @property
+    def block_out(self) -> int:
+        """Output lanes: the extent of the y axis."""
+        return 1 << self.log_block_out
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """Extents of the GEMM intrinsic's axes."""
+        return {"x": self.batch, "y": self.block_out, "z": self.block_in}
+
+    @property
+    def inp_bytes(self) -> int:
+        """Bytes of an INP element, ``int8[batch][block_in]``."""
+        return self.batch * self.block_in
+
+    @property
+    def wgt_bytes(self) -> int:
+        """Bytes of a WGT element, ``int8[block_out][block_in]``."""
+        return self.block_out * self.block_in
+
+    @property
+    def acc_bytes(self) -> int:
+        """Bytes of an ACC element, ``int32[batch][block_out]``."""
+        return 4 * self.out_bytes
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of an OUT element, ``int8[batch][block_out]``."""
+        return self.batch * self.block_out
+
+    @property
+    def log_depths(self) -> LogDepths:
+        """Base-2 logarithms of the scratchpad depths."""
+        return LogDepths(
+            uop=self.log_uop_buff_size - _log2(UOP_BYTES),
+            inp=self.log_inp_buff_size - _log2(self.inp_bytes),
+            wgt=self.log_wgt_buff_size - _log2(self.wgt_bytes),
+            acc=self.log_acc_buff_size - _log2(self.acc_bytes),
+        )
+
+    @property
+    def uop_depth(self) -> int:
+        """Micro-ops the UOP scratchpad holds."""
+        return 1 << self.log_depths.uop
+
+    @property
+    def inp_depth(self) -> int:
+        """Elements the INP scratchpad holds."""
+        return 1 << self.log_depths.inp
+
+    @property
+    def wgt_depth(self) -> int:
+        """Elements the WGT scratchpad holds."""
+        return 1 << self.log_depths.wgt
+
+    @property
+    def acc_depth(self) -> int:
+        """Elements the ACC (and the OUT) scratchpad holds."""
+        return 1 << self.log_depths.acc
+
+    def element_bytes(self, memory: Memory) -> int:
+        """Bytes in DRAM of one element of a memory: the unit of ``dram_base`` and ``x_stride``."""
+        return {
+            Memory.UOP: UOP_BYTES,
+            Memory.INP: self.inp_bytes,
+            Memory.WGT: self.wgt_bytes,
+            Memory.ACC: self.acc_bytes,
+            Memory.OUT: self.out_bytes,
+            Memory.ACC_8BIT: self.out_bytes,
+        }[memory]
+
+    def depth(self, memory: Memory) -> int:
+        """Elements in the scratchpad of a memory: the bound of ``sram_base`` and of indices."""
+        return {
+            Memory.UOP: self.uop_depth,
+            Memory.INP: self.inp_depth,
+            Memory.WGT: self.wgt_depth,
+        }.get(memory, self.acc_depth)
+
+    @property
+    def bitstream(self) -> str:
+        """The name VTA gives a bitstream of this configuration, ``1x16_i8w8a32_15_15_18_17``."""
+        block = str(self.block_in)
+        if self.block_in != self.block_out:
+            block += f"x{self.block_out}"
+        buffers = (
+            self.log_uop_buff_size,
+            self.log_inp_buff_size,
+            self.log_wgt_buff_size,
+            self.log_acc_buff_size,
+        )
+        return f"{self.batch}x{block}_i8w8a32_{'_'.join(map(str, buffers))}"
+
+    def _check_depths(self) -> None:
+        """Every scratchpad holds two elements or more, and ``sram_base`` addresses them all."""
+        for memory, log_depth in self.log_depths._asdict().items():
+            key, value = f"LOG_{memory.upper()}_BUFF_SIZE", getattr(self, f"log_{memory}_buff_size")
+            if log_depth < 1:
+                least = value - log_depth + 1
+                allowed = f"at least {least}: two elements of {1 << least - 1} bytes"
+                raise InputError(self.name, key, value, allowed)
+            if log_depth > SRAM_BASE_BITS:
+                allowed = (
+                    f"at most {value - log_depth + SRAM_BASE_BITS}: the LOAD field sram_base "
+                    f"needs {log_depth} bits of {SRAM_BASE_BITS}"
+                )
+                raise InputError(self.name, key, value, allowed)
+
+    def _check_instructions_fit(self) -> None:
+        widths = uop_widths(self.log_depths)
+        if sum(widths) > UOP_BITS:
+            parts = " + ".join(
+                f"{n} {w}" for n, w in zip(("dst", "src", "wgt"), widths, strict=True)
+            )
+            allowed = (
+                f"a micro-op has {UOP_BITS} bits ({parts}); use smaller buffers or larger blocks"
+            )
+            raise InputError(self.name, "micro-op", f"{sum(widths)} bits", allowed)
+        for opcode in (Opcode.GEMM, Opcode.ALU):
+            for part in instruction_fields(self.log_depths, opcode):
+                end = part.low_bit + part.width
+                if end > INSTRUCTION_BITS:
+                    place = f"{opcode.name}.{part.column.name.lower()}"
+                    allowed = f"an instruction has {INSTRUCTION_BITS} bits; use smaller buffers"
+                    raise InputError(self.name, place, f"{end} bits", allowed)
+
+
+def _log2(power: int) -> int:
+    """The exact base-2 logarithm of a power of two."""
+    return power.bit_length() - 1
+
+
+def _check_ranges(source: str, owner: object, ranges: Mapping[str, tuple[int, int]]) -> None:
+    for name, (low, high) in ranges.items():
+        value = getattr(owner, name)
+        if low <= value <= high:
+            continue
+        if low == high:
+            allowed = f"only {low} ({1 << low} bits): int8 inputs and weights, int32 accumulators"
+        else:
+            allowed = f"an integer from {low} to {high}"
+        raise InputError(source, name.upper(), value, allowed)
+
+
+def _check_types(values: Mapping[str, Any], source: str) -> None:
+    for key, value in values.items():
+        wanted = str if key in ("TARGET", "HW_VER") else int
+        # bool is a subclass of int, but no number.
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise InputError(source, key, value, "a string" if wanted is str else "an integer")
+
+
+def _split_block(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The mapping with ``LOG_BLOCK`` spelled as its two sides."""
+    values = dict(mapping)
+    sides = [key for key in ("LOG_BLOCK_IN", "LOG_BLOCK_OUT") if key in values]
+    if "LOG_BLOCK" in values:
+        if sides:
+            raise InputError(
+                source, sides[0], values[sides[0]], "LOG_BLOCK already gives both sides"
+            )
+        values["LOG_BLOCK_IN"] = values["LOG_BLOCK_OUT"] = values.pop("LOG_BLOCK")
+    elif not sides:
+        raise InputError(source, "LOG_BLOCK", None, "VTA's configuration files have this key")
+    return values
+
+
+def _timing(values: Mapping[str, Any]) -> Timing:
+    target = values["TARGET"]
+    log_bus = values.get("LOG_BUS_WIDTH", _LOG_BUS_WIDTH.get(target, 6))
+    low, high = 3, 12
+    if not low <= log_bus <= high:
+        raise InputError("timing", "LOG_BUS_WIDTH", log_bus, f"an integer from {low} to {high}")
+    given = {name: values[key] for key, name in _TIMING_KEYS.items() if key in values}
+    beats = given.setdefault("burst_beats", _BURST_BEATS.get(target, Timing().burst_beats))
+    # The fetch unit reads one burst at a time.
+    given.setdefault("fetch_batch", max(1, (beats << log_bus) // INSTRUCTION_BITS))
+    return Timing(bus_bits=1 << log_bus, **given)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        allowed = f"a file, or one of the presets {', '.join(PRESETS)}"
+        raise InputError("configuration", "", str(path), allowed) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "configuration", "", str(path), f"a readable JSON file ({error})"
+        ) from None
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in values:
+                raise InputError(source, key, value, "a key may stand once")
+            values[key] = value
+        return values
+
+    try:
+        values = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        found = text[error.pos : error.pos + 20] or "end of file"
+        raise InputError(source, place, found, f"JSON is needed ({error.msg})") from None
+    if not isinstance(values, dict):
+        raise InputError(source, "", type(values).__name__, "a JSON object is needed")
+    return values

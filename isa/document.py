@@ -1,0 +1,185 @@
+"""Reading YAML documents that hold computations: operators and instructions share this.
+
+Whatever is wrong with a document leaves here as one `InputError` that names the file, the path of
+the field in it, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Hashable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from isa.computation import Affine
+from isa.errors import InputError
+
+MAX_EXTENT = 2**20
+"""Greatest extent of a dimension, an axis or one tensor dimension."""
+
+MAX_RANK = 16
+"""Most dimensions that a document may declare, and greatest rank of its tensors."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
+Row = int | Annotated[str, StringConstraints(max_length=400)]
+Index = Annotated[list[Row], Field(min_length=1, max_length=MAX_RANK)]
+
+_SIGN = re.compile(r"\s*([+-]?)\s*")
+_TERM = re.compile(
+    r"(?:(?P<factor>\d{1,9})\s*\*\s*)?(?P<name>[a-z][a-z0-9_]*)(?:\s*\*\s*(?P<after>\d{1,9}))?"
+    r"|(?P<const>\d{1,9})"
+)
+
+
+class Document(BaseModel):
+    """Base of every document model: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Model = TypeVar("Model", bound=Document)
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader to which a repeated key is an error: YAML's default keeps the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def is_document(text: str) -> bool:
+    """Whether a text that could also be a name means a file."""
+    if text.endswith((".yaml", ".yml")):
+        return True
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a file's name can be
+        return False
+
+
+def read_text(path: Path) -> str:
+    """The text of a document.
+
+    Raises:
+        InputError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(str(path), "", None, "must be a file") from None
+    except OSError as error:
+        raise InputError(str(path), "", error.strerror, "must be a readable file") from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "", "binary data", "must be YAML in UTF-8") from None
+
+
+def parse_yaml(text: str, source: str) -> dict[str, object]:
+    """The mapping that a YAML text holds.
+
+    Raises:
+        InputError: it is not YAML, a key stands twice, or it is not a mapping of names.
+    """
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f"line {mark.line + 1}" if mark else ""
+        raise InputError(source, line, error.problem, "must be well-formed YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(source, "", str(error), "must be well-formed YAML") from None
+    if not isinstance(data, dict):
+        raise InputError(source, "", data, "must be a mapping of keys to values")
+    for key in data:
+        if not isinstance(key, str):
+            raise InputError(source, str(key), key, "a key must be text; put it in quotes")
+    return data
+
+
+def validate(model: type[Model], data: object, source: str) -> Model:
+    """The data as a document model.
+
+    Raises:
+        InputError: the first thing in which they differ.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    first = problems[0]
+    location = _within(data, first["loc"])
+    value = first["input"]
+    # A value that may have one of several types has a problem with each.
+    here = [p["msg"] for p in problems if _within(data, p["loc"]) == location]
+    allowed = " or ".join(message[0].lower() + message[1:] for message in here)
+    if first["type"] == "missing":
+        location, value, allowed = first["loc"], None, "is required"
+    elif first["type"] == "extra_forbidden":
+        allowed = f"no such key; the keys here are {', '.join(_keys(model, location[:-1]))}"
+    raise InputError(source, ".".join(map(str, location)), value, allowed)
+
+
+def _within(data: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A problem's location without what pydantic appends to tell the types of a union apart."""
+    for depth, part in enumerate(location):
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            return location[:depth]
+    return location
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the model at a place inside another."""
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        choices = get_args(annotation) or (annotation,)
+        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)
+
+
+def parse_affine(row: Row, names: Collection[str], source: str, field: str) -> Affine:
+    """An affine expression from text such as ``oh*2 + kh - 1``, or from an integer.
+
+    Args:
+        row: the text, or the constant.
+        names: dimensions that may occur.
+        source: the document, for errors.
+        field: where the expression stands in it, for errors.
+
+    Raises:
+        InputError: it is not a sum of terms ``name``, ``name*2``, ``2*name`` or ``2``, or names
+            something else.
+    """
+    if isinstance(row, int):
+        return Affine.of({}, row)
+    terms: dict[str, int] = {}
+    const = position = 0
+    while True:
+        sign = _SIGN.match(row, position)
+        term = _TERM.match(row, sign.end()) if sign else None
+        # Only the first term may go without a sign.
+        if not sign or not term or (position and not sign[1]):
+            allowed = "must be a sum of terms such as 'oh*2 + kh - 1'"
+            raise InputError(source, field, row, allowed)
+        factor = -1 if sign[1] == "-" else 1
+        if name := term["name"]:
+            if name not in names:
+                allowed = f"no dimension {name!r}; the dimensions are {', '.join(names)}"
+                raise InputError(source, field, row, allowed)
+            factor *= int(term["factor"] or 1) * int(term["after"] or 1)
+            terms[name] = terms.get(name, 0) + factor
+        else:
+            const += factor * int(term["const"])
+        position = term.end()
+        if not row[position:].strip():
+            return Affine.of(terms, const)

@@ -1,0 +1,411 @@
+"""Assemble and disassemble: VTA's binary instructions and micro-ops, and their decoded tables.
+
+A decoded program is an int64 table with one row an instruction and the columns of `Column`; columns
+that an instruction does not have are 0. Micro-ops are an int64 table of (dst, src, wgt). Both
+directions work on all rows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.fields import (
+    INSTRUCTION_BYTES,
+    UNIT_BITS,
+    UOP_BYTES,
+    AluOp,
+    Column,
+    Field,
+    Memory,
+    Opcode,
+    instruction_fields,
+    uop_widths,
+)
+
+if TYPE_CHECKING:
+    from isa.config import Config
+
+Table: TypeAlias = NDArray[np.int64]
+Row: TypeAlias = tuple[int, ...]
+
+LOADABLE = (Memory.UOP, Memory.WGT, Memory.INP, Memory.ACC, Memory.ACC_8BIT)
+_WORD = np.dtype("<u8")
+
+
+class EncodingError(ValueError):
+    """A value that its field cannot hold."""
+
+
+class DecodingError(ValueError):
+    """Bytes that are no VTA instruction."""
+
+
+class Queue(IntEnum):
+    """The module that executes an instruction; each works through its queue in order."""
+
+    LOAD = 0
+    COMPUTE = 1
+    STORE = 2
+
+
+class Counter(IntEnum):
+    """The token counters between queues, named by who pushes and who pops."""
+
+    LOAD_TO_COMPUTE = 0
+    COMPUTE_TO_LOAD = 1
+    COMPUTE_TO_STORE = 2
+    STORE_TO_COMPUTE = 3
+
+
+TOKEN_FLAGS = (Column.POP_PREV, Column.POP_NEXT, Column.PUSH_PREV, Column.PUSH_NEXT)
+
+MAX_TOKENS = 255  # counters have 8 bits; at their limit they lose tokens
+NO_COUNTER = -1
+COUNTERS = np.array(
+    [
+        [NO_COUNTER, Counter.COMPUTE_TO_LOAD, NO_COUNTER, Counter.LOAD_TO_COMPUTE],
+        [
+            Counter.LOAD_TO_COMPUTE,
+            Counter.STORE_TO_COMPUTE,
+            Counter.COMPUTE_TO_LOAD,
+            Counter.COMPUTE_TO_STORE,
+        ],
+        [Counter.COMPUTE_TO_STORE, NO_COUNTER, Counter.STORE_TO_COMPUTE, NO_COUNTER],
+    ],
+    np.int64,
+)
+"""The counter that a flag of `TOKEN_FLAGS` (column) moves in an instruction of a `Queue` (row)."""
+
+
+# A code generator calls the constructors below once an instruction, so they build plain tuples of
+# plain integers in the order of `Column`.
+_LOAD, _STORE, _GEMM, _FINISH, _ALU = map(int, Opcode)
+_OUT = int(Memory.OUT)
+_NO_PADS = (0, 0, 0, 0)
+_NO_TRANSFER = (0,) * (Column.RESET - Column.MEMORY_TYPE)
+_NO_LOOPS = (0,) * (len(Column) - Column.RESET)
+_NOPS = {
+    Queue.LOAD: (_LOAD, int(Memory.INP)),
+    Queue.COMPUTE: (_LOAD, int(Memory.UOP)),
+    Queue.STORE: (_STORE, _OUT),
+}
+
+
+def load(
+    memory: int,
+    sram: int,
+    dram: int,
+    *,
+    x_size: int,
+    y_size: int = 1,
+    x_stride: int | None = None,
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    pop_prev: int = 0,
+    pop_next: int = 0,
+    push_prev: int = 0,
+    push_next: int = 0,
+) -> Row:
+    """A LOAD of ``y_size`` rows of ``x_size`` elements, each ``x_stride`` after the one before.
+
+    ``dram`` and ``x_stride`` count the memory's elements; ``pads`` are zero rows above and below,
+    and zero elements before and after each row. Rows are dense unless a stride is given.
+    """
+    stride = x_size if x_stride is None else x_stride
+    head = (_LOAD, pop_prev, pop_next, push_prev, push_next)
+    return (*head, memory, sram, dram, y_size, x_size, stride, *pads, *_NO_LOOPS)
+
+
+def store(
+    sram: int,
+    dram: int,
+    *,
+    x_size: int,
+    y_size: int = 1,
+    x_stride: int | None = None,
+    pop_prev: int = 0,
+    pop_next: int = 0,
+    push_prev: int = 0,
+    push_next: int = 0,
+) -> Row:
+    """A STORE of ``y_size`` rows of ``x_size`` OUT elements; dense unless a stride is given."""
+    stride = x_size if x_stride is None else x_stride
+    head = (_STORE, pop_prev, pop_next, push_prev, push_next)
+    return (*head, _OUT, sram, dram, y_size, x_size, stride, *_NO_PADS, *_NO_LOOPS)
+
+
+def gemm(
+    uop_bgn: int,
+    uop_end: int,
+    *,
+    iter_out: int = 1,
+    iter_in: int = 1,
+    dst: tuple[int, int] = (0, 0),
+    src: tuple[int, int] = (0, 0),
+    wgt: tuple[int, int] = (0, 0),
+    reset: int = 0,
+    pop_prev: int = 0,
+    pop_next: int = 0,
+    push_prev: int = 0,
+    push_next: int = 0,
+) -> Row:
+    """A GEMM over micro-ops ``[uop_bgn, uop_end)`` and two loops around them.
+
+    ``dst``, ``src`` and ``wgt`` are what an (outer, inner) iteration adds to the indices.
+    """
+    head = (_GEMM, pop_prev, pop_next, push_prev, push_next)
+    loops = (reset, uop_bgn, uop_end, iter_out, iter_in, *dst, *src, *wgt)
+    return (*head, *_NO_TRANSFER, *loops, 0, 0, 0)
+
+
+def alu(
+    operation: int,
+    uop_bgn: int,
+    uop_end: int,
+    *,
+    imm: int | None = None,
+    iter_out: int = 1,
+    iter_in: int = 1,
+    dst: tuple[int, int] = (0, 0),
+    src: tuple[int, int] = (0, 0),
+    pop_prev: int = 0,
+    pop_next: int = 0,
+    push_prev: int = 0,
+    push_next: int = 0,
+) -> Row:
+    """An ALU instruction; its second operand is ``imm``, or without one the micro-op's source."""
+    head = (_ALU, pop_prev, pop_next, push_prev, push_next)
+    loops = (0, uop_bgn, uop_end, iter_out, iter_in, *dst, *src, 0, 0)
+    operand = (operation, 0, 0) if imm is None else (operation, 1, imm)
+    return (*head, *_NO_TRANSFER, *loops, *operand)
+
+
+def finish(*, pop_prev: int = 0, pop_next: int = 0, push_prev: int = 0, push_next: int = 0) -> Row:
+    """The instruction that ends a program."""
+    return (_FINISH, pop_prev, pop_next, push_prev, push_next, *_NO_TRANSFER, *_NO_LOOPS)
+
+
+def nop(
+    queue: Queue,
+    *,
+    pop_prev: int = 0,
+    pop_next: int = 0,
+    push_prev: int = 0,
+    push_next: int = 0,
+) -> Row:
+    """An instruction that only moves tokens: a transfer of no elements in the given queue."""
+    opcode, memory = _NOPS[queue]
+    head = (opcode, pop_prev, pop_next, push_prev, push_next)
+    return (*head, memory, 0, 0, 1, 0, 0, *_NO_PADS, *_NO_LOOPS)
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """The rows as a table of shape (n, columns)."""
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(Column))
+
+
+def field_layout(config: Config, opcode: Opcode) -> tuple[Field, ...]:
+    """The fields of an instruction under a configuration, from bit 0 up."""
+    return instruction_fields(config.log_depths, opcode)
+
+
+def encode(config: Config, table: Table) -> bytes:
+    """The binary of a decoded program, 16 bytes an instruction.
+
+    Raises:
+        EncodingError: when a value does not fit its field, names no instruction, or stands in a
+            column that the instruction does not have.
+    """
+    _check_legal(table, EncodingError)
+    words = np.zeros((len(table), 2), _WORD)
+    for opcode in Opcode:
+        rows = np.flatnonzero(table[:, Column.OPCODE] == opcode)
+        if not len(rows):
+            continue
+        values = table[rows]
+        layout = field_layout(config, opcode)
+        _check_fits(opcode, layout, rows, values)
+        for field in layout:
+            unit, shift = divmod(field.low_bit, UNIT_BITS)
+            bits = values[:, field.column].astype(np.uint64) & _mask(field.width)
+            words[rows, unit] |= bits << np.uint64(shift)
+    return words.tobytes()
+
+
+def decode(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
+    """The table of a binary program.
+
+    Raises:
+        DecodingError: when the length is no multiple of 16, or an opcode, ALU opcode or memory type
+            does not exist.
+    """
+    buffer = bytes(data)
+    if len(buffer) % INSTRUCTION_BYTES:
+        raise DecodingError(f"{len(buffer)} bytes are not a whole number of 16-byte instructions")
+    words = np.frombuffer(buffer, _WORD).reshape(-1, 2)
+    opcodes = words[:, 0] & _mask(3)
+    table = np.zeros((len(words), len(Column)), np.int64)
+    table[:, Column.OPCODE] = opcodes
+    for opcode in Opcode:
+        rows = np.flatnonzero(opcodes == opcode)
+        for field in field_layout(config, opcode):
+            unit, shift = divmod(field.low_bit, UNIT_BITS)
+            bits = (words[rows, unit] >> np.uint64(shift)) & _mask(field.width)
+            values = bits.astype(np.int64)
+            if field.signed:
+                values -= (values >> field.width - 1) << field.width
+            table[rows, field.column] = values
+    _check_legal(table, DecodingError)
+    return table
+
+
+def encode_uops(config: Config, uops: Table) -> bytes:
+    """The binary of micro-ops of shape (n, 3), 4 bytes each.
+
+    Raises:
+        EncodingError: when an index does not fit its field.
+    """
+    words = np.zeros(len(uops), np.uint32)
+    shift = 0
+    for part, (name, width) in enumerate(_uop_fields(config)):
+        values = uops[:, part]
+        bad = np.flatnonzero((values < 0) | (values >> width != 0))
+        if len(bad):
+            first = int(bad[0])
+            limits = f"0 to {(1 << width) - 1}"
+            raise EncodingError(f"micro-op {first}: {name} is {values[first]}, not {limits}")
+        words |= values.astype(np.uint32) << np.uint32(shift)
+        shift += width
+    return words.astype("<u4").tobytes()
+
+
+def decode_uops(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
+    """The micro-ops of a binary, as an int64 table of shape (n, 3).
+
+    Raises:
+        DecodingError: when the length is no multiple of 4.
+    """
+    buffer = bytes(data)
+    if len(buffer) % UOP_BYTES:
+        raise DecodingError(f"{len(buffer)} bytes are not a whole number of 4-byte micro-ops")
+    words = np.frombuffer(buffer, "<u4").astype(np.int64)
+    uops = np.empty((len(words), 3), np.int64)
+    for part, (_, width) in enumerate(_uop_fields(config)):
+        uops[:, part] = words & (1 << width) - 1
+        words >>= width
+    return uops
+
+
+def queues(table: Table) -> Table:
+    """The `Queue` of each instruction."""
+    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
+    result = np.full(len(table), Queue.COMPUTE, np.int64)
+    result[(opcode == Opcode.LOAD) & ((memory == Memory.INP) | (memory == Memory.WGT))] = Queue.LOAD
+    result[opcode == Opcode.STORE] = Queue.STORE
+    return result
+
+
+def format_instruction(row: Sequence[int]) -> str:
+    """One instruction in words, such as ``LOAD INP sram 0 <- dram 0x100, 1 x 16``."""
+    cell = {column: int(row[column]) for column in Column}
+    opcode = Opcode(cell[Column.OPCODE])
+    if opcode in (Opcode.LOAD, Opcode.STORE):
+        text = _format_transfer(opcode, cell)
+    elif opcode is Opcode.FINISH:
+        text = "FINISH"
+    else:
+        text = _format_loops(opcode, cell)
+    tokens = [c.name.lower() for c in TOKEN_FLAGS if cell[c]]
+    return f"{text}  [{' '.join(tokens)}]" if tokens else text
+
+
+def listing(table: Table, uops: Table | None = None) -> str:
+    """A program as text, one line an instruction (with its queue), then one line a micro-op."""
+    lines = [
+        f"{i:6d}  {Queue(queue).name.lower():7}  {format_instruction(row)}"
+        for i, (row, queue) in enumerate(zip(table.tolist(), queues(table).tolist(), strict=True))
+    ]
+    for i, (dst, src, wgt) in enumerate(() if uops is None else uops.tolist()):
+        lines.append(f"uop {i:4d}  dst {dst} src {src} wgt {wgt}")
+    return "\n".join(lines)
+
+
+def _format_transfer(opcode: Opcode, cell: dict[Column, int]) -> str:
+    if cell[Column.X_SIZE] == 0:
+        return f"NOP ({opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name})"
+    arrow = "<-" if opcode is Opcode.LOAD else "->"
+    text = (
+        f"{opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name} sram {cell[Column.SRAM_BASE]} "
+        f"{arrow} dram {cell[Column.DRAM_BASE]:#x}, {cell[Column.Y_SIZE]} x {cell[Column.X_SIZE]}"
+    )
+    if cell[Column.Y_SIZE] > 1:
+        text += f" stride {cell[Column.X_STRIDE]}"
+    pads = [cell[c] for c in (Column.Y_PAD_0, Column.Y_PAD_1, Column.X_PAD_0, Column.X_PAD_1)]
+    if any(pads):
+        text += " pads y {}+{} x {}+{}".format(*pads)
+    return text
+
+
+def _format_loops(opcode: Opcode, cell: dict[Column, int]) -> str:
+    if opcode is Opcode.GEMM:
+        name = "GEMM reset" if cell[Column.RESET] else "GEMM"
+    else:
+        name = f"ALU {AluOp(cell[Column.ALU_OPCODE]).name}"
+        if cell[Column.USE_IMM]:
+            name += f" {cell[Column.IMM]}"
+    parts = [
+        f"{name} uops {cell[Column.UOP_BGN]}:{cell[Column.UOP_END]}",
+        f"loops {cell[Column.ITER_OUT]} x {cell[Column.ITER_IN]}",
+        f"dst {cell[Column.DST_OUT]},{cell[Column.DST_IN]}",
+        f"src {cell[Column.SRC_OUT]},{cell[Column.SRC_IN]}",
+    ]
+    if opcode is Opcode.GEMM:
+        parts.append(f"wgt {cell[Column.WGT_OUT]},{cell[Column.WGT_IN]}")
+    return " ".join(parts)
+
+
+def _uop_fields(config: Config) -> Iterable[tuple[str, int]]:
+    return zip(("dst", "src", "wgt"), uop_widths(config.log_depths), strict=True)
+
+
+def _mask(width: int) -> np.uint64:
+    return np.uint64((1 << width) - 1)
+
+
+def _check_legal(table: Table, error: type[ValueError]) -> None:
+    """Every opcode, memory type and ALU opcode exists."""
+    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
+    checks: tuple[tuple[Column, NDArray[np.bool_]], ...] = (
+        (Column.OPCODE, ~np.isin(opcode, list(Opcode))),
+        (Column.MEMORY_TYPE, (opcode == Opcode.LOAD) & ~np.isin(memory, LOADABLE)),
+        (Column.MEMORY_TYPE, (opcode == Opcode.STORE) & (memory != Memory.OUT)),
+        (
+            Column.ALU_OPCODE,
+            (opcode == Opcode.ALU) & ~np.isin(table[:, Column.ALU_OPCODE], list(AluOp)),
+        ),
+    )
+    for column, bad in checks:
+        if bad.any():
+            row = int(np.argmax(bad))
+            value = table[row, column]
+            raise error(f"instruction {row}: {column.name.lower()} {value} does not exist")
+
+
+def _check_fits(
+    opcode: Opcode, layout: tuple[Field, ...], rows: NDArray[np.intp], values: Table
+) -> None:
+    """Every value lies within its field, and columns without a field are 0."""
+    low, high = np.zeros(len(Column), np.int64), np.zeros(len(Column), np.int64)
+    for field in layout:
+        low[field.column], high[field.column] = field.limits
+    bad = (values < low) | (values > high)
+    if bad.any():
+        row, column = map(int, np.argwhere(bad)[0])
+        raise EncodingError(
+            f"instruction {rows[row]}: {opcode.name} {Column(column).name.lower()} is "
+            f"{values[row, column]}, not {low[column]} to {high[column]}"
+        )

@@ -1,0 +1,122 @@
+"""Instructions as data: the axes of one issue, and the ports that its multiply-adds read and write.
+
+Each is a YAML document in this folder, a computation like an operator: ``in0``, ``in1`` and ``out``
+are its ports. A port's shape follows from its access map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Annotated
+
+from pydantic import Field
+
+from isa.computation import Computation, Dimension, Tensor
+from isa.document import (
+    MAX_EXTENT,
+    MAX_RANK,
+    Document,
+    Extent,
+    Index,
+    Name,
+    is_document,
+    parse_affine,
+    parse_yaml,
+    read_text,
+    validate,
+)
+from isa.errors import InputError
+
+_SHIPPED = files("isa.intrinsics")
+
+
+class _PortDocument(Document):
+    """A port's name and its access map, one row a dimension of the block that it holds."""
+
+    name: Name
+    index: Index
+
+
+class _IntrinsicDocument(Document):
+    """An instruction; the extent of an axis is a number or the name of a configuration value."""
+
+    name: Name
+    axes: Annotated[dict[Name, Extent | Name], Field(min_length=1, max_length=MAX_RANK)]
+    in0: _PortDocument
+    in1: _PortDocument
+    out: _PortDocument
+
+
+def names() -> list[str]:
+    """The instructions that ship, sorted."""
+    shipped = (path.name for path in _SHIPPED.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in shipped if name.endswith(".yaml"))
+
+
+def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> Computation:
+    """An instruction as a computation: its axes are the dimensions, its ports the tensors.
+
+    Args:
+        name_or_path: one of `names`, or the path of a YAML document.
+        extents: extents of the axes that the document leaves to the configuration, by the name of
+            the axis (``x``) or of the configuration's value (``batch``). Others are ignored, so
+            that a configuration can be given whatever the instruction is.
+
+    Raises:
+        InputError: there is no such instruction, an extent is missing, or the document is wrong.
+    """
+    text, source = _read(name_or_path)
+    document = validate(_IntrinsicDocument, parse_yaml(text, source), source)
+    axes = {axis: _extent(axis, e, extents or {}, source) for axis, e in document.axes.items()}
+    dims = tuple(Dimension(axis, extent) for axis, extent in axes.items())
+    in0 = _port(document.in0, axes, source, "in0")
+    in1 = _port(document.in1, axes, source, "in1")
+    out = _port(document.out, axes, source, "out")
+    return Computation(document.name, dims, in0, in1, out)
+
+
+def _read(name_or_path: str | Path) -> tuple[str, str]:
+    """The text of an instruction's document, and what to call it in errors."""
+    name, shipped = str(name_or_path), names()
+    if name in shipped:
+        return (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), name
+    if is_document(name):
+        return read_text(Path(name)), name
+    close = get_close_matches(name, shipped, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    allowed = f"{guess}a YAML file, or one of {', '.join(shipped)}"
+    raise InputError("intrinsic", "", name, allowed)
+
+
+def _extent(axis: str, given: int | str, extents: Mapping[str, int], source: str) -> int:
+    """The extent of an axis, looked up when the document only names it."""
+    if isinstance(given, int):
+        return given
+    extent = extents.get(given, extents.get(axis))
+    if extent is None:
+        allowed = f"the configuration has to give {given}, the extent of axis {axis}"
+        raise InputError(source, f"axes.{axis}", None, allowed)
+    if not 1 <= extent <= MAX_EXTENT:
+        raise InputError(source, f"axes.{axis}", extent, f"an extent is 1 to {MAX_EXTENT}")
+    return extent
+
+
+def _port(document: _PortDocument, axes: Mapping[str, int], source: str, role: str) -> Tensor:
+    """A port just as large as its access map reaches."""
+    rows, shape, initials = [], [], ""
+    for position, text in enumerate(document.index):
+        field = f"{role}.index.{position}"
+        row = parse_affine(text, axes, source, field)
+        low, high = row.bounds(axes)
+        if low < 0:
+            raise InputError(source, field, str(text), "must not be negative")
+        rows.append(row)
+        shape.append(high + 1)
+        initials += "".join(name[0] for name, _ in row.terms[:1])
+    distinct = len(set(initials)) == len(rows)
+    letters = initials.upper() if distinct else ascii_uppercase[: len(rows)]
+    return Tensor(document.name, tuple(shape), tuple(rows), letters)

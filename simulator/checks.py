@@ -1,0 +1,119 @@
+"""Rules that an instruction keeps whatever the state of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.encoding import COUNTERS, NO_COUNTER, TOKEN_FLAGS, Table, queues
+from isa.fields import AluOp, Column, Memory, Opcode
+from simulator.counts import element_bytes
+from simulator.errors import SimulationError
+
+if TYPE_CHECKING:
+    from isa.config import Config
+
+MAX_SHIFT = 15
+
+Rule: TypeAlias = tuple[NDArray[np.bool_], str]
+"""Which instructions break a rule, and what is then wrong with them."""
+
+
+def check(config: Config, table: Table, image_bytes: int, *, portable: bool) -> None:
+    """Raise for the first instruction that breaks a rule.
+
+    Args:
+        config: gives depths and element sizes.
+        table: the decoded program.
+        image_bytes: size of DRAM.
+        portable: also refuse what VTA's implementations do differently.
+
+    Raises:
+        SimulationError: naming the instruction and the rule.
+    """
+    rules = [
+        *_ending_rules(table),
+        *_loop_rules(config, table),
+        *_transfer_rules(config, table, image_bytes),
+        *_token_rules(table),
+    ]
+    if portable:
+        rules += _portable_rules(table)
+    faults = [(int(np.argmax(bad)), reason) for bad, reason in rules if bad.any()]
+    if faults:
+        raise SimulationError(*min(faults))
+
+
+def _ending_rules(table: Table) -> Iterator[Rule]:
+    if not len(table):
+        raise SimulationError(0, "an empty program never finishes")
+    finish = table[:, Column.OPCODE] == Opcode.FINISH
+    last = np.arange(len(table)) == len(table) - 1
+    yield last & ~finish, "the program does not end with FINISH"
+    yield finish & ~last, "FINISH before the end"
+
+
+def _loop_rules(config: Config, table: Table) -> Iterator[Rule]:
+    column = table.T
+    loops = (column[Column.OPCODE] == Opcode.GEMM) | (column[Column.OPCODE] == Opcode.ALU)
+    begin, end = column[Column.UOP_BGN], column[Column.UOP_END]
+    yield (
+        loops & ((column[Column.ITER_OUT] == 0) | (column[Column.ITER_IN] == 0)),
+        "a loop of no iterations",
+    )
+    yield loops & (begin >= end), "an empty range of micro-ops"
+    yield loops & (end > config.uop_depth), f"uop_end exceeds the UOP depth {config.uop_depth}"
+
+
+def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[Rule]:
+    column = table.T
+    opcode, memory = column[Column.OPCODE], column[Column.MEMORY_TYPE]
+    transfers = (opcode == Opcode.LOAD) | (opcode == Opcode.STORE)
+    moves = transfers & (column[Column.X_SIZE] > 0)
+    rows = column[Column.Y_PAD_0] + column[Column.Y_SIZE] + column[Column.Y_PAD_1]
+    width = column[Column.X_PAD_0] + column[Column.X_SIZE] + column[Column.X_PAD_1]
+    depth = np.array([config.depth(m) for m in Memory])[memory]
+    last_row = column[Column.DRAM_BASE] + (column[Column.Y_SIZE] - 1) * column[Column.X_STRIDE]
+    dram_end = (last_row + column[Column.X_SIZE]) * element_bytes(config)[memory]
+    yield moves & (column[Column.Y_SIZE] == 0), "a transfer of no rows"
+    yield (
+        moves & (column[Column.SRAM_BASE] + rows * width > depth),
+        "the transfer runs past the end of the scratchpad",
+    )
+    yield moves & (column[Column.DRAM_BASE] == 0), "a transfer at DRAM address 0"
+    yield (
+        moves & (dram_end > image_bytes),
+        f"the transfer runs past the end of DRAM, byte {image_bytes}",
+    )
+    yield (opcode == Opcode.STORE) & _has_pads(table), "a STORE with padding"
+
+
+def _token_rules(table: Table) -> Iterator[Rule]:
+    counters = COUNTERS[queues(table)]
+    for i, flag in enumerate(TOKEN_FLAGS):
+        missing = (table[:, flag] != 0) & (counters[:, i] == NO_COUNTER)
+        yield missing, f"{flag.name.lower()} leads nowhere in this queue"
+
+
+def _portable_rules(table: Table) -> Iterator[Rule]:
+    column = table.T
+    opcode, memory = column[Column.OPCODE], column[Column.MEMORY_TYPE]
+    loads, alu = opcode == Opcode.LOAD, opcode == Opcode.ALU
+    pads, empty = _has_pads(table), column[Column.X_SIZE] == 0
+    uop, wgt = loads & (memory == Memory.UOP), loads & (memory == Memory.WGT)
+    shifts = alu & (column[Column.ALU_OPCODE] == AluOp.SHR)
+    far = (column[Column.USE_IMM] == 0) | (np.abs(column[Column.IMM]) > MAX_SHIFT)
+    yield loads & empty & pads, "a no-op with padding"
+    yield (uop | wgt) & pads, "padding on a UOP or WGT load"
+    yield uop & ~empty & (column[Column.Y_SIZE] > 1), "a UOP load of several rows"
+    yield loads & (memory == Memory.ACC_8BIT), "an 8-bit ACC load"
+    yield alu & (column[Column.ALU_OPCODE] == AluOp.MUL), "ALU MUL"
+    yield shifts & far, f"a shift by other than an immediate of -{MAX_SHIFT} to {MAX_SHIFT}"
+
+
+def _has_pads(table: Table) -> NDArray[np.bool_]:
+    pads = table[:, Column.Y_PAD_0 : Column.X_PAD_1 + 1]
+    return np.asarray(pads.any(axis=1))

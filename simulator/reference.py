@@ -1,0 +1,188 @@
+"""Evaluate a computation directly from its access maps: what every program has to come out as.
+
+A tensor that is padded to all the indices its map reaches becomes, with the right strides, a view
+over the whole iteration domain. numpy's own products then do the work, and no windows are copied.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from isa.computation import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from isa.computation import Computation, Epilogue, Tensor
+
+Number = TypeVar("Number", np.float64, np.int32)
+Sums: TypeAlias = NDArray[np.float64]
+"""Integers. float64 is exact to 2^53, so for 2^39 products of int8, and has a fast matrix product."""
+
+
+def accumulate(
+    computation: Computation, in0: NDArray[np.int8], in1: NDArray[np.int8]
+) -> NDArray[np.int32]:
+    """The int32 accumulators, of the output tensor's shape, with two's-complement wrap-around.
+
+    Elements outside an input are zero, and results outside the output are dropped.
+
+    Args:
+        computation: what to evaluate.
+        in0: int8, of the shape of its first input.
+        in1: int8, of the shape of its second input.
+
+    Raises:
+        ValueError: when an input has another shape.
+    """
+    sums = np.zeros(_reach(computation, computation.out), np.float64)
+    total = _over_domain(computation, computation.out, sums)
+    left, right = (
+        _over_domain(computation, tensor, _pad(computation, tensor, array.astype(np.float64)))
+        for tensor, array in ((computation.in0, in0), (computation.in1, in1))
+    )
+    for point in _looped_points(computation):
+        _add_products(total[point], left[point], right[point])
+    wrapped = sums.astype(np.int64).astype(np.int32)
+    return _crop(computation, computation.out, wrapped)
+
+
+def epilogue(
+    steps: Epilogue,
+    accumulators: NDArray[np.int32],
+    bias: NDArray[np.int32] | None,
+    computation: Computation,
+) -> NDArray[np.int8]:
+    """The int8 output of accumulators, of their shape; see `isa.computation.Epilogue` for the order.
+
+    Args:
+        steps: what to apply.
+        accumulators: int32, of the shape of the computation's output.
+        bias: int32, of the shape of ``steps.bias``; None where that is None.
+        computation: gives the dimensions of the bias's access map.
+
+    Raises:
+        ValueError: when there is a bias without values or the reverse, or it has another shape.
+    """
+    if (steps.bias is None) != (bias is None):
+        raise ValueError("a bias needs both its tensor and its values")
+    values = accumulators
+    if steps.bias is not None and bias is not None:
+        values = values + _spread(computation, steps.bias, bias)
+    values = values >> steps.shift
+    if steps.relu:
+        values = np.maximum(values, 0)
+    if steps.clip is not None:
+        values = np.clip(values, *steps.clip)
+    return values.astype(np.int8)
+
+
+def _spread(computation: Computation, tensor: Tensor, bias: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The bias of each output element; reductions do not matter to it."""
+    out = computation.out
+    spread = np.zeros(_reach(computation, out), np.int32)
+    padded = _pad(computation, tensor, bias)
+    point = tuple(0 if n in computation.reductions else slice(None) for n in computation.extents)
+    _over_domain(computation, out, spread)[point] = _over_domain(computation, tensor, padded)[point]
+    return _crop(computation, out, spread)
+
+
+# --- Products -------------------------------------------------------------------------------------
+
+
+def _looped_points(computation: Computation) -> Iterator[tuple[int | slice, ...]]:
+    """Indices into views over the domain that leave at most one dimension in any tensor's index.
+
+    A product over such a part of the domain is a plain matrix product, no output element occurs in it
+    twice, and its operands are no larger than the tensors.
+    """
+    extents, looped = computation.extents, set[str]()
+    for row in itertools.chain.from_iterable(computation.tensor(r).index for r in ROLES):
+        names = [name for name, _ in row.terms if extents[name] > 1]
+        looped |= set(names) - {max(names, key=extents.__getitem__, default="")}
+    return itertools.product(
+        *(range(e) if n in looped else (slice(None),) for n, e in extents.items())
+    )
+
+
+def _add_products(total: Sums, left: Sums, right: Sums) -> None:
+    """Add the products of two views over the same dimensions; ``total`` has stride 0 where to sum."""
+    axes = range(total.ndim)
+    sums = [a for a in axes if total.strides[a] == 0]
+    columns = [a for a in axes if a not in sums and left.strides[a] == 0]
+    rows = [a for a in axes if a not in sums + columns and right.strides[a] == 0]
+    batch = [a for a in axes if a not in sums + columns + rows]
+    target = _permute(total, batch + rows + columns, sums)
+    shapes = ([total.shape[a] for a in group] for group in (batch, rows, columns, sums))
+    b, m, n, k = map(math.prod, shapes)
+    a0 = _permute(left, batch + rows + sums, columns).reshape(b, m, k)
+    a1 = _permute(right, batch + sums + columns, rows).reshape(b, k, n)
+    product = a0 @ a1 if k > 1 else a0 * a1
+    target += product.reshape(target.shape)
+
+
+def _permute(view: Sums, order: Sequence[int], dropped: Sequence[int]) -> Sums:
+    """The axes in an order, without those dropped, of which the first element stands for all."""
+    return view.transpose(*order, *dropped)[(..., *[0] * len(dropped))]
+
+
+# --- Views ----------------------------------------------------------------------------------------
+
+
+def _reach(computation: Computation, tensor: Tensor) -> tuple[int, ...]:
+    """The shape that holds every index a tensor's map reaches, in its bounds or not."""
+    return tuple(high - low + 1 for low, high in _bounds(computation, tensor))
+
+
+def _bounds(computation: Computation, tensor: Tensor) -> list[tuple[int, int]]:
+    return [row.bounds(computation.extents) for row in tensor.index]
+
+
+def _over_domain(
+    computation: Computation, tensor: Tensor, padded: NDArray[Number]
+) -> NDArray[Number]:
+    """A view with one axis a dimension: element ``i`` is the tensor's at its index at point ``i``."""
+    index, bounds = tensor.index, _bounds(computation, tensor)
+    origin = (slice(row.const - low, None) for row, (low, _) in zip(index, bounds, strict=True))
+    strides = [
+        sum(row.coefficient(name) * s for row, s in zip(index, padded.strides, strict=True))
+        for name in computation.extents
+    ]
+    return as_strided(padded[(*origin, ...)], list(computation.extents.values()), strides)
+
+
+def _pad(computation: Computation, tensor: Tensor, array: NDArray[Number]) -> NDArray[Number]:
+    """The tensor at every index its map reaches: zero outside the bounds, cut to what is used."""
+    if array.shape != tensor.shape:
+        raise ValueError(f"{tensor.name} has shape {tensor.shape}, not {array.shape}")
+    padded = np.zeros(_reach(computation, tensor), array.dtype)
+    inside, reached = _overlap(computation, tensor)
+    padded[reached] = array[inside]
+    return padded
+
+
+def _crop(computation: Computation, tensor: Tensor, padded: NDArray[Number]) -> NDArray[Number]:
+    """The reverse of `_pad`: the tensor's own elements, zero where the map does not reach."""
+    array = np.zeros(tensor.shape, padded.dtype)
+    inside, reached = _overlap(computation, tensor)
+    array[inside] = padded[reached]
+    return array
+
+
+def _overlap(
+    computation: Computation, tensor: Tensor
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a tensor and its map's reach meet: slices of the one and of the other."""
+    inside, reached = [], []
+    for extent, (low, high) in zip(tensor.shape, _bounds(computation, tensor), strict=True):
+        first = max(low, 0)
+        last = max(first, min(high + 1, extent))
+        inside.append(slice(first, last))
+        reached.append(slice(first - low, last - low))
+    return tuple(inside), tuple(reached)
