@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.design import Design
+from explorer.layout import Layout
 from explorer.schedule.dma import Infeasible, Transfer, transfers
 from explorer.schedule.space import Boxes, Schedule, Tiles, arranged, sides, tiles
 from isa.computation import Epilogue
@@ -244,7 +245,7 @@ def _assembled(stages: list[_Blocks]) -> Table:
     ends = np.cumsum(count)
     starts = ends - count
     pick = np.arange(ends[-1]) + np.repeat(begins[order] - starts, count)
-    table = np.concatenate(rows)[pick]
+    table: Table = np.concatenate(rows)[pick]
 
     def flat(values: list[Array]) -> Array:
         stacked = np.stack(values, axis=1)
@@ -274,7 +275,7 @@ class _Emitter:
         self.inp = self.tiles.boxes(design, design.inp)
         self.wgt = self.tiles.boxes(design, design.wgt)
         self.acc = self.tiles.boxes(design, design.acc)
-        self.bias = design.bias and self.tiles.boxes(design, design.bias)
+        self.bias = self.tiles.boxes(design, design.bias) if design.bias else None
         self.final = np.concatenate([self.acc.changed[1:], [True]])
         self._share_scratchpads()
         config = design.config
@@ -333,12 +334,13 @@ class _Emitter:
     ) -> _Blocks:
         """The DMA of a tensor in the tiles that move it: boxes that differ in place only share."""
         design = self.design
-        layout, boxes, section = {
+        tensors: dict[Memory, tuple[Layout | None, Boxes | None, str]] = {
             Memory.INP: (design.inp, self.inp, "INP"),
             Memory.WGT: (design.wgt, self.wgt, "WGT"),
             Memory.ACC: (design.bias, self.bias, "ACC"),
             Memory.OUT: (design.acc, self.acc, "OUT"),
-        }[memory]
+        }
+        layout, boxes, section = tensors[memory]
         assert layout is not None
         assert boxes is not None
         low, high, stored = np.array(

@@ -51,7 +51,7 @@ def designs(
     roles = (embedding.role("in0"), embedding.role("in1"))
     acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
     bias = operator.epilogue.bias
-    bias_layout = bias and derive(loops, bias, intrinsic.out, intrinsic, role=None)
+    bias_layout = derive(loops, bias, intrinsic.out, intrinsic, role=None) if bias else None
     choices: list[list[Layout]] = []
     for port, role in zip(ports, roles, strict=True):
         tensor = computation.tensor(role)

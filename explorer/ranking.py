@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explorer.embedding import Embedding
 from explorer.explore import Evaluation, bound, evaluate, reference
@@ -209,7 +209,7 @@ def _worst(cycles: Sequence[int], top: int) -> float:
 
 
 @contextmanager
-def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[object]]]:
+def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` over worker processes, in order; in this process for one job or few tasks."""
     count = jobs or os.cpu_count() or 1
     if count == 1 or tasks < PORTION:

@@ -87,6 +87,13 @@ def answers(
             yield decoder.embedding(model.symbols(shown=True))
 
 
+def count_answers(facts: Iterable[Symbol]) -> int:
+    """How many embeddings a problem given as facts has; none is read."""
+    control = _ground(facts)
+    with control.solve(yield_=True) as handle:
+        return sum(1 for _ in handle)
+
+
 def enumerate_embeddings(
     operator: Computation,
     intrinsic: Computation,

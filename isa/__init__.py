@@ -1,0 +1,1 @@
+"""The instruction set as data: computations, configurations, binary encoding, programs."""

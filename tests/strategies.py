@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from explorer.operators import constructors as build
+from explorer.operators.kinds import construct
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config, Timing
@@ -21,56 +21,55 @@ def _window(draw: st.DrawFn, high: int) -> tuple[int, int, int, int, int]:
     return size, kernel, draw(st.integers(1, 3)), pad, dilation
 
 
+KINDS = ("gemm", "bmm", "conv1d", "conv2d", "grouped", "depthwise", "transposed", "conv3d")
+
+
 @st.composite
 def operators(draw: st.DrawFn, high: int = 4, *, epilogues: bool = False) -> Operator:
     """An operator of any shipped kind with extents up to about `high`."""
-    n = st.integers(1, high)
-    extra: dict[str, bool | int] = {}
+    kind = draw(st.sampled_from(KINDS))
+    extents = st.integers(1, high)
+    sizes = {name: draw(extents) for name in _PLAIN[kind]}
+    arguments: dict[str, object] = dict(sizes)
+    windows = [_window(draw, 2 if kind == "conv3d" else high) for _ in _AXES[kind]]
+    for (size, kernel), window in zip(_AXES[kind], windows, strict=True):
+        arguments |= {size: window[0], kernel: window[1]}
+    if windows:
+        arguments |= {"stride": [w[2] for w in windows], "pad": [w[3] for w in windows]}
+        if kind != "transposed":
+            arguments["dilation"] = [w[4] for w in windows]
+    if kind == "grouped":
+        arguments |= {"groups": 2, "c": 2 * sizes["c"], "k": 2 * sizes["k"]}
     if epilogues:
-        extra = {
-            "shift": draw(st.integers(0, 20)),
-            "bias": draw(st.booleans()),
-            "relu": draw(st.booleans()),
-            "clip": draw(st.booleans()),
-        }
-    kind = draw(
-        st.sampled_from(
-            ["gemm", "batched", "conv1d", "conv2d", "grouped", "depthwise", "transposed", "conv3d"]
-        )
-    )
-    if kind == "gemm":
-        return build.gemm(m=draw(n), n=draw(n), k=draw(n), **extra)
-    if kind == "batched":
-        return build.batched_matmul(b=draw(n), m=draw(n), n=draw(n), k=draw(n), **extra)
-    w = _window(draw, high)
-    if kind == "conv1d":
-        return build.conv1d(
-            n=draw(n), c=draw(n), w=w[0], k=draw(n), s=w[1], stride=w[2], pad=w[3], dilation=w[4],
-            **extra,
-        )  # fmt: skip
-    h = _window(draw, high)
-    sizes = {"h": h[0], "w": w[0], "r": h[1], "s": w[1]}
-    axes = {"stride": (h[2], w[2]), "pad": (h[3], w[3]), "dilation": (h[4], w[4])}
-    if kind == "depthwise":
-        return build.depthwise2d(n=draw(n), c=draw(n), **sizes, **axes, **extra)
-    if kind == "transposed":
-        del axes["dilation"]
-        try:
-            return build.transposed2d(n=1, c=draw(n), k=draw(n), **sizes, **axes, **extra)
-        except InputError:  # the padding leaves no output
-            return build.transposed2d(
-                n=1, c=draw(n), k=draw(n), **sizes, stride=axes["stride"], pad=(0, 0), **extra
-            )
-    if kind == "conv3d":
-        small = st.integers(1, 2)
-        return build.conv3d(
-            n=1, c=draw(small), d=2, h=2, w=3, k=draw(small), t=draw(small), r=1, s=2,
-            stride=(1, 1, 1), pad=(0, 0, 1), **extra,
-        )  # fmt: skip
-    groups = 2 if kind == "grouped" else 1
-    return build.conv2d(
-        n=draw(n), c=groups * draw(n), k=groups * draw(n), groups=groups, **sizes, **axes, **extra
-    )
+        arguments |= {name: draw(st.booleans()) for name in ("bias", "relu", "clip")}
+        arguments["shift"] = draw(st.integers(0, 20))
+    built = "conv2d" if kind == "grouped" else kind
+    try:
+        return construct("random", built, arguments)
+    except InputError:  # a transposed convolution whose padding leaves no output
+        return construct("random", built, arguments | {"pad": 0})
+
+
+_PLAIN = {
+    "gemm": "mnk",
+    "bmm": ("b", "m", "n", "k"),
+    "conv1d": "nck",
+    "conv2d": "nck",
+    "grouped": "nck",
+    "depthwise": "nc",
+    "transposed": "nck",
+    "conv3d": "nck",
+}
+_AXES: dict[str, tuple[tuple[str, str], ...]] = {
+    "gemm": (),
+    "bmm": (),
+    "conv1d": (("w", "s"),),
+    "conv2d": (("h", "r"), ("w", "s")),
+    "grouped": (("h", "r"), ("w", "s")),
+    "depthwise": (("h", "r"), ("w", "s")),
+    "transposed": (("h", "r"), ("w", "s")),
+    "conv3d": (("d", "t"), ("h", "r"), ("w", "s")),
+}
 
 
 @st.composite

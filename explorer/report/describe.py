@@ -97,8 +97,9 @@ def _instructions(code: Code) -> Iterator[str]:
     yield f"{len(code.uops)} micro-ops"
 
 
-def _cycles(timing: TimingReport, bound: int) -> Iterator[str]:
-    yield f"{timing.cycles:,} cycles, {timing.cycles / bound:.3f} of the lower bound {bound:,}"
+def _cycles(timing: TimingReport, bound: int | None) -> Iterator[str]:
+    distance = f", {timing.cycles / bound:.3f} of the lower bound {bound:,}" if bound else ""
+    yield f"{timing.cycles:,} cycles{distance}"
     for name in ("load", "compute", "store"):
         module: ModuleReport = getattr(timing, name)
         parts = {

@@ -104,10 +104,12 @@ def machine(design: Design) -> Machine:
     extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
     outputs = np.zeros(len(extents), np.bool_)
     outputs[output_loops(design)] = True
-    bias_moves, bias = np.zeros(len(extents), np.bool_), (0, 0)
+    bias_moves: NDArray[np.bool_] = np.zeros(len(extents), np.bool_)
+    bias = (0, 0)
     if design.bias:
         numbers = operand(design, design.bias, Memory.ACC)
-        bias_moves, bias = numbers.moves.any(axis=0), (numbers.lead, beats(numbers, 1))
+        bias_moves = np.any(numbers.moves, axis=0)
+        bias = (numbers.lead, beats(numbers, 1))
     uop_bytes = config.element_bytes(Memory.UOP)
     return Machine(
         extents,
@@ -514,4 +516,4 @@ def point_bound(
     )
     bounds = np.full((2, 2), -1, np.int64)
     order_bounds(m, inp, wgt, acc, uses, tiles, order, bounds)
-    return bounds[loads - 1, accs - 1]
+    return int(bounds[loads - 1, accs - 1])

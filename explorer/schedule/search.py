@@ -88,8 +88,8 @@ def _thinned(tiles: list[int]) -> list[int]:
 def orders(design: Design) -> list[tuple[int, ...]]:
     """Tile-loop orders, slowest first: wgt stays while inp changes, or inp stays while wgt does."""
     outputs = output_loops(design)
-    moves_inp = coefficients(design, design.inp).any(axis=0)
-    moves_wgt = coefficients(design, design.wgt).any(axis=0)
+    moves_inp: NDArray[np.bool_] = np.any(coefficients(design, design.inp), axis=0)
+    moves_wgt: NDArray[np.bool_] = np.any(coefficients(design, design.wgt), axis=0)
     both = [i for i in outputs if moves_inp[i] and moves_wgt[i]]
     only_inp = [i for i in outputs if moves_inp[i] and not moves_wgt[i]]
     only_wgt = [i for i in outputs if i not in both and i not in only_inp]

@@ -1,0 +1,131 @@
+"""``python -m benchmarks``: every benchmark, one line a figure.
+
+Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
+first, so that neither compilation nor caches are measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from clingo import Symbol
+
+from explorer import explore, verification
+from explorer.codegen import Code, lower
+from explorer.design import Design, designs
+from explorer.embedding import Embedding
+from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.operators import resolve
+from explorer.ranking import rank
+from explorer.schedule.search import points, search
+from explorer.solve import answers, count_answers
+from isa.computation import Computation, Operator
+from isa.config import Config
+from simulator import timing
+
+CONFIG = Config.default()
+SPEECH = "deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2"
+VISION = "deepbench:conv/server/n1_c3_h224_w224_k64_r7_s7_p3x3_st2x2"
+DEEP = "deepbench:conv/server/n1_c512_h7_w7_k512_r3_s3_p1x1_st1x1"
+LAYERS = (SPEECH, VISION, DEEP)
+
+
+def seconds(work: Callable[[], object], repeat: int = 3) -> float:
+    """The least wall time of several runs, after one that is not counted."""
+    work()
+    times = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def enumeration() -> Iterator[str]:
+    """Answers a second, by clingo alone and as typed embeddings."""
+    intrinsic = explore.gemm_intrinsic(CONFIG)
+    for name in LAYERS:
+        operator = resolve(name).computation
+        facts = instance(operator, intrinsic, tuple(CLASSES))
+        count = count_answers(facts)
+        bare = seconds(partial(count_answers, facts))
+        typed = seconds(partial(_typed, operator, facts))
+        yield (
+            f"{name}: {count} answers, {count / bare:,.0f}/s by clingo, "
+            f"{count / typed:,.0f}/s typed ({typed / bare:.2f} times as long)"
+        )
+
+
+def _typed(operator: Computation, facts: Sequence[Symbol]) -> list[Embedding]:
+    return list(answers(operator, explore.gemm_intrinsic(CONFIG), facts))
+
+
+def functional() -> Iterator[str]:
+    """Micro-ops a second of the functional simulator, on a whole layer of over 300 M MAC."""
+    operator = resolve("conv2d:n=4,c=64,h=56,w=56,k=64,r=3,s=3,pad=1")
+    code = _program(operator, "reference")
+    data = verification.random_data(operator)
+    uops = timing.simulate(CONFIG, code.table).gemm_uops
+    spent = seconds(lambda: verification.run(code, data))
+    macs = operator.computation.macs
+    yield f"{operator.name}: {macs:,} MAC, {uops / spent:,.0f} GEMM micro-ops/s"
+
+
+def cycle_model() -> Iterator[str]:
+    """Instructions a second of the cycle model."""
+    table = _program(resolve(SPEECH), "reference").table
+    spent = seconds(lambda: timing.simulate(CONFIG, table))
+    yield f"{len(table)} instructions, {len(table) / spent:,.0f}/s"
+
+
+def _program(operator: Operator, name: str) -> Code:
+    embedding = explore.find(operator, CONFIG, name)
+    return explore.evaluate(
+        operator, CONFIG, embedding, fixed_layout=name == "reference", effort=1
+    ).code
+
+
+def schedules() -> Iterator[str]:
+    """Points of the schedule space bounded a second, and programs lowered and simulated."""
+    intrinsic = explore.gemm_intrinsic(CONFIG)
+    for name in LAYERS:
+        operator = resolve(name)
+        embedding = explore.reference(operator, CONFIG)
+        design = next(iter(designs(operator, CONFIG, intrinsic, embedding)))
+        found = list(points(design))
+        bounded = seconds(partial(_first_point, design))
+        best = found[0][1]
+        lowered = seconds(partial(lower, design, best))
+        proof = search(design)
+        proven = seconds(partial(search, design), repeat=1)
+        yield (
+            f"{name}: {len(found) / bounded:,.0f} points/s bounded, {1 / lowered:,.0f} programs/s "
+            f"lowered; optimum proven by {proof.simulated} simulations in {proven:.2f} s"
+        )
+
+
+def _first_point(design: Design) -> object:
+    return next(points(design))
+
+
+def rankings() -> Iterator[str]:
+    """Wall time of the proven top ten."""
+    for name in LAYERS:
+        operator = resolve(name)
+        found = explore.embeddings(operator, CONFIG, DEFAULT_CLASSES)
+        spent = seconds(partial(rank, operator, CONFIG, found), repeat=1)
+        yield f"{name}: top 10 of {len(found)} in {spent:.2f} s"
+
+
+def main() -> None:
+    """Run every benchmark."""
+    for benchmark in (enumeration, functional, cycle_model, schedules, rankings):
+        print(f"{benchmark.__name__}: {(benchmark.__doc__ or '').splitlines()[0]}")
+        for line in benchmark():
+            print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The commands on one operator, as a user types them: what they print, write, and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from explorer.cli import app
+
+SMALL = "conv2d:n=1,c=3,h=8,w=8,k=20,r=3,s=3,pad=1"
+
+
+def run(*arguments: str) -> Result:
+    """One command."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_facts_are_a_program_that_clingo_reads() -> None:
+    """The facts stand one a line, and name dimensions, access maps, axes and ports."""
+    lines = run("facts", SMALL).stdout.splitlines()
+    assert len(set(lines)) == len(lines)
+    assert "dimension(oc,2,20)." in lines
+    assert "access(in0,2,kh,1)." in lines
+    assert "axis(y,16)." in lines
+    assert "input_port(inp,in0)." in lines
+
+
+def test_enumerate_writes_every_embedding(tmp_path: Path) -> None:
+    """The table has an id, steps and utilisation for each, and the same bytes each time."""
+    paths = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for path in paths:
+        assert run("enumerate", SMALL, "--out", str(path)).exit_code == 0
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    frame = pd.read_csv(paths[0])
+    assert frame["embedding"].is_unique
+    assert "y=oc:10/z=ic:3,kh%2,kw%2" in set(frame["embedding"])
+    assert frame["utilisation"].max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_rank_is_proven_and_reproducible(tmp_path: Path, suffix: str) -> None:
+    """Two runs with other numbers of workers write the same bytes; the reference has speedup 1."""
+    paths = [tmp_path / f"{jobs}.{suffix}" for jobs in (1, 2)]
+    for jobs, path in enumerate(paths, start=1):
+        result = run("rank", SMALL, "--top", "5", "--jobs", str(jobs), "--out", str(path))
+        assert result.exit_code == 0, result.output
+        assert "proven" in result.output
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    reader = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[suffix]
+    frame = reader(paths[0])
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5, 0]
+    assert frame["cycles"].iloc[:5].is_monotonic_increasing
+    assert frame["proven"].all()
+    assert frame["speedup"].iloc[-1] == 1
+
+
+def test_top_agrees_with_ranking_all(tmp_path: Path) -> None:
+    """The proven top is the head of the whole ranking, when that has no limit on its effort."""
+    top, everything = tmp_path / "top.csv", tmp_path / "all.csv"
+    run("rank", SMALL, "--top", "7", "--out", str(top))
+    run("rank", SMALL, "--all", "--effort", "100000", "--out", str(everything))
+    columns = ["rank", "embedding", "cycles"]
+    head = pd.read_csv(everything)[columns].head(7)
+    pd.testing.assert_frame_equal(pd.read_csv(top)[columns].head(7), head)
+
+
+def test_show_tells_all_of_one_embedding() -> None:
+    """Digits, loops, layouts with formulas, schedule, instructions, and where cycles go."""
+    text = run("show", SMALL, "y=oc:10/z=ic:3,kh%2,kw%2").stdout
+    for part in ("Digits", "Virtual loops", "Packed data on port inp", "Schedule", "waiting for"):
+        assert part in text
+    assert "kh = kh.o + 2*kh.z" in text
+
+
+def test_verify_executes_ids_and_samples() -> None:
+    """Both forms report bit-exact outputs and accumulators."""
+    for arguments in (
+        ["y=oc:10/z=ic.kh.kw:16", "reference"],
+        ["--sample", "3", "--classes", "all"],
+    ):
+        result = run("verify", SMALL, *arguments)
+        assert result.exit_code == 0, result.output
+        assert "exact" in result.stdout
+        assert "differs" not in result.stdout
+
+
+UNFIT = {
+    "TARGET": "sim", "HW_VER": "0.0.2", "LOG_INP_WIDTH": 3, "LOG_WGT_WIDTH": 3,
+    "LOG_ACC_WIDTH": 5, "LOG_BATCH": 0, "LOG_BLOCK": 4, "LOG_UOP_BUFF_SIZE": 15,
+    "LOG_INP_BUFF_SIZE": 16, "LOG_WGT_BUFF_SIZE": 18, "LOG_ACC_BUFF_SIZE": 17,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["rank", "gemm:m=4,n=4,q=4"], ["q", "m, n, k"]),
+        (["rank", "gemm:m=4,n=-4,k=4"], ["n", "-4"]),
+        (["rank", "conv2d:n=1,c=1,h=4,w=4,k=1,r=7,s=1"], ["r", "7"]),
+        (["rank", "nonsense"], ["nonsense", "gemm"]),
+        (["rank", "missing.yaml"], ["missing.yaml"]),
+        (["rank", "deepbench:conv/server/none"], ["none"]),
+        (["rank", SMALL, "--config", "unfit.json"], ["unfit.json", "bits"]),
+        (["rank", SMALL, "--config", "cut.json"], ["cut.json"]),
+        (["rank", SMALL, "--config", "none.json"], ["none.json"]),
+        (["rank", SMALL, "--classes", "odd"], ["odd", "fused"]),
+        (["rank", SMALL, "--out", "table.xls"], ["table.xls", ".csv"]),
+        (["enumerate", "gemm:m=3,n=3,k=3", "--classes", "strided"], ["no embedding"]),
+        (["show", SMALL, "y=oc"], ["oc", "LANES"]),
+        (["show", SMALL, "y=ic:3"], ["y=ic:3", "no legal embedding"]),
+        (["show", SMALL, "w=oc:3"], ["w", "axis"]),
+        (["verify", SMALL, "reference", "--sample", "2"], ["--sample"]),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments: list[str], named: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2, one line that names the value and what is allowed, and no traceback."""
+    monkeypatch.chdir(tmp_path)
+    Path("unfit.json").write_text(json.dumps(UNFIT))
+    Path("cut.json").write_text(json.dumps(UNFIT)[:-40])
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("explorer: error: ")
+    assert len(result.stderr.splitlines()) == 1
+    for token in named:
+        assert token in result.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"unfit.json", "cut.json"}
