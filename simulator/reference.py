@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", np.float64, np.int32)
 Sums: TypeAlias = NDArray[np.float64]
-"""Integers. float64 is exact to 2^53, so for 2^39 products of int8, and has a fast matrix product."""
+"""Integers. float64 is exact to 2^53, so for 2^39 products of int8, and multiplies fast."""
 
 
 def accumulate(
@@ -59,7 +59,7 @@ def epilogue(
     bias: NDArray[np.int32] | None,
     computation: Computation,
 ) -> NDArray[np.int8]:
-    """The int8 output of accumulators, of their shape; see `isa.computation.Epilogue` for the order.
+    """The int8 output of accumulators, of their shape, as `isa.computation.Epilogue` orders it.
 
     Args:
         steps: what to apply.
@@ -99,8 +99,8 @@ def _spread(computation: Computation, tensor: Tensor, bias: NDArray[np.int32]) -
 def _looped_points(computation: Computation) -> Iterator[tuple[int | slice, ...]]:
     """Indices into views over the domain that leave at most one dimension in any tensor's index.
 
-    A product over such a part of the domain is a plain matrix product, no output element occurs in it
-    twice, and its operands are no larger than the tensors.
+    A product over such a part of the domain is a plain matrix product, no output element occurs in
+    it twice, and its operands are no larger than the tensors.
     """
     extents, looped = computation.extents, set[str]()
     for row in itertools.chain.from_iterable(computation.tensor(r).index for r in ROLES):
@@ -112,7 +112,7 @@ def _looped_points(computation: Computation) -> Iterator[tuple[int | slice, ...]
 
 
 def _add_products(total: Sums, left: Sums, right: Sums) -> None:
-    """Add the products of two views over the same dimensions; ``total`` has stride 0 where to sum."""
+    """Add the products of two views of one domain; ``total`` has stride 0 where to sum."""
     axes = range(total.ndim)
     sums = [a for a in axes if total.strides[a] == 0]
     columns = [a for a in axes if a not in sums and left.strides[a] == 0]
@@ -129,7 +129,10 @@ def _add_products(total: Sums, left: Sums, right: Sums) -> None:
 
 def _permute(view: Sums, order: Sequence[int], dropped: Sequence[int]) -> Sums:
     """The axes in an order, without those dropped, of which the first element stands for all."""
-    return view.transpose(*order, *dropped)[(..., *[0] * len(dropped))]
+    kept = view.transpose(*order, *dropped)
+    for _ in dropped:
+        kept = kept[..., 0]
+    return kept
 
 
 # --- Views ----------------------------------------------------------------------------------------
@@ -147,9 +150,11 @@ def _bounds(computation: Computation, tensor: Tensor) -> list[tuple[int, int]]:
 def _over_domain(
     computation: Computation, tensor: Tensor, padded: NDArray[Number]
 ) -> NDArray[Number]:
-    """A view with one axis a dimension: element ``i`` is the tensor's at its index at point ``i``."""
+    """A view with one axis a dimension: at point ``i``, the tensor's element of that point."""
     index, bounds = tensor.index, _bounds(computation, tensor)
-    origin = (slice(row.const - low, None) for row, (low, _) in zip(index, bounds, strict=True))
+    origin: tuple[Any, ...] = tuple(
+        slice(row.const - low, None) for row, (low, _) in zip(index, bounds, strict=True)
+    )
     strides = [
         sum(row.coefficient(name) * s for row, s in zip(index, padded.strides, strict=True))
         for name in computation.extents

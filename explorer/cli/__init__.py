@@ -52,7 +52,11 @@ class Entry:
 
 
 COMMANDS = {
-    "operators": Entry("operators", "operators", "List the operators that ship: dimensions, multiply-adds, and elements of each tensor."),
+    "operators": Entry(
+        "operators",
+        "operators",
+        "List the operators that ship: dimensions, multiply-adds, and elements of each tensor.",
+    ),
     "facts": Entry("embeddings", "facts", "Print the facts that clingo is given."),
     "enumerate": Entry("embeddings", "enumerate_", "List every embedding."),
     "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),

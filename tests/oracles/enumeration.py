@@ -73,7 +73,7 @@ def _pieces(
 ) -> Iterator[Piece]:
     extents = operator.extents
     names = [d.name for d in operator.dims if d.extent > 1]
-    subjects = [(n,) for n in names]
+    subjects: list[tuple[str, ...]] = [(n,) for n in names]
     if "fused" in classes:
         subjects += [
             s for size in range(2, len(names) + 1) for s in itertools.combinations(names, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -50,8 +51,12 @@ def test_rank_is_proven_and_reproducible(tmp_path: Path, suffix: str) -> None:
         assert result.exit_code == 0, result.output
         assert "proven" in result.output
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    reader = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[suffix]
-    frame = reader(paths[0])
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        "csv": pd.read_csv,
+        "json": pd.read_json,
+        "parquet": pd.read_parquet,
+    }
+    frame = readers[suffix](paths[0])
     assert frame["rank"].tolist() == [1, 2, 3, 4, 5, 0]
     assert frame["cycles"].iloc[:5].is_monotonic_increasing
     assert frame["proven"].all()
