@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from isa.fields import (
     instruction_fields,
     uop_widths,
 )
+from isa.json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ class Config:
             text = (_PRESET_FILES / f"{path}.json").read_text(encoding="utf-8")
         else:
             text = _read(Path(path))
-        return cls.from_dict(_parse(text, str(path)), str(path))
+        return cls.from_dict(parse_json(text, str(path)), str(path))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], source: str) -> Config:
@@ -391,23 +391,3 @@ def _read(path: Path) -> str:
         raise InputError(
             "configuration", "", str(path), f"a readable JSON file ({error})"
         ) from None
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in values:
-                raise InputError(source, key, value, "a key may stand once")
-            values[key] = value
-        return values
-
-    try:
-        values = json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        found = text[error.pos : error.pos + 20] or "end of file"
-        raise InputError(source, place, found, f"JSON is needed ({error.msg})") from None
-    if not isinstance(values, dict):
-        raise InputError(source, "", type(values).__name__, "a JSON object is needed")
-    return values

@@ -1,0 +1,91 @@
+"""Programs as text and as plain data: what people and other tools read of a decoded table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from isa.encoding import TOKEN_FLAGS, Queue, field_layout, queues
+from isa.fields import AluOp, Column, Memory, Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isa.config import Config
+    from isa.encoding import Table
+
+
+def format_instruction(row: Sequence[int]) -> str:
+    """One instruction in words, such as ``LOAD INP sram 0 <- dram 0x100, 1 x 16``."""
+    cell = {column: int(row[column]) for column in Column}
+    opcode = Opcode(cell[Column.OPCODE])
+    if opcode in (Opcode.LOAD, Opcode.STORE):
+        text = _format_transfer(opcode, cell)
+    elif opcode is Opcode.FINISH:
+        text = "FINISH"
+    else:
+        text = _format_loops(opcode, cell)
+    tokens = [c.name.lower() for c in TOKEN_FLAGS if cell[c]]
+    return f"{text}  [{' '.join(tokens)}]" if tokens else text
+
+
+def listing(table: Table, uops: Table | None = None) -> str:
+    """A program as text, one line an instruction (with its queue), then one line a micro-op."""
+    lines = [
+        f"{i:6d}  {Queue(queue).name.lower():7}  {format_instruction(row)}"
+        for i, (row, queue) in enumerate(zip(table.tolist(), queues(table).tolist(), strict=True))
+    ]
+    for i, (dst, src, wgt) in enumerate(() if uops is None else uops.tolist()):
+        lines.append(f"uop {i:4d}  dst {dst} src {src} wgt {wgt}")
+    return "\n".join(lines)
+
+
+def _format_transfer(opcode: Opcode, cell: dict[Column, int]) -> str:
+    if cell[Column.X_SIZE] == 0:
+        return f"NOP ({opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name})"
+    arrow = "<-" if opcode is Opcode.LOAD else "->"
+    text = (
+        f"{opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name} sram {cell[Column.SRAM_BASE]} "
+        f"{arrow} dram {cell[Column.DRAM_BASE]:#x}, {cell[Column.Y_SIZE]} x {cell[Column.X_SIZE]}"
+    )
+    if cell[Column.Y_SIZE] > 1:
+        text += f" stride {cell[Column.X_STRIDE]}"
+    pads = [cell[c] for c in (Column.Y_PAD_0, Column.Y_PAD_1, Column.X_PAD_0, Column.X_PAD_1)]
+    if any(pads):
+        text += " pads y {}+{} x {}+{}".format(*pads)
+    return text
+
+
+def _format_loops(opcode: Opcode, cell: dict[Column, int]) -> str:
+    if opcode is Opcode.GEMM:
+        name = "GEMM reset" if cell[Column.RESET] else "GEMM"
+    else:
+        name = f"ALU {AluOp(cell[Column.ALU_OPCODE]).name}"
+        if cell[Column.USE_IMM]:
+            name += f" {cell[Column.IMM]}"
+    parts = [
+        f"{name} uops {cell[Column.UOP_BGN]}:{cell[Column.UOP_END]}",
+        f"loops {cell[Column.ITER_OUT]} x {cell[Column.ITER_IN]}",
+        f"dst {cell[Column.DST_OUT]},{cell[Column.DST_IN]}",
+        f"src {cell[Column.SRC_OUT]},{cell[Column.SRC_IN]}",
+    ]
+    if opcode is Opcode.GEMM:
+        parts.append(f"wgt {cell[Column.WGT_OUT]},{cell[Column.WGT_IN]}")
+    return " ".join(parts)
+
+
+def records(config: Config, table: Table) -> Iterator[dict[str, int | str]]:
+    """One mapping an instruction: its index, queue, and its fields by name in bit order.
+
+    Opcodes, memories and ALU operations are given by name; fields that an instruction lacks are
+    left out.
+    """
+    layouts = {opcode: [f.column for f in field_layout(config, opcode)] for opcode in Opcode}
+    names = {Column.OPCODE: Opcode, Column.MEMORY_TYPE: Memory, Column.ALU_OPCODE: AluOp}
+    for i, (row, queue) in enumerate(zip(table.tolist(), queues(table).tolist(), strict=True)):
+        record: dict[str, int | str] = {"index": i, "queue": Queue(queue).name.lower()}
+        for column in layouts[Opcode(row[Column.OPCODE])]:
+            value = row[column]
+            named = names.get(column)
+            record[column.name.lower()] = value if named is None else named(value).name
+        yield record
