@@ -21,12 +21,13 @@ DRAM_START = 0x1000
 PAGE_BYTES = 4096
 SECTIONS = ("INP", "WGT", "ACC", "ACC_BIS", "OUT", "UOP", "INSN")
 
-_DTYPES = {
+INPUT_DTYPES: dict[str, np.dtype[np.generic]] = {
     "INP": np.dtype(np.int8),
     "WGT": np.dtype(np.int8),
     "ACC": np.dtype("<i4"),
     "ACC_BIS": np.dtype("<i4"),
 }
+"""What the sections that a user fills hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ class Section:
         return self.address + self.size
 
 
+def element_bytes(config: Config, section: str) -> int:
+    """Bytes of what instructions count a section in: an element, a micro-op, an instruction."""
+    if section == "INSN":
+        return INSTRUCTION_BYTES
+    return config.element_bytes(Memory.ACC if section == "ACC_BIS" else Memory[section])
+
+
 def memory_map(config: Config, sizes: Mapping[str, int]) -> dict[str, int]:
     """The byte address of each section, in order, from `DRAM_START` on.
 
@@ -69,7 +77,7 @@ def memory_map(config: Config, sizes: Mapping[str, int]) -> dict[str, int]:
         raise ValueError(f"no section {min(unknown)}; sections are {', '.join(SECTIONS)}")
     addresses, free = {}, DRAM_START
     for name in SECTIONS:
-        alignment = max(PAGE_BYTES, _element_bytes(config, name))
+        alignment = max(PAGE_BYTES, element_bytes(config, name))
         address = _round_up(free, alignment) if sizes.get(name) else free
         addresses[name] = address
         free = _round_up(address + sizes.get(name, 0), PAGE_BYTES)
@@ -143,7 +151,7 @@ class Program:
             if section.data:
                 _write(image, section, np.frombuffer(section.data, np.uint8))
         for name, array in inputs.items():
-            if name not in _DTYPES or array.dtype != _DTYPES[name]:
+            if name not in INPUT_DTYPES or array.dtype != INPUT_DTYPES[name]:
                 raise ValueError(f"{name} takes no {array.dtype} array")
             section = self.section(name)
             if array.nbytes != section.size:
@@ -159,12 +167,6 @@ class Program:
 
 def _write(image: NDArray[np.uint8], section: Section, data: NDArray[np.uint8]) -> None:
     image[section.address : section.end] = data
-
-
-def _element_bytes(config: Config, section: str) -> int:
-    if section == "INSN":
-        return INSTRUCTION_BYTES
-    return config.element_bytes(Memory.ACC if section == "ACC_BIS" else Memory[section])
 
 
 def _round_up(value: int, multiple: int) -> int:

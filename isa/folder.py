@@ -1,0 +1,392 @@
+"""Program folders: a program on disk with its data, in one of two formats.
+
+``standalone-vta`` is what VTA's stand-alone functional simulator reads: files of fixed names and
+absolute addresses that follow from the files' sizes. ``raw`` is base-relative: each section may be
+placed anywhere, and a relocation table says which instructions to change. Both carry a manifest;
+the stand-alone format is read without one, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isa.config import Config
+from isa.document import read_text, validate
+from isa.encoding import DecodingError, Table, decode, decode_uops, encode
+from isa.errors import InputError
+from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
+from isa.json import parse_json
+from isa.listing import listing
+from isa.manifest import VERSION, FileEntry, Format, Manifest, SectionEntry, TensorEntry
+from isa.program import (
+    INPUT_DTYPES,
+    PAGE_BYTES,
+    SECTIONS,
+    Program,
+    Section,
+    element_bytes,
+    memory_map,
+)
+from isa.relocation import RECORD_BYTES, moved, relocations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MANIFEST = "manifest.json"
+LISTING = "program.txt"
+RELOCATIONS = "relocations.bin"
+EXPECTED = "expected_out.bin"
+RESERVED = "expected_out_sram.bin"
+FILES = {
+    "INP": "input.bin",
+    "WGT": "weight.bin",
+    "ACC": "accumulator.bin",
+    "ACC_BIS": "add_accumulator.bin",
+    "OUT": RESERVED,
+    "UOP": "uop.bin",
+    "INSN": "instructions.bin",
+}
+"""The stand-alone simulator's file for each section; the size of that for OUT is what counts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folder:
+    """A program folder in memory.
+
+    Attributes:
+        path: where it was read from.
+        format: one of `isa.manifest.FORMATS`.
+        program: the program with absolute addresses.
+        stored: the instructions as the file holds them, base-relative where the format is.
+        inputs: the packed tensors by section, as `isa.program.Program.image` takes them.
+        expected: the first bytes of the output that a run has to leave; None if not known.
+        manifest: what the folder says of itself, if it does.
+    """
+
+    path: Path
+    format: Format
+    program: Program
+    stored: Table
+    inputs: dict[str, NDArray[np.generic]]
+    expected: bytes | None
+    manifest: Manifest | None
+
+
+# --- Writing --------------------------------------------------------------------------------------
+
+
+def contents(
+    program: Program,
+    inputs: Mapping[str, NDArray[np.generic]],
+    expected: bytes,
+    form: Format,
+    *,
+    tensors: Mapping[str, TensorEntry],
+    source: dict[str, Any],
+    generator: str,
+) -> dict[str, bytes]:
+    """The files of a folder by name, the manifest among them; equal arguments give equal bytes.
+
+    Args:
+        program: with absolute addresses, as `isa.program.Program.build` makes it.
+        inputs: packed tensors by section.
+        expected: the bytes of the OUT section after a run.
+        form: the format.
+        tensors: what the sections hold.
+        source: what it was made from, for the manifest.
+        generator: who made it, for the manifest.
+
+    Raises:
+        InputError: the format cannot express the configuration's alignment.
+    """
+    config = program.config
+    _check_format(config, form)
+    files = {FILES[name]: array.tobytes() for name, array in inputs.items()}
+    files |= {FILES["UOP"]: program.uop_binary, FILES["INSN"]: program.binary, EXPECTED: expected}
+    if form == "raw":
+        entries = relocations(program)
+        addresses = {part.name: part.address for part in program.sections}
+        table = moved(config, program.table, entries, addresses, sign=-1)
+        files[FILES["INSN"]] = encode(config, table)
+        files[RELOCATIONS] = entries.astype("<u4").tobytes()
+    else:
+        table = program.table
+        files[RESERVED] = expected
+        files |= {name: b"" for name in FILES.values() if name not in files}
+    files[LISTING] = (listing(table, program.uops) + "\n").encode()
+    manifest = Manifest(
+        format=form,
+        version=VERSION,
+        generator=generator,
+        configuration=config.to_dict(),
+        instructions=len(table),
+        uops=len(program.uops),
+        sections=[_section_entry(program, part, form, files, tensors) for part in program.sections],
+        relocations=_file_entry(RELOCATIONS, files) if form == "raw" else None,
+        expected=_file_entry(EXPECTED, files),
+        listing=_file_entry(LISTING, files),
+        source=source,
+    )
+    text = json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False)
+    return files | {MANIFEST: (text + "\n").encode()}
+
+
+def _check_format(config: Config, form: Format) -> None:
+    for name in SECTIONS:
+        size = element_bytes(config, name)
+        if form == "standalone-vta" and size > PAGE_BYTES:
+            allowed = (
+                f"raw: an element of {name} takes {size} bytes under {config.bitstream}, and "
+                f"{form} starts sections at multiples of {PAGE_BYTES}"
+            )
+            raise InputError("--format", "", form, allowed)
+
+
+def _section_entry(
+    program: Program,
+    part: Section,
+    form: Format,
+    files: Mapping[str, bytes],
+    tensors: Mapping[str, TensorEntry],
+) -> SectionEntry:
+    size = element_bytes(program.config, part.name)
+    filled = part.name != "OUT" and FILES[part.name] in files
+    file = FILES[part.name] if filled else None
+    return SectionEntry(
+        name=part.name,
+        address=part.address if form == "standalone-vta" else None,
+        size=part.size,
+        alignment=max(PAGE_BYTES, size) if form == "standalone-vta" else size,
+        element_bytes=size,
+        file=file,
+        sha256=_digest(files[file]) if file else None,
+        tensor=tensors.get(part.name),
+    )
+
+
+def _file_entry(name: str, files: Mapping[str, bytes]) -> FileEntry:
+    return FileEntry(file=name, size=len(files[name]), sha256=_digest(files[name]))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+def read(path: Path, config: Config | None = None) -> Folder:
+    """The program in a folder, and its data.
+
+    Args:
+        path: the folder.
+        config: what it is encoded for; a folder with a manifest says so itself.
+
+    Raises:
+        InputError: a file is missing, of a wrong size or digest, or no program; the manifest has a
+            key or value it must not have, or names another configuration.
+    """
+    if not path.is_dir():
+        raise InputError(str(path), "", None if not path.exists() else "a file", "a folder")
+    if (path / MANIFEST).exists():
+        return _read_described(path, config)
+    return _read_plain(path, config or Config.default())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a folder.
+
+    Raises:
+        InputError: it is missing, no JSON, or has a key or value it must not have.
+    """
+    source = str(path / MANIFEST)
+    return validate(Manifest, parse_json(read_text(path / MANIFEST), source), source)
+
+
+def read_instructions(path: Path, config: Config) -> Table:
+    """The decoded instructions of a binary file.
+
+    Raises:
+        InputError: there is no such file, or it holds no instructions.
+    """
+    return _decoded(_read_file(path), config, path)
+
+
+def _read_plain(path: Path, config: Config) -> Folder:
+    """A folder of the stand-alone format that has nothing but the simulator's files."""
+    _check_format(config, "standalone-vta")
+    expected = _read_file(path / EXPECTED) if (path / EXPECTED).exists() else None
+    data = {
+        name: _read_file(path / file)
+        for name, file in FILES.items()
+        if name in ("UOP", "INSN") or (path / file).exists()
+    }
+    out = data.pop("OUT", expected)
+    if out is None:
+        allowed = f"this or {EXPECTED}: its size is that of the output, on which addresses depend"
+        raise InputError(str(path / RESERVED), "", None, allowed)
+    if expected is not None and len(expected) > len(out):
+        allowed = f"at most the {len(out)} bytes of {RESERVED}"
+        raise InputError(str(path / EXPECTED), "", f"{len(expected)} bytes", allowed)
+    sizes = {name: len(binary) for name, binary in data.items()} | {"OUT": len(out)}
+    addresses = memory_map(config, sizes)
+    table = _decoded(data["INSN"], config, path / FILES["INSN"])
+    program = _program(config, table, data, sizes, addresses, path)
+    return Folder(path, "standalone-vta", program, table, _inputs(data, path), expected, None)
+
+
+def _read_described(path: Path, config: Config | None) -> Folder:
+    source = str(path / MANIFEST)
+    manifest = read_manifest(path)
+    described = Config.from_dict(manifest.configuration, source)
+    if config is not None and config.to_dict() != described.to_dict():
+        allowed = f"none, or that of {source}, {described.bitstream}"
+        raise InputError("--config", "", config.name, allowed)
+    _check_format(described, manifest.format)
+    names = [entry.name for entry in manifest.sections]
+    if names != list(SECTIONS):
+        raise InputError(source, "sections", names, f"exactly {', '.join(SECTIONS)}, in this order")
+    _check_elements(source, manifest, described)
+    data = {entry.name: _section_data(path, entry) for entry in manifest.sections if entry.file}
+    for name in ("UOP", "INSN"):
+        if name not in data:
+            raise InputError(source, f"sections.{SECTIONS.index(name)}.file", None, "a file")
+    sizes: dict[str, int] = {entry.name: entry.size for entry in manifest.sections}
+    addresses = memory_map(described, sizes)
+    table = stored = _decoded(data["INSN"], described, path / FILES["INSN"])
+    if manifest.format == "raw":
+        table = _relocated(path, manifest, described, stored, addresses)
+        data["INSN"] = encode(described, table)
+    else:
+        _check_addresses(source, manifest, addresses)
+    program = _program(described, table, data, sizes, addresses, path)
+    _check_counts(source, manifest, program)
+    expected = _read_entry(path, manifest.expected) if manifest.expected else None
+    if expected is not None and len(expected) > sizes["OUT"]:
+        allowed = f"at most the {sizes['OUT']} bytes of OUT"
+        raise InputError(source, "expected.size", len(expected), allowed)
+    return Folder(path, manifest.format, program, stored, _inputs(data, path), expected, manifest)
+
+
+def _relocated(
+    path: Path, manifest: Manifest, config: Config, table: Table, addresses: Mapping[str, int]
+) -> Table:
+    source = str(path / MANIFEST)
+    for place, entry in enumerate(manifest.sections):
+        if entry.address is not None:
+            allowed = "null: raw programs are base-relative"
+            raise InputError(source, f"sections.{place}.address", entry.address, allowed)
+    if manifest.relocations is None:
+        raise InputError(source, "relocations", None, "the table of a raw program")
+    binary = _read_entry(path, manifest.relocations)
+    name = str(path / manifest.relocations.file)
+    if len(binary) % RECORD_BYTES:
+        allowed = f"a multiple of {RECORD_BYTES}: instruction and section, 4 bytes each"
+        raise InputError(name, "", f"{len(binary)} bytes", allowed)
+    entries = np.frombuffer(binary, "<u4").reshape(-1, 2)
+    try:
+        return moved(config, table, entries, addresses)
+    except ValueError as error:
+        raise InputError(name, "", str(error), "a table that suits the instructions") from None
+
+
+def _check_elements(source: str, manifest: Manifest, config: Config) -> None:
+    for place, entry in enumerate(manifest.sections):
+        size = element_bytes(config, entry.name)
+        if entry.element_bytes != size:
+            allowed = f"{size}, which follows from the configuration, {config.bitstream}"
+            field = f"sections.{place}.element_bytes"
+            raise InputError(source, field, entry.element_bytes, allowed)
+
+
+def _check_addresses(source: str, manifest: Manifest, addresses: Mapping[str, int]) -> None:
+    for place, entry in enumerate(manifest.sections):
+        if entry.address != addresses[entry.name]:
+            allowed = f"the sizes before it put {entry.name} at {addresses[entry.name]}"
+            raise InputError(source, f"sections.{place}.address", entry.address, allowed)
+
+
+def _check_counts(source: str, manifest: Manifest, program: Program) -> None:
+    for field, found in (("instructions", len(program.table)), ("uops", len(program.uops))):
+        if getattr(manifest, field) != found:
+            raise InputError(source, field, getattr(manifest, field), f"the file holds {found}")
+
+
+def _program(
+    config: Config,
+    table: Table,
+    data: Mapping[str, bytes],
+    sizes: Mapping[str, int],
+    addresses: Mapping[str, int],
+    path: Path,
+) -> Program:
+    uop = data["UOP"]
+    if len(uop) % UOP_BYTES:
+        allowed = f"a multiple of {UOP_BYTES}, the size of a micro-op"
+        raise InputError(str(path / FILES["UOP"]), "", f"{len(uop)} bytes", allowed)
+    fixed = {"UOP": uop, "INSN": data["INSN"]}
+    sections = tuple(
+        Section(name, addresses[name], sizes.get(name, 0), fixed.get(name, b""))
+        for name in SECTIONS
+    )
+    return Program(config, table, decode_uops(config, uop), sections)
+
+
+def _inputs(data: Mapping[str, bytes], path: Path) -> dict[str, NDArray[np.generic]]:
+    inputs: dict[str, NDArray[np.generic]] = {}
+    for name, dtype in INPUT_DTYPES.items():
+        binary = data.get(name, b"")
+        if len(binary) % dtype.itemsize:
+            allowed = f"a multiple of {dtype.itemsize}: {name} holds {dtype.name}"
+            raise InputError(str(path / FILES[name]), "", f"{len(binary)} bytes", allowed)
+        if binary:
+            inputs[name] = np.frombuffer(binary, dtype)
+    return inputs
+
+
+def _decoded(binary: bytes, config: Config, path: Path) -> Table:
+    if not binary or len(binary) % INSTRUCTION_BYTES:
+        allowed = f"a multiple of {INSTRUCTION_BYTES}, the size of an instruction, and not 0"
+        raise InputError(str(path), "", f"{len(binary)} bytes", allowed)
+    try:
+        return decode(config, binary)
+    except DecodingError as error:
+        allowed = f"instructions of {config.bitstream} (another one: --config)"
+        raise InputError(str(path), "", str(error), allowed) from None
+
+
+def _section_data(path: Path, entry: SectionEntry) -> bytes:
+    assert entry.file is not None
+    return _checked(path, entry.file, entry.size, entry.sha256)
+
+
+def _read_entry(path: Path, entry: FileEntry) -> bytes:
+    return _checked(path, entry.file, entry.size, entry.sha256)
+
+
+def _checked(path: Path, file: str, size: int, sha256: str | None) -> bytes:
+    """A file's bytes, which are of the size and digest that the manifest gives."""
+    data = _read_file(path / file)
+    if len(data) != size:
+        allowed = f"the {size} bytes that {MANIFEST} gives"
+        raise InputError(str(path / file), "", f"{len(data)} bytes", allowed)
+    if sha256 is not None and _digest(data) != sha256:
+        allowed = f"the {sha256} that {MANIFEST} gives; null there allows any"
+        raise InputError(str(path / file), "sha256", _digest(data), allowed)
+    return data
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(str(path), "", None, "a file is needed") from None
+    except OSError as error:
+        raise InputError(str(path), "", error.strerror, "a readable file is needed") from None
