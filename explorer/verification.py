@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +49,32 @@ class Data:
 
 def random_data(operator: Operator, seed: int = 0) -> Data:
     """Random tensors over the whole int8 range, and their direct result."""
+    return complete(operator, {}, seed)
+
+
+def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed: int = 0) -> Data:
+    """The given tensors, random ones in place of those left out, and their direct result.
+
+    A tensor that is left out is the same whichever others are given.
+
+    Args:
+        operator: what is computed.
+        given: tensors by the field of `Data`, of the right types and shapes.
+        seed: of the random ones.
+    """
     rng = np.random.default_rng(seed)
     computation = operator.computation
     in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
     in1 = rng.integers(-128, 128, computation.in1.shape, np.int8)
     shape = operator.epilogue.bias.shape if operator.epilogue.bias else None
     bias = rng.integers(-(2**20), 2**20, shape, np.int32) if shape is not None else None
-    return Data(in0, in1, bias, accumulate(computation, in0, in1))
+    random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias}
+    tensors = random | dict(given)
+    return Data(**tensors, accumulated=accumulate(computation, tensors["in0"], tensors["in1"]))
 
 
-def run(code: Code, data: Data) -> NDArray[np.int8]:
-    """Pack the tensors, execute the binary, unpack the output."""
+def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
+    """The tensors as a program reads them, by section."""
     design = code.design
     by_role = {"in0": data.in0, "in1": data.in1}
     sections: dict[str, NDArray[np.generic]] = {}
@@ -66,9 +83,14 @@ def run(code: Code, data: Data) -> NDArray[np.int8]:
         sections[name] = layout.pack(by_role[layout.role])
     if design.bias is not None and data.bias is not None:
         sections["ACC"] = design.bias.pack(data.bias)
+    return sections
+
+
+def run(code: Code, data: Data) -> NDArray[np.int8]:
+    """Pack the tensors, execute the binary, unpack the output."""
     program = code.program
-    result = execute(program, sections)
-    return design.acc.unpack(program.output(result.image)).astype(np.int8)
+    result = execute(program, packed(code, data))
+    return code.design.acc.unpack(program.output(result.image)).astype(np.int8)
 
 
 def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:

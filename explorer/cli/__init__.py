@@ -62,6 +62,9 @@ COMMANDS = {
     "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
     "verify": Entry("embeddings", "verify", "Execute embeddings and check the results."),
+    "emit": Entry("programs", "emit", "Write a program with its tensors and the expected output."),
+    "disasm": Entry("programs", "disasm", "List the instructions of a program."),
+    "run": Entry("programs", "run", "Execute and time the program in a folder."),
 }
 
 

@@ -1,0 +1,161 @@
+"""Commands about programs: emit one, read one, run one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explorer import explore
+from explorer.cli.embeddings import ConfigOption, OperatorArgument, SeedOption
+from explorer.emit import check_target, load_data, write_folder
+from explorer.emit import emit as emit_files
+from explorer.operators import resolve
+from isa.config import Config
+from isa.encoding import Table
+from isa.errors import InputError
+from isa.folder import FILES, Folder, read, read_instructions
+from isa.listing import listing, records
+from isa.manifest import FORMATS, Format
+from simulator.errors import SimulationError
+from simulator.folder import Run
+from simulator.folder import run as run_folder
+
+FolderArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR", help="A folder of a program, emitted or of the stand-alone simulator."
+    ),
+]
+FolderConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="What it is encoded for: a vta_config.json, or a preset's name. By default what the "
+        "folder's manifest says, or VTA's default configuration.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def emit(
+    operator: OperatorArgument,
+    embedding: Annotated[
+        str, typer.Argument(metavar="ID", help="An embedding's id, or: reference.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder to write.")],
+    config: ConfigOption = "default",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="raw: base-relative, with a relocation table. standalone-vta: what VTA's "
+            "stand-alone functional simulator reads.",
+        ),
+    ] = "raw",
+    seed: SeedOption = 0,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="FILES",
+            help="Tensors instead of random ones: .npy files separated by commas, in the order "
+            "in0, in1, bias, or as NAME=FILE.",
+        ),
+    ] = "",
+) -> None:
+    """Write a program with its tensors and the expected output."""
+    chosen, (op, machine) = _format(form), (resolve(operator), Config.load(config))
+    check_target(out)
+    given = load_data(op, data)
+    found = explore.find(op, machine, embedding)
+    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
+    files = emit_files(evaluation.code, chosen, given=given, seed=seed)
+    write_folder(out, files)
+    total = sum(map(len, files.values()))
+    typer.echo(
+        f"{out}: {len(files)} files, {total:,} bytes; {len(evaluation.code.table)} instructions"
+    )
+
+
+def _format(text: str) -> Format:
+    for form in FORMATS:
+        if text == form:
+            return form
+    raise InputError("--format", "", text, f"one of {', '.join(FORMATS)}")
+
+
+def disasm(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A file of instructions, or a folder of a program."),
+    ],
+    config: FolderConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the instructions of a program."""
+    given = Config.load(config) if config else None
+    uops: Table | None = None
+    if path.is_dir():
+        folder = read(path, given)
+        machine, table, uops = folder.program.config, folder.stored, folder.program.uops
+    else:
+        machine = given or Config.default()
+        table = read_instructions(path, machine)
+    if not as_json:
+        typer.echo(listing(table, uops))
+        return
+    lines = [json.dumps(record) for record in records(machine, table)]
+    typer.echo("[\n" + ",\n".join(lines) + "\n]")
+
+
+def run(
+    path: FolderArgument,
+    config: FolderConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Execute and time the program in a folder."""
+    folder = read(path, Config.load(config) if config else None)
+    try:
+        result = run_folder(folder)
+    except SimulationError as error:
+        record = {"verdict": "fails", "instruction": error.instruction, "reason": error.reason}
+        typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}")
+        raise typer.Exit(1) from None
+    typer.echo(
+        json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
+    )
+    if result.wrong:
+        raise typer.Exit(1)
+
+
+def _lines(folder: Folder, result: Run) -> Iterator[str]:
+    timing, roof = result.timing, result.roofline
+    yield f"output       {result.verdict}{_comparison(result)}"
+    yield f"portable     {'yes' if result.objection is None else f'no: {result.objection}'}"
+    yield f"machine      {folder.program.config.bitstream}"
+    yield f"cycles       {timing.cycles:,}, {timing.instructions:,} instructions"
+    for name in ("load", "compute", "store"):
+        part = getattr(timing, name)
+        yield (
+            f"{name:<12} busy {part.busy:,}, waiting for a token {part.waiting_for_token:,}, "
+            f"for the bus {part.waiting_for_bus:,}, idle {part.idle:,}"
+        )
+    moved = ", ".join(f"{name} {count:,}" for name, count in timing.bytes.items())
+    yield f"DRAM bytes   {moved}"
+    yield (
+        f"roofline     {roof.achieved:.4g} of {roof.attainable:.4g} multiply-accumulates a cycle, "
+        f"{roof.limit} bound at {roof.intensity:.4g} a byte"
+    )
+
+
+def _comparison(result: Run) -> str:
+    if not result.compared:
+        return f": {FILES['OUT']} and expected_out.bin give no bytes"
+    if result.wrong:
+        return f": {result.wrong:,} of {result.compared:,} bytes, the first at {result.first_wrong}"
+    return f", all {result.compared:,} bytes"

@@ -1,0 +1,227 @@
+"""Emitting programs: the binary with its tensors, as a folder that runs wherever VTA runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.codegen import Code
+from explorer.layout import Layout
+from explorer.operators import document
+from explorer.verification import Data, complete, packed
+from isa.computation import Operator
+from isa.errors import InputError
+from isa.folder import MANIFEST, contents
+from isa.manifest import Format, TensorEntry
+from simulator.functional import run as execute
+from simulator.reference import epilogue
+
+Tensors = dict[str, NDArray[np.generic]]
+
+
+def emit(
+    code: Code,
+    form: Format,
+    *,
+    given: Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+) -> dict[str, bytes]:
+    """The files of a program's folder by name; equal arguments give equal bytes.
+
+    The program is executed, and what it computes compared with the operator's direct result. Lanes
+    that no output element lies in are expected to hold what the execution leaves in them.
+
+    Args:
+        code: the program.
+        form: the format of the folder.
+        given: tensors by the names of `tensor_names`; the others are random.
+        seed: of the random ones.
+
+    Raises:
+        InputError: the format cannot express the configuration.
+    """
+    operator = code.design.operator
+    data = complete(operator, given or {}, seed)
+    program, inputs = code.program, packed(code, data)
+    output = program.output(execute(program, inputs).image)
+    direct = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
+    if not np.array_equal(code.design.acc.unpack(output), direct):
+        raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not exact")
+    return contents(
+        program,
+        inputs,
+        output.tobytes(),
+        form,
+        tensors=_entries(code),
+        source={
+            "operator": document.dump(operator),
+            "embedding": code.design.embedding.id,
+            "schedule": _schedule(code),
+            "data": {
+                n: "given" if n in (given or {}) else f"random, seed {seed}" for n in _names(data)
+            },
+        },
+        generator=f"vta-explorer {version('vta-explorer')}",
+    )
+
+
+def _names(data: Data) -> list[str]:
+    names = ("in0", "in1", "bias")
+    return [name for name in names if getattr(data, name) is not None]
+
+
+def _schedule(code: Code) -> dict[str, object]:
+    schedule, loops = code.schedule, code.design.nest.outer
+    return {
+        "tile": {loop.name: tile for loop, tile in zip(loops, schedule.tile, strict=True)},
+        "order": [loops[place].name for place in schedule.order],
+        "load_contexts": schedule.load_contexts,
+        "acc_contexts": schedule.acc_contexts,
+    }
+
+
+def _entries(code: Code) -> dict[str, TensorEntry]:
+    design = code.design
+    layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
+    entries = {name: _entry(layout, "int8") for name, layout in layouts.items()}
+    if design.bias is not None:
+        entries["ACC"] = _entry(design.bias, "int32")
+    return entries
+
+
+def _entry(layout: Layout, dtype: str) -> TensorEntry:
+    letters = [letter.lower() for letter in layout.tensor.letters]
+    sums = (" + ".join(n if f == 1 else f"{f}*{n}" for n, f in c.terms) for c in layout.coordinates)
+    return TensorEntry.model_validate(
+        {
+            "name": layout.tensor.name,
+            "dtype": dtype,
+            "shape": list(layout.tensor.shape),
+            "layout": layout.name,
+            "packed": list(layout.shape),
+            "coordinates": [
+                f"{c.name} = {text}, {c.low} to {c.high - 1}"
+                for c, text in zip(layout.coordinates, sums, strict=True)
+            ],
+            "axes": [name for name, _ in layout.axes],
+            "lanes": {
+                loop.name: f"{loop.axis} / {loop.stride} % {loop.extent}" for loop in layout.lanes
+            },
+            "index": {x: str(row) for x, row in zip(letters, layout.rows, strict=True)},
+            "guards": [
+                *(f"{left} = {right}" for left, right in layout.equal),
+                *(f"0 <= {row} < {extent}" for row, extent in layout.guards),
+            ],
+        }
+    )
+
+
+# --- Data that is given ---------------------------------------------------------------------------
+
+
+def tensor_names(operator: Operator) -> dict[str, str]:
+    """The tensors a program reads, in order: the names users know, and the fields of `Data`."""
+    computation, bias = operator.computation, operator.epilogue.bias
+    names = {computation.in0.name: "in0", computation.in1.name: "in1"}
+    return names | ({bias.name: "bias"} if bias else {})
+
+
+def load_data(operator: Operator, text: str) -> Tensors:
+    """The tensors in ``.npy`` files, by the fields of `explorer.verification.Data`.
+
+    Args:
+        operator: what they are for.
+        text: files separated by commas, in the order of `tensor_names`, or each as ``name=file``.
+
+    Raises:
+        InputError: there are too many, a name stands twice or is unknown, or a file holds no array
+            of the right type and shape.
+    """
+    names = tensor_names(operator)
+    fields = {field: name for name, field in names.items()}
+    tensors: Tensors = {}
+    for place, part in enumerate(filter(None, text.split(","))):
+        name, equals, path = part.rpartition("=")
+        known = name if equals else next(iter([*names][place : place + 1]), None)
+        field = names.get(known or "", known)
+        if field not in fields:
+            allowed = f"{len(names)} files, of {', '.join(names)}, or NAME=FILE"
+            raise InputError("--data", "", part, allowed)
+        if field in tensors:
+            raise InputError("--data", fields[field], path, "is given twice")
+        tensors[field] = _load(operator, field, Path(path))
+    return tensors
+
+
+def _load(operator: Operator, field: str, path: Path) -> NDArray[np.generic]:
+    computation, bias = operator.computation, operator.epilogue.bias
+    tensor = {"in0": computation.in0, "in1": computation.in1, "bias": bias}[field]
+    assert tensor is not None
+    wanted = np.dtype(np.int32 if field == "bias" else np.int8)
+    try:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(str(path), "", None, "a .npy file is needed") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(str(path), "", str(error), "a .npy file is needed") from None
+    if array.dtype != wanted or array.shape != tensor.shape:
+        allowed = f"{tensor.name} is {wanted.name} of shape {tensor.shape}"
+        raise InputError(str(path), "", f"{array.dtype} of shape {array.shape}", allowed)
+    return array.astype(wanted)
+
+
+# --- Folders on disk ------------------------------------------------------------------------------
+
+
+def check_target(path: Path) -> None:
+    """Check that a folder can be written there.
+
+    Raises:
+        InputError: it exists and is no emitted folder, or its parent is no writable folder.
+    """
+    if not path.name or path.name == "..":
+        raise InputError("--out", "", str(path), "a new folder's name is needed")
+    if path.exists() and not (path.is_dir() and _replaceable(path)):
+        raise InputError(
+            "--out", "", str(path), "it exists, and is no folder of an emitted program"
+        )
+    if not path.parent.is_dir():
+        raise InputError("--out", "", str(path), f"there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError("--out", "", str(path), f"the folder {path.parent} is not writable")
+
+
+def _replaceable(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or not any(path.iterdir())
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder in one step: it is whole or not there; an emitted one is replaced.
+
+    Raises:
+        InputError: as `check_target`, or it cannot be written.
+    """
+    check_target(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+    except OSError as error:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
+        raise InputError("--out", "", str(path), f"cannot write it: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
