@@ -1,0 +1,131 @@
+"""Programs: where sections lie in DRAM, and what the memory image holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isa.config import Config
+from isa.encoding import EncodingError, finish, load, table_of
+from isa.fields import Column, Memory
+from isa.program import DRAM_START, PAGE_BYTES, SECTIONS, Program, element_bytes, memory_map
+from isa.relocation import moved, relocations
+from tests.programs import product, product_data
+from tests.strategies import configs
+
+DEFAULT = Config.default()
+
+
+def test_sections_lie_on_pages_in_order() -> None:
+    """The example of the stand-alone simulator: a page each, OUT at 0x4000, UOP at 0x5000."""
+    sizes = {"INP": 256, "WGT": 256, "ACC": 1024, "OUT": 256, "UOP": 8, "INSN": 160}
+    assert memory_map(DEFAULT, sizes) == {
+        "INP": 0x1000, "WGT": 0x2000, "ACC": 0x3000, "ACC_BIS": 0x4000, "OUT": 0x4000,
+        "UOP": 0x5000, "INSN": 0x6000,
+    }  # fmt: skip
+
+
+def test_pages_are_rounded_up() -> None:
+    """One byte more than a page takes two; nothing takes none."""
+    sizes = {"INP": PAGE_BYTES, "WGT": PAGE_BYTES + 1, "UOP": 4, "INSN": 16}
+    assert memory_map(DEFAULT, sizes) == {
+        "INP": 0x1000, "WGT": 0x2000, "ACC": 0x4000, "ACC_BIS": 0x4000, "OUT": 0x4000,
+        "UOP": 0x4000, "INSN": 0x5000,
+    }  # fmt: skip
+
+
+@given(configs(), st.lists(st.integers(0, 20_000), min_size=7, max_size=7))
+def test_sections_are_apart_and_aligned(config: Config, sizes: list[int]) -> None:
+    """No section overlaps another or starts inside an element, whatever the sizes."""
+    named = dict(zip(SECTIONS, sizes, strict=True))
+    addresses = memory_map(config, named)
+    free = DRAM_START
+    for name in SECTIONS:
+        if named[name]:
+            assert addresses[name] >= free
+            assert addresses[name] % PAGE_BYTES == 0
+            assert addresses[name] % element_bytes(config, name) == 0
+            free = addresses[name] + named[name]
+
+
+def test_elements_larger_than_a_page_are_aligned() -> None:
+    """A weight block of 16 KiB starts at a multiple of its size, so that addresses can name it."""
+    config = Config(log_block_in=7, log_block_out=7)
+    addresses = memory_map(config, {"INP": 128, "WGT": 16_384})
+    assert addresses["WGT"] == 16_384
+
+
+def test_unknown_sections_are_refused() -> None:
+    """A name that is none of the seven is an error."""
+    with pytest.raises(ValueError, match="no section BIAS"):
+        memory_map(DEFAULT, {"BIAS": 4})
+
+
+def test_the_image_holds_everything_at_its_address() -> None:
+    """Tensors, micro-ops and instructions lie where the map has them; the rest is zero."""
+    program, (inputs, _) = product(), product_data()
+    image = program.image(inputs)
+    assert len(image) == 0x6000
+    assert image[0x1000:0x1100].tobytes() == inputs["INP"].tobytes()
+    assert image[0x2000:0x2100].tobytes() == inputs["WGT"].tobytes()
+    assert image[0x5000 : 0x5000 + 160].tobytes() == program.binary
+    for begin, end in ((0, 0x1000), (0x1100, 0x2000), (0x2100, 0x5000), (0x50A0, 0x6000)):
+        assert not image[begin:end].any()
+    image[0x3000:0x3100] = 7
+    assert program.output(image).tolist() == [7] * 256
+
+
+def test_wrong_tensors_are_refused() -> None:
+    """The type and the size of an input are its section's."""
+    program, (inputs, _) = product(), product_data()
+    with pytest.raises(ValueError, match="INP holds 256 bytes, not 128"):
+        program.image({"INP": np.zeros(128, np.int8)})
+    with pytest.raises(ValueError, match="INP takes no uint8 array"):
+        program.image({"INP": inputs["INP"].view(np.uint8)})
+    with pytest.raises(ValueError, match="OUT takes no int8 array"):
+        program.image({"OUT": np.zeros(256, np.int8)})
+
+
+def test_programs_that_do_not_fit_are_refused() -> None:
+    """Building encodes, so a field that overflows is found here."""
+    with pytest.raises(EncodingError, match="instruction 0"):
+        Program.build(
+            DEFAULT,
+            table_of([load(Memory.INP, 70_000, 1, x_size=1), finish()]),
+            np.zeros((0, 3), np.int64),
+            {},
+        )
+
+
+@given(st.lists(st.integers(1, 400), min_size=6, max_size=6))
+def test_relocation_places_sections_anywhere(pages: list[int]) -> None:
+    """Taking addresses away and adding others moves each transfer with its section."""
+    program = product()
+    entries = relocations(program)
+    addresses = {part.name: part.address for part in program.sections}
+    relative = moved(DEFAULT, program.table, entries, addresses, sign=-1)
+    assert np.array_equal(moved(DEFAULT, relative, entries, addresses), program.table)
+    elsewhere = {name: PAGE_BYTES * page for name, page in zip(SECTIONS, pages, strict=False)}
+    absolute = moved(DEFAULT, relative, entries, elsewhere)
+    for row, place in entries.tolist():
+        name = SECTIONS[place]
+        unit = element_bytes(DEFAULT, name)
+        distance = (absolute - program.table)[row].sum()
+        assert distance == (elsewhere[name] - addresses[name]) // unit
+
+
+def test_relocation_refuses_what_it_cannot_move() -> None:
+    """An address in no section, inside an element, or beyond 32 bits is named."""
+    program = product()
+    entries = relocations(program)
+    with pytest.raises(ValueError, match="section WGT does not start at a multiple"):
+        moved(DEFAULT, program.table, entries, {"WGT": 128})
+    with pytest.raises(ValueError, match="instruction 2: its address does not fit"):
+        moved(DEFAULT, program.table, entries, {"INP": 1 << 37})
+    stray = program.table.copy()
+    stray[3, Column.DRAM_BASE] = 5
+    lost = Program(DEFAULT, stray, program.uops, program.sections)
+    with pytest.raises(ValueError, match="instruction 3: byte 0x500 is in no section"):
+        relocations(lost)
