@@ -13,9 +13,9 @@ from functools import cache
 
 from explorer.codegen import Code
 from explorer.design import Design, designs, reference_design
-from explorer.embedding import Embedding, parse
+from explorer.embedding import Embedding, nest, parse
 from explorer.facts import DEFAULT_CLASSES
-from explorer.schedule.bound import lower_bound
+from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import Scheduled, search
 from explorer.solve import enumerate_embeddings, is_legal, reference_embedding
 from isa import intrinsics
@@ -113,10 +113,9 @@ class Evaluation:
         return self.scheduled.code
 
 
-def bound(operator: Operator, config: Config, embedding: Embedding) -> int:
-    """Cycles that no schedule of the embedding undercuts."""
-    intrinsic = gemm_intrinsic(config)
-    return min(lower_bound(d) for d in designs(operator, config, intrinsic, embedding))
+def floor(operator: Operator, config: Config, embedding: Embedding) -> int:
+    """Cycles of the compute module that no layout or schedule of the embedding undercuts."""
+    return compute_bound(operator, config, nest(embedding, operator.computation))
 
 
 def evaluate(

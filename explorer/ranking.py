@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from explorer.embedding import Embedding
-from explorer.explore import Evaluation, bound, evaluate, reference
+from explorer.explore import Evaluation, evaluate, floor, reference
 from explorer.layout import Layout
 from isa.computation import Operator
 from isa.config import Config
@@ -148,9 +148,8 @@ def rank(
     """
     base = evaluate(operator, config, reference(operator, config), fixed_layout=True)
     with _workers(jobs, len(embeddings)) as run:
-        bounds = list(run(partial(bound, operator, config), embeddings))
-        order = sorted(range(len(embeddings)), key=lambda i: (bounds[i], embeddings[i].id))
-        ordered = [(bounds[i], embeddings[i]) for i in order]
+        floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
+        ordered = [(least, e) for least, _, e in sorted(floors)]
         found = list(_evaluations(operator, config, ordered, top, effort, run, on_progress))
     best = sorted(
         (e for e in found if e.scheduled is not None),
@@ -176,7 +175,7 @@ def _evaluations(
     run: Callable[..., Iterator[Evaluation]],
     on_progress: Progress,
 ) -> Iterator[Evaluation]:
-    """Evaluations in the order of the bounds, until no bound can reach the top.
+    """Evaluations in the order of a simple bound, until no bound can reach the top.
 
     A quick look at the first embeddings limits what the others have to undercut. The limit is
     inclusive, so that of equal ones the first by id is among the top.

@@ -8,15 +8,29 @@ each output is stored once. A program takes at least as long as its busiest part
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from explorer.codegen import alu_passes
 from explorer.design import Design
+from explorer.embedding import Nest
 from explorer.layout import Layout
+from isa.computation import Operator
+from isa.config import Config
 from isa.fields import Memory
 from simulator.timing import alu_cycles, gemm_cycles, store_cycles
+
+
+def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
+    """Cycles of the compute module that no schedule of an embedding undercuts in any layout.
+
+    Every step, reset and immediate ALU micro-op takes a cycle; an entry holds a lane each for as
+    many outputs.
+    """
+    outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
+    passes = len(alu_passes(operator.epilogue))
+    return gemm_cycles(loops.steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
 
 
 def lower_bound(design: Design) -> int:
@@ -42,6 +56,9 @@ def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:
     """Stored entries that some step uses: coordinates of overlapping windows may have gaps."""
     total = 1
     for c in layout.coordinates:
+        if _is_gapless(c.terms, extents):
+            total *= c.stored
+            continue
         reached = np.zeros(c.extent, np.bool_)
         reached[0] = True
         for name, factor in c.terms:
@@ -51,3 +68,13 @@ def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:
             reached = spread
         total *= int(reached[c.low : c.high].sum())
     return total
+
+
+def _is_gapless(terms: Iterable[tuple[str, int]], extents: Mapping[str, int]) -> bool:
+    """Whether sums of such multiples take every value up to the largest."""
+    reach = 0
+    for name, factor in sorted(terms, key=lambda term: term[1]):
+        if factor > reach + 1:
+            return False
+        reach += factor * (extents[name] - 1)
+    return True

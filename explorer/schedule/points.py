@@ -8,7 +8,8 @@ stays below the simulated cycles by little; the tests hold it against the simula
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,10 @@ class Operand(NamedTuple):
     size: int
     bus: int
     lead: int
+
+
+Tensors: TypeAlias = tuple[Operand, Operand, Operand]
+"""Those on ports inp, wgt and acc."""
 
 
 class Machine(NamedTuple):
@@ -140,7 +145,9 @@ class Use(NamedTuple):
         last: entries of the last tile.
         once: entries moved if each of the tensor's own tiles is moved once.
         own: number of its own tiles; `whole` of them are not cut short by a loop's end.
-        instructions: LOADs or STOREs that move a whole tile.
+        instructions: the fewest LOADs or STOREs that move a whole tile, whatever the order of
+            coordinates in DRAM. One moves two sides that are cut; whole sides join a neighbour
+            unless that is padded.
     """
 
     volume: int
@@ -152,87 +159,171 @@ class Use(NamedTuple):
     instructions: int
 
 
+_USES = len(Use._fields)
+
+
+class Uses(NamedTuple):
+    """How a tensor is used under every choice of tiles of the loops that move it.
+
+    Attributes:
+        values: the fields of `Use`, (choices, 7).
+        step: rows from one choice of a loop's tile to the next, (loops,).
+        moved: whether a loop moves the tensor, (loops,).
+    """
+
+    values: Array
+    step: Array
+    moved: NDArray[np.bool_]
+
+
+class _Span(IntEnum):
+    """Column of a coordinate's table: entries along it."""
+
+    BOX = 0  # of a whole tile
+    FIRST = 1  # of the first tile, as far as they are stored
+    LAST = 2  # of the last tile
+    ONCE = 3  # stored ones of all tiles together
+
+
+_SPANS = len(_Span)
+
+
 @jit
-def use(tensor: Operand, extents: Array, tile: Array, tiles: Array) -> Use:
-    """How a tiling uses a tensor."""
+def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
+    """The uses for tile extents of each loop (loops, most), of which `sizes` are given."""
     loops = len(extents)
-    volume, first, last, once, own, whole = 1, 1, 1, 1, 1, 1
-    box = np.ones(len(tensor.extent), np.int64)
-    for j in range(len(tensor.extent)):
-        end = 1
-        for i in range(loops):
-            box[j] += tensor.moves[j, i] * (tile[i] - 1)
-            end += tensor.moves[j, i] * (extents[i] - (tiles[i] - 1) * tile[i] - 1)
-        volume *= box[j]
-        first *= max(1, min(box[j], tensor.high[j]) - tensor.low[j])
-        last *= end
-        once *= _entries_along(tensor, j, extents, tile, tiles)
+    moved, step = np.zeros(loops, np.bool_), np.zeros(loops, np.int64)
+    rows = 1
     for i in range(loops):
-        if tensor.moves[:, i].any():
-            own *= tiles[i]
-            whole *= extents[i] // tile[i]
-    return Use(volume, first, last, once, own, whole, instructions(tensor, box))
+        moved[i] = tensor.moves[:, i].any()
+        if moved[i]:
+            step[i] = rows
+            rows *= sizes[i]
+    values = np.ones((rows, _USES), np.int64)
+    result = Uses(values, step, moved)
+    spans, start, span_step = _spans(tensor, extents, choices, sizes)
+    digits, lines = np.zeros(loops, np.int64), np.zeros(len(start), np.int64)
+    for row in range(rows):
+        own, whole = 1, 1
+        for i in range(loops):
+            if moved[i]:
+                digits[i] = row // step[i] % sizes[i]
+                tile = choices[i, digits[i]]
+                own *= (extents[i] + tile - 1) // tile
+                whole *= extents[i] // tile
+        for j in range(len(start)):
+            lines[j] = start[j] + (digits * span_step[j]).sum()
+        _use(tensor, spans, lines, values[row])
+        values[row, 4], values[row, 5] = own, whole
+    return result
 
 
 @jit
-def _entries_along(tensor: Operand, j: int, extents: Array, tile: Array, tiles: Array) -> int:
-    """Stored entries along a coordinate, summed over the tiles of the loops that move it."""
-    moves = tensor.moves[j]
-    repeats = 1
+def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
+    """All of a `Use` but its numbers of tiles, from the lines of its coordinates' tables."""
+    full, cut, joined = 1, 1, False
+    longest, second = 1, 1  # of the sides that are cut
+    for j in range(len(lines)):
+        box = spans[lines[j], _Span.BOX]
+        value[0] *= box
+        value[1] *= spans[lines[j], _Span.FIRST]
+        value[2] *= spans[lines[j], _Span.LAST]
+        value[3] *= spans[lines[j], _Span.ONCE]
+        padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
+        if not padded and box >= tensor.extent[j]:
+            full *= box
+        elif box > 1:
+            cut *= box
+            longest, second = max(longest, box), max(second, min(longest, box))
+            joined = joined or not padded
+    if full > 1 and not joined:
+        cut *= full
+        longest, second = max(longest, full), max(second, min(longest, full))
+    value[6] = cut // (longest * second)
+
+
+@jit
+def _spans(
+    tensor: Operand, extents: Array, choices: Array, sizes: Array
+) -> tuple[Array, Array, Array]:
+    """The coordinates' tables, one after the other.
+
+    A coordinate has a line for each choice of tiles of the loops that move it.
+
+    Returns:
+        The lines by `_Span`, (lines, 4); the first of each coordinate, (coordinates,); and lines
+        from one choice of a loop's tile to the next, (coordinates, loops).
+    """
+    coordinates, loops = tensor.moves.shape
+    start, step = np.zeros(coordinates, np.int64), np.zeros((coordinates, loops), np.int64)
+    lines = 0
+    for j in range(coordinates):
+        start[j], count = lines, 1
+        for i in range(loops):
+            if tensor.moves[j, i]:
+                step[j, i] = count
+                count *= sizes[i]
+        lines += count
+    spans = np.empty((lines, _SPANS), np.int64)
+    tile = np.ones(loops, np.int64)
+    for j in range(coordinates):
+        end = start[j + 1] if j + 1 < coordinates else lines
+        for line in range(start[j], end):
+            for i in range(loops):
+                if tensor.moves[j, i]:
+                    tile[i] = choices[i, (line - start[j]) // step[j, i] % sizes[i]]
+            _span(tensor, j, extents, tile, spans[line])
+    return spans, start, step
+
+
+@jit
+def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> None:
+    """What coordinate `j` spans when its loops have these tiles."""
+    moves, low, high = tensor.moves[j], tensor.low[j], tensor.high[j]
+    box, end, repeats = 1, 1, 1
     for i in range(len(extents)):
         if moves[i]:
-            repeats *= tiles[i]
-    if tensor.low[j] == 0 and tensor.high[j] == tensor.extent[j]:
-        total = repeats
-        for i in range(len(extents)):
-            total += moves[i] * (extents[i] - tiles[i]) * (repeats // tiles[i])
-        return total
+            tiles = (extents[i] + tile[i] - 1) // tile[i]
+            box += moves[i] * (tile[i] - 1)
+            end += moves[i] * (extents[i] - (tiles - 1) * tile[i] - 1)
+            repeats *= tiles
+    span[_Span.BOX] = box
+    span[_Span.FIRST] = max(1, min(box, high) - low)
+    span[_Span.LAST] = end
     total = 0
     for index in range(repeats):
         begin, size, rest = 0, 1, index
         for i in range(len(extents)):
             if moves[i]:
-                place = rest % tiles[i]
-                rest //= tiles[i]
+                tiles = (extents[i] + tile[i] - 1) // tile[i]
+                place = rest % tiles
+                rest //= tiles
                 begin += moves[i] * place * tile[i]
                 size += moves[i] * (min(tile[i], extents[i] - place * tile[i]) - 1)
-        total += max(0, min(begin + size, tensor.high[j]) - max(begin, tensor.low[j]))
-    return total
+        total += max(0, min(begin + size, high) - max(begin, low))
+    span[_Span.ONCE] = total
 
 
 @jit
-def instructions(tensor: Operand, box: Array) -> int:
-    """The fewest LOADs or STOREs that move a box, whatever the order of coordinates in DRAM.
-
-    An instruction moves two sides that are cut; whole ones join a neighbour unless it is padded.
-    """
-    whole, cut, joined = 1, 0, False
-    sides = np.ones(len(box) + 1, np.int64)
-    for j in range(len(box)):
-        padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
-        if not padded and box[j] >= tensor.extent[j]:
-            whole *= box[j]
-        elif box[j] > 1:
-            sides[cut] = box[j]
-            cut += 1
-            joined = joined or not padded
-    if whole > 1 and not joined:
-        sides[cut] = whole
-        cut += 1
-    result = 1
-    ordered = np.sort(sides[:cut])
-    for j in range(cut - 2):
-        result *= ordered[j]
-    return result
+def _row(values: Array, row: int) -> Use:
+    return Use(
+        values[row, 0],
+        values[row, 1],
+        values[row, 2],
+        values[row, 3],
+        values[row, 4],
+        values[row, 5],
+        values[row, 6],
+    )
 
 
 @jit
-def changes(tensor: Operand, tiles: Array, order: Array) -> int:
-    """How often the tensor's tile changes when the tile loops run in this order."""
+def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
+    """How often a tensor's tile changes when the tile loops run in this order."""
     events, outside = 1, 1
     for i in order:
         outside *= tiles[i]
-        if tiles[i] > 1 and tensor.moves[:, i].any():
+        if tiles[i] > 1 and moved[i]:
             events = outside
     return events
 
@@ -274,14 +365,13 @@ class Work(NamedTuple):
 @jit
 def work(
     m: Machine,
-    inp: Operand,
-    wgt: Operand,
-    acc: Operand,
+    tensors: Tensors,
     uses: tuple[Use, Use, Use],
     events: tuple[int, int, int],
     tiles: Array,
 ) -> Work:
     """Cycles of the parts of a point whose tiles of inp, wgt and bias change so often."""
+    inp, wgt, acc = tensors
     i, w, a = uses
     count, finished, steps = 1, 1, 1
     for loop in range(len(tiles)):
@@ -361,69 +451,101 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
 @jit
 def scan(
     m: Machine,
-    inp: Operand,
-    wgt: Operand,
-    acc: Operand,
+    tensors: Tensors,
+    used: tuple[Uses, Uses, Uses],
     choices: Array,
     sizes: Array,
     orders: Array,
-) -> Array:
-    """The bound of every point, -1 for those that do not fit or repeat another.
+    limit: int,
+    slack: int,
+) -> tuple[Array, int]:
+    """The bounds of the points that are worth a look.
 
     Args:
         m: the machine and the operator.
-        inp: the tensor on port inp.
-        wgt: the tensor on port wgt.
-        acc: the tensor on port acc.
+        tensors: on ports inp, wgt and acc.
+        used: how they are used.
         choices: candidate tile extents of each loop, (loops, most), of which `sizes` are used.
         sizes: number of candidates of each loop.
         orders: orders of the tile loops, slowest first, (orders, loops).
+        limit: bounds from here on are of no interest.
+        slack: nor are those that exceed the least by more than one part in `slack`; 0 for any.
 
     Returns:
-        int64 of shape (tilings, orders, 2, 2): load and acc contexts minus one. Tilings count in
-        mixed radix, the last loop fastest.
+        The bounds, int64 of shape (tilings, orders, 2, 2), the last two load and acc contexts minus
+        one; tilings count in mixed radix, the last loop fastest. -1 stands for a point that does
+        not fit, repeats another, or may be of no interest. And a limit below which no bound is
+        left out.
     """
-    tilings = 1
+    tilings, steps = 1, 1
     for size in sizes:
         tilings *= size
+    for extent in m.extents:
+        steps *= extent
     loops = len(sizes)
     bounds = np.full((tilings, len(orders), 2, 2), -1, np.int64)
-    tile, tiles = np.ones(loops, np.int64), np.ones(loops, np.int64)
-    for tiling in range(tilings):
-        rest = tiling
-        for loop in range(loops - 1, -1, -1):
-            tile[loop] = choices[loop, rest % sizes[loop]]
-            rest //= sizes[loop]
-            tiles[loop] = (m.extents[loop] + tile[loop] - 1) // tile[loop]
-        uses = (
-            use(inp, m.extents, tile, tiles),
-            use(wgt, m.extents, tile, tiles),
-            use(acc, m.extents, tile, tiles),
-        )
-        if uses[0].volume > inp.depth or uses[1].volume > wgt.depth or uses[2].volume > acc.depth:
-            continue
-        for k in range(len(orders)):
-            if k > 0 and same_order(orders[0], orders[k], tiles):
-                continue
-            order_bounds(m, inp, wgt, acc, uses, tiles, orders[k], bounds[tiling, k])
-    return bounds
+    tiles, digits = np.ones(loops, np.int64), sizes - 1
+    for i in range(loops):
+        tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
+    inp_step, wgt_step, acc_step = used[0].step, used[1].step, used[2].step
+    inp_values, wgt_values, acc_values = used[0].values, used[1].values, used[2].values
+    inp_depth, wgt_depth, acc_depth = tensors[0].depth, tensors[1].depth, tensors[2].depth
+    outputs = m.outputs
+    cap = limit
+    # Large tiles first: they tend to be the good ones, and then rule out the others.
+    for tiling in range(tilings - 1, -1, -1):
+        inp_row, wgt_row, acc_row, count, finished = 0, 0, 0, 1, 1
+        for i in range(loops):
+            inp_row += digits[i] * inp_step[i]
+            wgt_row += digits[i] * wgt_step[i]
+            acc_row += digits[i] * acc_step[i]
+            count *= tiles[i]
+            if outputs[i]:
+                finished *= tiles[i]
+        least = steps + gemm_cycles(0) * (count + finished)
+        least += m.passes * alu_cycles(0, True) * finished
+        if (
+            least < cap
+            and inp_values[inp_row, 0] <= inp_depth
+            and wgt_values[wgt_row, 0] <= wgt_depth
+            and acc_values[acc_row, 0] <= acc_depth
+        ):
+            rows = (_row(inp_values, inp_row), _row(wgt_values, wgt_row), _row(acc_values, acc_row))
+            for k in range(len(orders)):
+                if k == 0 or not same_order(orders[0], orders[k], tiles):
+                    order_bounds(m, tensors, used, rows, tiles, orders[k], bounds[tiling, k])
+                    if slack > 0:
+                        for bound in bounds[tiling, k].flat:
+                            if bound >= 0:
+                                cap = min(cap, bound + bound // slack)
+        for i in range(loops - 1, -1, -1):
+            digits[i] = digits[i] - 1 if digits[i] > 0 else sizes[i] - 1
+            tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
+            if digits[i] < sizes[i] - 1:
+                break
+    return bounds, cap
 
 
 @jit
 def same_order(one: Array, other: Array, tiles: Array) -> bool:
     """Whether two orders agree on the loops that have several tiles."""
-    a = [i for i in one if tiles[i] > 1]
-    b = [i for i in other if tiles[i] > 1]
-    return a == b
+    place = 0
+    for i in one:
+        if tiles[i] > 1:
+            while tiles[other[place]] <= 1:
+                place += 1
+            if other[place] != i:
+                return False
+            place += 1
+    return True
 
 
 @jit
 def order_bounds(
     m: Machine,
-    inp: Operand,
-    wgt: Operand,
-    acc: Operand,
-    uses: tuple[Use, Use, Use],
+    tensors: Tensors,
+    used: tuple[Uses, Uses, Uses],
+    rows: tuple[Use, Use, Use],
     tiles: Array,
     order: Array,
     bounds: Array,
@@ -436,27 +558,24 @@ def order_bounds(
             finished *= tiles[i]
         if m.bias_moves[i] and tiles[i] > 1:
             bias_events = count
-    events = (changes(inp, tiles, order), changes(wgt, tiles, order), bias_events)
-    part = work(m, inp, wgt, acc, uses, events, tiles)
+    events = (
+        changes(used[0].moved, tiles, order),
+        changes(used[1].moved, tiles, order),
+        bias_events,
+    )
+    part = work(m, tensors, rows, events, tiles)
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
-        fits = uses[0].volume * min(loads, events[0]) <= inp.depth
-        if not fits or uses[1].volume * min(loads, events[1]) > wgt.depth:
+        fits = rows[0].volume * min(loads, events[0]) <= tensors[0].depth
+        if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
             continue
         for accs in range(1, 3 if finished > 1 else 2):
-            if uses[2].volume * accs <= acc.depth:
+            if rows[2].volume * accs <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
 
 
 @jit
 def contexts_met(
-    m: Machine,
-    inp: Operand,
-    wgt: Operand,
-    acc: Operand,
-    tiles: Array,
-    order: Array,
-    loads: int,
-    accs: int,
+    used: tuple[Uses, Uses, Uses], tiles: Array, order: Array, loads: int, accs: int
 ) -> int:
     """How many combinations of scratchpad contexts the tiles meet: each has its own micro-ops."""
     loops = len(order)
@@ -467,13 +586,15 @@ def contexts_met(
             changed[:, place] = changed[:, place + 1]
         i = order[place]
         if tiles[i] > 1:
-            changed[0, place] |= inp.moves[:, i].any()
-            changed[1, place] |= wgt.moves[:, i].any()
-            changed[2, place] |= acc.moves[:, i].any()
+            changed[0, place] |= used[0].moved[i]
+            changed[1, place] |= used[1].moved[i]
+            changed[2, place] |= used[2].moved[i]
     met = np.zeros((2, 2, 2), np.bool_)
     index = np.zeros(loops, np.int64)
     found, a, b, c = 0, 0, 0, 0
-    most = min(loads, changes(inp, tiles, order)) * min(loads, changes(wgt, tiles, order)) * accs
+    most = accs
+    for port in range(2):
+        most *= min(loads, changes(used[port].moved, tiles, order))
     while True:
         if not met[a, b, c]:
             met[a, b, c] = True
@@ -499,21 +620,20 @@ def contexts_met(
 @jit
 def point_bound(
     m: Machine,
-    inp: Operand,
-    wgt: Operand,
-    acc: Operand,
-    tile: Array,
+    tensors: Tensors,
+    used: tuple[Uses, Uses, Uses],
+    digits: Array,
+    tiles: Array,
     order: Array,
     loads: int,
     accs: int,
 ) -> int:
     """The bound of one point; see `scan`."""
-    tiles = (m.extents + tile - 1) // tile
-    uses = (
-        use(inp, m.extents, tile, tiles),
-        use(wgt, m.extents, tile, tiles),
-        use(acc, m.extents, tile, tiles),
+    rows = (
+        _row(used[0].values, (digits * used[0].step).sum()),
+        _row(used[1].values, (digits * used[1].step).sum()),
+        _row(used[2].values, (digits * used[2].step).sum()),
     )
     bounds = np.full((2, 2), -1, np.int64)
-    order_bounds(m, inp, wgt, acc, uses, tiles, order, bounds)
+    order_bounds(m, tensors, used, rows, tiles, order, bounds)
     return int(bounds[loads - 1, accs - 1])

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from explorer.codegen import Code, kernel_size, lower
 from explorer.design import Design
+from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
-from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan
+from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan, uses
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from isa.fields import Memory
 from simulator.timing import TimingReport, load_lead, simulate
 
 MAX_TILINGS = 20_000
+UNLIMITED = np.iinfo(np.int64).max
 Array = NDArray[np.int64]
 
 
@@ -106,15 +108,21 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
         effort: how many programs to simulate at most; None for no limit, which proves the optimum.
         below: cycles to undercut; points that cannot are not looked at.
     """
+    cheap = lower_bound(design)
+    if cheap >= below:
+        return Search(None, cheap, True, 0)
+    space = _Space(design)
+    if not space.fits:
+        return Search(None, None, True, 0)
     best: Scheduled | None = None
-    least: int | None = None
+    least = below
     simulated = 0
-    for bound, schedule in points(design):
-        least = bound if least is None else least
+    for bound, schedule in space.points(below):
+        least = min(least, bound)
         if bound >= below:
             break
         if simulated == effort:
-            return Search(best, least, False, simulated)
+            return Search(best, int(least), False, simulated)
         try:
             code = lower(design, schedule)
         except Infeasible:
@@ -123,72 +131,110 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
         simulated += 1
         if timing.cycles < below:
             best, below = Scheduled(code, timing), timing.cycles
-    return Search(best, least, True, simulated)
+    return Search(best, None if math.isinf(least) else int(least), True, simulated)
 
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
-    """The points of the space with their lower bounds, the least first."""
-    space = _Space(design)
-    waiting: list[tuple[int, int, Schedule]] = []
-    for count, (rough, schedule) in enumerate(space.rough()):
-        while waiting and waiting[0][0] <= rough:
-            bound, _, ready = heapq.heappop(waiting)
-            yield bound, ready
-        try:
-            heapq.heappush(waiting, (space.bound(schedule), count, schedule))
-        except Infeasible:
-            continue
-    for bound, _, schedule in sorted(waiting):
-        yield bound, schedule
+    """The points of the space that fit, by their lower bounds."""
+    return _Space(design).points()
 
 
 class _Space:
-    """A design's points: rough bounds of all, and a closer one where it is asked for."""
+    """A design's points: rough bounds of all, and a closer one where it is asked for.
+
+    A point is known by its index into the array of all bounds, which is flat.
+    """
 
     def __init__(self, design: Design) -> None:
         self.design = design
         self.machine = machine(design)
-        self.operands = (
+        self.tensors = (
             operand(design, design.inp, Memory.INP),
             operand(design, design.wgt, Memory.WGT),
             operand(design, design.acc, Memory.OUT),
         )
-
-    def rough(self) -> Iterator[tuple[int, Schedule]]:
-        """Bounds that leave out the loading of micro-ops, the least first."""
-        choices = candidates([loop.extent for loop in self.design.nest.outer])
-        loop_orders = orders(self.design)
-        table = np.zeros((len(choices), max(map(len, choices), default=1)), np.int64)
+        choices = candidates([loop.extent for loop in design.nest.outer])
+        self.sizes = np.array([len(c) for c in choices], np.int64)
+        self.choices = np.zeros((len(choices), max(map(len, choices), default=1)), np.int64)
         for i, tiles in enumerate(choices):
-            table[i, : len(tiles)] = tiles
-        sizes = np.array([len(c) for c in choices], np.int64)
-        order_table = np.array(loop_orders, np.int64).reshape(len(loop_orders), len(choices))
-        bounds = scan(self.machine, *self.operands, table, sizes, order_table)
-        flat = bounds.reshape(-1)
-        for index in _ascending(flat):
-            tiling, order, loads, accs = np.unravel_index(index, bounds.shape)
-            digits = np.unravel_index(tiling, sizes) if len(sizes) else ()
-            tile = tuple(choices[i][d] for i, d in enumerate(digits))
-            schedule = Schedule(tile, loop_orders[order], int(loads) + 1, int(accs) + 1)
-            yield int(flat[index]), schedule
+            self.choices[i, : len(tiles)] = tiles
+        loop_orders = orders(design)
+        self.orders = np.array(loop_orders, np.int64).reshape(len(loop_orders), len(choices))
+        inp, wgt, acc = (
+            uses(t, self.machine.extents, self.choices, self.sizes) for t in self.tensors
+        )
+        self.uses = inp, wgt, acc
+        self.shape = (*self.sizes.tolist(), len(self.orders), 2, 2)
 
-    def bound(self, schedule: Schedule) -> int:
+    @property
+    def fits(self) -> bool:
+        """Whether tiles of one iteration fit; if not, none do."""
+        return all(u.values[0, 0] <= t.depth for u, t in zip(self.uses, self.tensors, strict=True))
+
+    def points(self, limit: float = math.inf) -> Iterator[tuple[int, Schedule]]:
+        """The points that may stay below a limit, by their lower bounds."""
+        waiting: list[tuple[int, int, int]] = []
+        cap = UNLIMITED if math.isinf(limit) else int(limit)
+        for count, (rough, index) in enumerate(self.rough(cap)):
+            while waiting and waiting[0][0] <= rough:
+                bound, _, ready = heapq.heappop(waiting)
+                yield bound, self.schedule(ready)
+            try:
+                heapq.heappush(waiting, (self.bound(index), count, index))
+            except Infeasible:
+                continue
+        for bound, _, index in sorted(waiting):
+            yield bound, self.schedule(index)
+
+    def rough(self, limit: int = UNLIMITED) -> Iterator[tuple[int, int]]:
+        """Bounds below a limit that leave out the loading of micro-ops, the least first."""
+        seen = -1
+        for slack in (64, 8, 0):
+            found, horizon = scan(
+                self.machine,
+                self.tensors,
+                self.uses,
+                self.choices,
+                self.sizes,
+                self.orders,
+                limit,
+                slack,
+            )
+            bounds = found.reshape(-1)
+            for index in _ascending(bounds, seen, horizon):
+                yield int(bounds[index]), index
+            if horizon == limit:
+                return
+            seen = horizon
+
+    def _point(self, index: int) -> tuple[Array, Array, Array, int, int]:
+        """Digits and tiles of the loops, their order, and the contexts."""
+        *digits, order, loads, accs = np.unravel_index(index, self.shape)
+        chosen = np.array(digits, np.int64)
+        tile: Array = self.choices[np.arange(len(chosen)), chosen]
+        return chosen, tile, self.orders[order], int(loads) + 1, int(accs) + 1
+
+    def schedule(self, index: int) -> Schedule:
+        """The point itself."""
+        _, tile, order, loads, accs = self._point(index)
+        return Schedule(tuple(tile.tolist()), tuple(order.tolist()), loads, accs)
+
+    def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
-        tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
-        contexts = (schedule.load_contexts, schedule.acc_contexts)
+        digits, tile, order, loads, accs = self._point(index)
         tiles = -(-self.machine.extents // tile)
-        copies = contexts_met(self.machine, *self.operands, tiles, order, *contexts)
-        uops = kernel_size(self.design, schedule) * copies
+        copies = contexts_met(self.uses, tiles, order, loads, accs)
+        uops = kernel_size(self.design, self.schedule(index)) * copies
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         lead = load_lead(0, size, timing.bus_bytes, timing.memory_latency)
         beats = -(-uops * size // timing.bus_bytes)
         loaded = self.machine._replace(uop_lead=lead + beats)
-        return int(point_bound(loaded, *self.operands, tile, order, *contexts))
+        return int(point_bound(loaded, self.tensors, self.uses, digits, tiles, order, loads, accs))
 
 
-def _ascending(bounds: Array) -> Iterator[int]:
-    """Indices of the bounds that are not negative, in order; sorted in growing portions."""
-    left = np.flatnonzero(bounds >= 0)
+def _ascending(bounds: Array, first: int, end: int) -> Iterator[int]:
+    """Indices of the bounds from `first` to below `end`, in order; sorted in growing portions."""
+    left = np.flatnonzero((bounds >= max(first, 0)) & (bounds < end))
     portion = 64
     while len(left):
         if portion < len(left):
