@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from explorer.codegen import Code, lower
 from isa.computation import Epilogue, Operator
 from simulator.functional import run as execute
+from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, epilogue
 
 
@@ -86,14 +87,20 @@ def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
     return sections
 
 
-def run(code: Code, data: Data) -> NDArray[np.int8]:
+def run(code: Code, data: Data, *, interleaving: Interleaving = PROGRAM) -> NDArray[np.int8]:
     """Pack the tensors, execute the binary, unpack the output."""
     program = code.program
-    result = execute(program, packed(code, data))
+    result = execute(program, packed(code, data), interleaving=interleaving)
     return code.design.acc.unpack(program.output(result.image)).astype(np.int8)
 
 
-def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:
+def verify(
+    code: Code,
+    data: Data,
+    *,
+    accumulators: bool = True,
+    interleaving: Interleaving = PROGRAM,
+) -> Verdict:
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
     VTA stores bytes only. To see the accumulators, the same design and schedule runs four more
@@ -101,7 +108,7 @@ def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:
     """
     operator = code.design.operator
     expected = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
-    wrong = int((run(code, data) != expected).sum())
+    wrong = int((run(code, data, interleaving=interleaving) != expected).sum())
     if not accumulators:
         return Verdict(expected.size, wrong)
     found = np.zeros(expected.shape, np.uint32)
@@ -110,8 +117,8 @@ def verify(code: Code, data: Data, *, accumulators: bool = True) -> Verdict:
         design = replace(
             code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
         )
-        part = run(lower(design, code.schedule), data).view(np.uint8).astype(np.uint32)
-        found |= part << np.uint32(8 * byte)
+        stored = run(lower(design, code.schedule), data, interleaving=interleaving)
+        found |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
     raw = _biased(operator, data)
     return Verdict(expected.size, wrong, expected.size, int((found.view(np.int32) != raw).sum()))
 

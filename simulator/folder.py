@@ -10,6 +10,7 @@ import numpy as np
 from isa.fields import INSTRUCTION_BYTES
 from simulator.errors import SimulationError
 from simulator.functional import execute
+from simulator.interleaving import PROGRAM, Interleaving
 from simulator.roofline import Roofline, roofline
 from simulator.timing import TimingReport, simulate
 
@@ -74,8 +75,8 @@ class Run:
         return "differs" if self.wrong else "as expected"
 
 
-def run(folder: Folder) -> Run:
-    """Execute and time the program of a folder.
+def run(folder: Folder, interleaving: Interleaving = PROGRAM) -> Run:
+    """Execute the program of a folder in one of its legal orders, and time it.
 
     Raises:
         SimulationError: when hardware would hang, go out of bounds, or lose tokens.
@@ -85,10 +86,10 @@ def run(folder: Folder) -> Run:
     code = program.section("INSN")
     arguments = (program.config, image, code.address, code.size // INSTRUCTION_BYTES)
     try:
-        result = execute(*arguments)
+        result = execute(*arguments, interleaving=interleaving)
     except SimulationError as error:
         objection = str(error)
-        result = execute(*arguments, portable=False)
+        result = execute(*arguments, portable=False, interleaving=interleaving)
     output = program.output(result.image)
     timing = simulate(program.config, program.table)
     expected = np.frombuffer(folder.expected or b"", np.int8)

@@ -1,7 +1,7 @@
 """Execute a binary program, bit for bit as VTA does, and refuse what hardware would not run.
 
-Only the binary and the memory image are read. Instructions run in program order, which is one of
-the orders that their tokens allow: a token that is popped must have been pushed before.
+Only the binary and the memory image are read. Instructions run one after the other, in any of the
+orders that their tokens allow: those of a program without races all leave the same memory.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import COUNTERS, MAX_TOKENS, Counter, Table, decode, queues
+from isa.encoding import Table, decode
 from isa.fields import INSTRUCTION_BYTES, AluOp, Column, Memory, Opcode, uop_widths
 from simulator.checks import check
 from simulator.counts import Counts, count, element_bytes
 from simulator.errors import SimulationError
+from simulator.interleaving import PROGRAM, Interleaving, execution_order
 from simulator.jit import jit
 
 if TYPE_CHECKING:
@@ -46,17 +47,32 @@ class Result:
 
 
 def run(
-    program: Program, inputs: Mapping[str, NDArray[np.generic]], *, portable: bool = True
+    program: Program,
+    inputs: Mapping[str, NDArray[np.generic]],
+    *,
+    portable: bool = True,
+    interleaving: Interleaving = PROGRAM,
 ) -> Result:
     """Execute a program on packed inputs; see `isa.program.Program.image` and `execute`."""
     instructions = program.section("INSN")
-    n = instructions.size // INSTRUCTION_BYTES
-    image = program.image(inputs)
-    return execute(program.config, image, instructions.address, n, portable=portable)
+    return execute(
+        program.config,
+        program.image(inputs),
+        instructions.address,
+        instructions.size // INSTRUCTION_BYTES,
+        portable=portable,
+        interleaving=interleaving,
+    )
 
 
 def execute(
-    config: Config, image: NDArray[np.uint8], address: int, n: int, *, portable: bool = True
+    config: Config,
+    image: NDArray[np.uint8],
+    address: int,
+    n: int,
+    *,
+    portable: bool = True,
+    interleaving: Interleaving = PROGRAM,
 ) -> Result:
     """Execute the ``n`` instructions at a byte address of a memory image.
 
@@ -70,8 +86,10 @@ def execute(
         n: number of instructions.
         portable: also refuse what VTA's implementations do differently: a STORE of what was not
             last written by an ALU or non-reset GEMM micro-op, ALU micro-ops that depend on the one
-            before, more than 255 tokens waiting, MUL, 8-bit ACC loads, shifts by other than an
-            immediate from -15 to 15, padded UOP and WGT loads, and UOP loads of several rows.
+            before, tokens popped before the program pushes them, more than 255 tokens waiting,
+            MUL, 8-bit ACC loads, shifts by other than an immediate from -15 to 15, padded UOP and
+            WGT loads, and UOP loads of several rows.
+        interleaving: the order in which the queues are executed.
 
     Raises:
         isa.encoding.DecodingError: when the bytes are no instructions.
@@ -83,10 +101,11 @@ def execute(
         raise SimulationError(0, f"instructions end at byte {end} of {len(image)}")
     table = decode(config, image[address:end])
     check(config, table, len(image), portable=portable)
+    order = execution_order(table, interleaving, portable=portable)
     machine = _machine(config, image)
-    fault, instruction, value = _run(machine, table, queues(table), portable)
+    fault, instruction, value = _run(machine, table, order, portable)
     if fault:
-        raise SimulationError(instruction, _explain(Fault(fault), value))
+        raise SimulationError(instruction, _REASONS[Fault(fault)].format(value=value))
     return Result(machine.dram, machine.acc, count(config, table))
 
 
@@ -94,21 +113,15 @@ class Fault(IntEnum):
     """Why execution stopped."""
 
     NONE = 0
-    DEADLOCK = 1
-    TOKENS_LOST = 2
-    TOKENS_LEFT = 3
-    UOP_UNLOADED = 4
-    DST_RANGE = 5
-    SRC_RANGE = 6
-    WGT_RANGE = 7
-    STALE_OUT = 8
-    ALU_HAZARD = 9
+    UOP_UNLOADED = 1
+    DST_RANGE = 2
+    SRC_RANGE = 3
+    WGT_RANGE = 4
+    STALE_OUT = 5
+    ALU_HAZARD = 6
 
 
 _REASONS = {
-    Fault.DEADLOCK: "deadlock: no instruction before it pushes the {counter} token it waits for",
-    Fault.TOKENS_LOST: f"more than {MAX_TOKENS} {{counter}} tokens wait, and counters saturate",
-    Fault.TOKENS_LEFT: "the program leaves {counter} tokens for the next one",
     Fault.UOP_UNLOADED: "micro-op {value} was never loaded",
     Fault.DST_RANGE: "the destination index reaches {value}, beyond the scratchpad",
     Fault.SRC_RANGE: "the source index reaches {value}, beyond the scratchpad",
@@ -116,11 +129,6 @@ _REASONS = {
     Fault.STALE_OUT: "stores ACC element {value}, whose last writer did not write OUT",
     Fault.ALU_HAZARD: "adjacent ALU micro-ops meet in ACC element {value}",
 }
-
-
-def _explain(fault: Fault, value: int) -> str:
-    counter = Counter(value).name.lower().replace("_", " ") if value < len(Counter) else ""
-    return _REASONS[fault].format(value=value, counter=counter)
 
 
 class _Machine(NamedTuple):
@@ -133,7 +141,6 @@ class _Machine(NamedTuple):
         acc: int32 of shape (depth, batch, block_out).
         uops: decoded micro-ops, int64 of shape (depth, 3).
         fresh: for each ACC element, whether hardware's OUT memory holds its low bytes.
-        tokens: by `Counter`.
         element_bytes: by `Memory`.
         uop_widths: bits of dst, src and wgt.
     """
@@ -144,7 +151,6 @@ class _Machine(NamedTuple):
     acc: NDArray[np.int32]
     uops: NDArray[np.int64]
     fresh: NDArray[np.bool_]
-    tokens: NDArray[np.int64]
     element_bytes: NDArray[np.int64]
     uop_widths: tuple[int, int, int]
 
@@ -158,7 +164,6 @@ def _machine(config: Config, image: NDArray[np.uint8]) -> _Machine:
         acc=np.full(acc_shape, _POISON * 0x01010101, np.int32),
         uops=np.full((config.uop_depth, 3), _NEVER_LOADED, np.int64),
         fresh=np.zeros(config.acc_depth, np.bool_),
-        tokens=np.zeros(len(Counter), np.int64),
         element_bytes=element_bytes(config),
         uop_widths=uop_widths(config.log_depths),
     )
@@ -170,46 +175,14 @@ _Outcome: TypeAlias = tuple[int, int]
 
 @jit
 def _run(
-    machine: _Machine, table: Table, queue: NDArray[np.int64], portable: bool
+    machine: _Machine, table: Table, order: NDArray[np.int64], portable: bool
 ) -> tuple[int, int, int]:
     """Execute all instructions; the fault that stops them, at which instruction, and a value."""
-    for i in range(len(table)):
-        row = table[i]
-        fault, value = _pop(machine.tokens, row, queue[i])
-        if fault == Fault.NONE:
-            fault, value = _step(machine, row, portable)
-        if fault == Fault.NONE:
-            fault, value = _push(machine.tokens, row, queue[i], portable)
+    for i in order:
+        fault, value = _step(machine, table[i], portable)
         if fault != Fault.NONE:
             return fault, i, value
-    for counter in range(len(machine.tokens)):
-        if machine.tokens[counter] > 0:
-            return Fault.TOKENS_LEFT, len(table) - 1, counter
     return Fault.NONE, 0, 0
-
-
-@jit
-def _pop(tokens: NDArray[np.int64], row: NDArray[np.int64], queue: int) -> _Outcome:
-    for flag in range(2):
-        if row[Column.POP_PREV + flag]:
-            counter = COUNTERS[queue, flag]
-            if tokens[counter] == 0:
-                return Fault.DEADLOCK, counter
-            tokens[counter] -= 1
-    return Fault.NONE, 0
-
-
-@jit
-def _push(
-    tokens: NDArray[np.int64], row: NDArray[np.int64], queue: int, portable: bool
-) -> _Outcome:
-    for flag in range(2):
-        if row[Column.PUSH_PREV + flag]:
-            counter = COUNTERS[queue, 2 + flag]
-            tokens[counter] += 1
-            if portable and tokens[counter] > MAX_TOKENS:
-                return Fault.TOKENS_LOST, counter
-    return Fault.NONE, 0
 
 
 @jit

@@ -20,6 +20,7 @@ from explorer.report.describe import describe_evaluation
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+from simulator.interleaving import POLICIES, Interleaving
 
 OperatorArgument = Annotated[
     str,
@@ -60,6 +61,14 @@ TilesOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random tensors.")]
+InterleavingOption = Annotated[
+    str,
+    typer.Option(
+        "--schedule",
+        metavar="ORDER",
+        help=f"The order in which the three queues execute: {', '.join(POLICIES)}.",
+    ),
+]
 _DEFAULT = ",".join(DEFAULT_CLASSES)
 
 
@@ -211,10 +220,12 @@ def verify(
     classes: ClassesOption = _DEFAULT,
     all_tiles: TilesOption = False,
     seed: SeedOption = 0,
+    schedule: InterleavingOption = "program",
     output: OutputOption = None,
 ) -> None:
     """Execute embeddings and check the results."""
     op, machine = resolve(operator), Config.load(config)
+    interleaving = Interleaving.parse(schedule)
     if ids and sample:
         raise InputError("--sample", "", sample, "give ids or a sample size, not both")
     if ids:
@@ -227,7 +238,7 @@ def verify(
     rows = []
     with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
         for item in chosen:
-            rows.append(_verified(op, machine, item, data))
+            rows.append(_verified(op, machine, item, data, interleaving))
             advance(1)
     frame = pd.DataFrame(rows)
     if output:
@@ -239,12 +250,16 @@ def verify(
 
 
 def _verified(
-    op: Operator, machine: Config, embedding: Embedding, data: verification.Data
+    op: Operator,
+    machine: Config,
+    embedding: Embedding,
+    data: verification.Data,
+    interleaving: Interleaving,
 ) -> dict[str, object]:
     evaluation = explore.evaluate(op, machine, embedding)
     if evaluation.scheduled is None:
         return {"embedding": embedding.id, "verdict": "does not fit", "outputs": 0, "wrong": 0}
-    verdict = verification.verify(evaluation.code, data)
+    verdict = verification.verify(evaluation.code, data, interleaving=interleaving)
     return {
         "embedding": embedding.id,
         "verdict": "exact" if verdict.exact else "differs",

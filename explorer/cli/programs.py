@@ -10,7 +10,12 @@ from typing import Annotated
 import typer
 
 from explorer import explore
-from explorer.cli.embeddings import ConfigOption, OperatorArgument, SeedOption
+from explorer.cli.embeddings import (
+    ConfigOption,
+    InterleavingOption,
+    OperatorArgument,
+    SeedOption,
+)
 from explorer.emit import check_target, load_data, write_folder
 from explorer.emit import emit as emit_files
 from explorer.operators import resolve
@@ -23,6 +28,7 @@ from isa.manifest import FORMATS, Format
 from simulator.errors import SimulationError
 from simulator.folder import Run
 from simulator.folder import run as run_folder
+from simulator.interleaving import Interleaving
 
 FolderArgument = Annotated[
     Path,
@@ -116,12 +122,14 @@ def disasm(
 def run(
     path: FolderArgument,
     config: FolderConfigOption = None,
+    schedule: InterleavingOption = "program",
     as_json: JsonOption = False,
 ) -> None:
     """Execute and time the program in a folder."""
+    interleaving = Interleaving.parse(schedule)
     folder = read(path, Config.load(config) if config else None)
     try:
-        result = run_folder(folder)
+        result = run_folder(folder, interleaving)
     except SimulationError as error:
         record = {"verdict": "fails", "instruction": error.instruction, "reason": error.reason}
         typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}")

@@ -1,0 +1,262 @@
+"""The orders in which the three queues may execute a program.
+
+Each queue executes its instructions in order, and one that pops a token waits for it. All else is
+left open, and VTA's implementations differ. An instruction is taken as one step, since it pops all
+its tokens before it starts and pushes all of them after it is complete.
+
+A counter has one queue that pushes and one that pops. Whichever order is taken, the k-th pop takes
+the token of the k-th push; so either all orders come to the end, or all stop at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from isa.encoding import COUNTERS, MAX_TOKENS, NO_COUNTER, Counter, Queue, Table, queues
+from isa.errors import InputError
+from isa.fields import Column
+from simulator.errors import SimulationError
+from simulator.jit import jit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+POLICIES = ("program", "eager-load", "lazy-store", "random:SEED")
+
+_STRICT = list(permutations(range(len(Queue))))
+_FIXED = {"program": (0, 0, 0), "eager-load": (0, 1, 1), "lazy-store": (0, 0, 1)}
+_RANKS = np.array([*_STRICT, *_FIXED.values()], np.int64)  # by `Queue`; the least comes first
+_KEEP = -1
+_MAX_PATIENCE = 64  # steps, on average, between two draws of a random order's priorities
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaving:
+    """A rule that picks one of the legal orders of a program.
+
+    Attributes:
+        policy: ``program`` takes the instruction that comes first in the program among those that
+            need not wait; ``eager-load`` the load queue's whenever it need not wait; ``lazy-store``
+            the store queue's only when the others wait; ``random`` changes at random times between
+            random priorities, so that each queue now and then runs as far ahead as it can.
+        seed: of a random order.
+    """
+
+    policy: str = "program"
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Interleaving:
+        """The interleaving that one of `POLICIES` names.
+
+        Raises:
+            InputError: none does.
+        """
+        policy, colon, seed = text.partition(":")
+        if policy in _FIXED and not colon:
+            return cls(policy)
+        if policy == "random" and seed.isascii() and seed.isdigit():
+            return cls(policy, int(seed))
+        raise InputError("--schedule", "", text, f"one of {', '.join(POLICIES)}")
+
+    def __str__(self) -> str:
+        return f"{self.policy}:{self.seed}" if self.policy == "random" else self.policy
+
+    def switches(self, steps: int) -> NDArray[np.int64]:
+        """At each step the row of `_RANKS` to go by from there on, or `_KEEP`; shape (steps,)."""
+        if self.policy != "random":
+            rows = np.full(steps, _KEEP)
+            rows[:1] = len(_STRICT) + list(_FIXED).index(self.policy)
+            return rows
+        rng = np.random.default_rng(self.seed)
+        patience = int(rng.integers(1, _MAX_PATIENCE + 1))
+        rows = rng.integers(0, len(_STRICT) * patience, steps)
+        rows[1:][rows[1:] >= len(_STRICT)] = _KEEP
+        rows[:1] %= len(_STRICT)
+        return rows
+
+
+PROGRAM = Interleaving()
+
+
+class Stuck(NamedTuple):
+    """A queue whose next instruction waits for a token that never comes."""
+
+    queue: Queue
+    instruction: int
+    counter: Counter
+
+    def __str__(self) -> str:
+        return (
+            f"the {self.queue.name.lower()} module waits at instruction {self.instruction} for a "
+            f"{counter_name(self.counter)} token that never comes"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """A program's queues merged into one order.
+
+    Attributes:
+        order: indices of the instructions in execution order; of a deadlock, of those before it.
+        stuck: of a deadlock, each queue that waits, by instruction; else empty.
+        left: counters that hold tokens at the end.
+        lost: the first push beyond what a counter holds: instruction and counter, or None.
+    """
+
+    order: NDArray[np.int64]
+    stuck: tuple[Stuck, ...]
+    left: tuple[Counter, ...]
+    lost: tuple[int, Counter] | None
+
+
+def counter_name(counter: int) -> str:
+    """A counter in words, ``load to compute``."""
+    return Counter(counter).name.lower().replace("_", " ")
+
+
+def merge(table: Table, interleaving: Interleaving = PROGRAM) -> Merged:
+    """The queues of a decoded program, merged as far as they come."""
+    n, queue = len(table), queues(table)
+    order, heads = np.empty(n, np.int64), np.full(len(Queue), n)
+    tokens, lost = np.zeros(len(Counter), np.int64), np.full(2, NO_COUNTER)
+    done = _merge(table, queue, interleaving.switches(n), _RANKS, order, heads, tokens, lost)
+    return Merged(
+        order[:done],
+        tuple(sorted(_stuck(table, heads, tokens), key=lambda stuck: stuck.instruction)),
+        tuple(Counter(counter) for counter in np.flatnonzero(tokens).tolist()),
+        (int(lost[0]), Counter(int(lost[1]))) if lost[1] != NO_COUNTER else None,
+    )
+
+
+def execution_order(
+    table: Table, interleaving: Interleaving = PROGRAM, *, portable: bool = True
+) -> NDArray[np.int64]:
+    """Indices of the instructions in the order in which to execute them, (instructions,).
+
+    Args:
+        table: the decoded program.
+        interleaving: which order to take.
+        portable: refuse tokens that are popped before they are pushed in the program, for which a
+            module's queue may be too short, and more of them than a counter holds.
+
+    Raises:
+        SimulationError: on a deadlock, when tokens are left at the end, and when the program is
+            not portable and has to be.
+    """
+    merged = merge(table, interleaving)
+    if merged.stuck:
+        reasons = "; ".join(map(str, merged.stuck))
+        raise SimulationError(merged.stuck[0].instruction, f"deadlock: {reasons}")
+    if portable:
+        early = first_early_pop(table)
+        if early is not None:
+            name = counter_name(early[1])
+            raise SimulationError(
+                early[0], f"waits for a {name} token that is pushed only later in the program"
+            )
+        if merged.lost is not None:
+            name = counter_name(merged.lost[1])
+            raise SimulationError(
+                merged.lost[0], f"more than {MAX_TOKENS} {name} tokens wait, and counters saturate"
+            )
+    if merged.left:
+        name = counter_name(merged.left[0])
+        raise SimulationError(len(table) - 1, f"the program leaves {name} tokens for the next one")
+    return merged.order
+
+
+def first_early_pop(table: Table) -> tuple[int, Counter] | None:
+    """The first instruction that pops what no instruction before it has pushed, and the counter."""
+    queue = queues(table)
+    flags = table[:, Column.POP_PREV : Column.PUSH_NEXT + 1] != 0
+    first: tuple[int, Counter] | None = None
+    for counter in Counter:
+        moves = (COUNTERS[queue] == counter) & flags
+        # An instruction pops before it pushes; no queue does both with one counter.
+        balance = np.cumsum(moves[:, 2:].any(axis=1)) - np.cumsum(moves[:, :2].any(axis=1))
+        bad = balance < 0
+        if bad.any() and (first is None or int(np.argmax(bad)) < first[0]):
+            first = int(np.argmax(bad)), counter
+    return first
+
+
+def _stuck(table: Table, heads: NDArray[np.int64], tokens: NDArray[np.int64]) -> Iterator[Stuck]:
+    for queue, head in zip(Queue, heads.tolist(), strict=True):
+        if head == len(table):
+            continue
+        for flag in range(2):
+            counter = int(COUNTERS[queue, flag])
+            if table[head, Column.POP_PREV + flag] and _is_missing(tokens, counter):
+                yield Stuck(queue, head, Counter(counter))
+                break
+
+
+@jit
+def _is_missing(tokens: NDArray[np.int64], counter: int) -> bool:
+    return counter != NO_COUNTER and tokens[counter] == 0
+
+
+@jit
+def _merge(
+    table: Table,
+    queue: NDArray[np.int64],
+    switches: NDArray[np.int64],
+    ranks: Table,
+    order: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    lost: NDArray[np.int64],
+) -> int:
+    """Fill in the order; how many instructions it holds.
+
+    Afterwards ``heads`` are the next instructions by `Queue`, n after the last, ``tokens`` wait by
+    `Counter`, and ``lost`` holds the first push beyond a counter's capacity and its counter.
+    """
+    n = len(table)
+    following = np.empty(n, np.int64)
+    for i in range(n - 1, -1, -1):
+        following[i] = heads[queue[i]]
+        heads[queue[i]] = i
+    rank = 0
+    for step in range(n):
+        if switches[step] >= 0:
+            rank = switches[step]
+        chosen = -1
+        for q in range(len(heads)):
+            if heads[q] < n and _is_ready(table, heads[q], q, tokens):
+                better = chosen < 0 or ranks[rank, q] < ranks[rank, chosen]
+                if better or (ranks[rank, q] == ranks[rank, chosen] and heads[q] < heads[chosen]):
+                    chosen = q
+        if chosen < 0:
+            return step
+        i = heads[chosen]
+        _move_tokens(table, i, chosen, tokens, lost)
+        order[step] = i
+        heads[chosen] = following[i]
+    return n
+
+
+@jit
+def _is_ready(table: Table, i: int, queue: int, tokens: NDArray[np.int64]) -> bool:
+    for flag in range(2):
+        if table[i, Column.POP_PREV + flag] and _is_missing(tokens, COUNTERS[queue, flag]):
+            return False
+    return True
+
+
+@jit
+def _move_tokens(
+    table: Table, i: int, queue: int, tokens: NDArray[np.int64], lost: NDArray[np.int64]
+) -> None:
+    for flag in range(4):
+        counter = COUNTERS[queue, flag]
+        if table[i, Column.POP_PREV + flag] and counter != NO_COUNTER:
+            tokens[counter] += 1 if flag >= 2 else -1
+            if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
+                lost[0], lost[1] = i, counter
