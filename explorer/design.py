@@ -32,6 +32,12 @@ class Design:
     fixed_order: bool = False
 
     @property
+    def residual(self) -> Layout | None:
+        """The layout of the residual, where the operator adds one: the output's, in int32."""
+        tensor = self.operator.residual
+        return replace(self.acc, role=None, tensor=tensor) if tensor else None
+
+    @property
     def layouts(self) -> tuple[Layout, Layout, Layout]:
         """The layouts on inp, wgt and acc."""
         return self.inp, self.wgt, self.acc

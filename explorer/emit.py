@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from explorer.codegen import Code
 from explorer.layout import Layout
 from explorer.operators import document
-from explorer.verification import Data, complete, packed
-from isa.computation import Operator
+from explorer.verification import complete, direct, packed
+from isa.computation import Operator, Tensor
 from isa.errors import InputError
 from isa.folder import MANIFEST, contents
 from isa.manifest import Format, TensorEntry
 from simulator.functional import run as execute
-from simulator.reference import epilogue
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -40,7 +39,7 @@ def emit(
     Args:
         code: the program.
         form: the format of the folder.
-        given: tensors by the names of `tensor_names`; the others are random.
+        given: tensors by the fields of `Data`; the others are random.
         seed: of the random ones.
 
     Raises:
@@ -50,8 +49,7 @@ def emit(
     data = complete(operator, given or {}, seed)
     program, inputs = code.program, packed(code, data)
     output = program.output(execute(program, inputs).image)
-    direct = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
-    if not np.array_equal(code.design.acc.unpack(output), direct):
+    if not np.array_equal(code.design.acc.unpack(output), direct(operator, data)):
         raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not exact")
     return contents(
         program,
@@ -64,16 +62,12 @@ def emit(
             "embedding": code.design.embedding.id,
             "schedule": _schedule(code),
             "data": {
-                n: "given" if n in (given or {}) else f"random, seed {seed}" for n in _names(data)
+                n: "given" if n in (given or {}) else f"random, seed {seed}"
+                for n in tensors_of(operator)
             },
         },
         generator=f"vta-explorer {version('vta-explorer')}",
     )
-
-
-def _names(data: Data) -> list[str]:
-    names = ("in0", "in1", "bias")
-    return [name for name in names if getattr(data, name) is not None]
 
 
 def _schedule(code: Code) -> dict[str, object]:
@@ -92,6 +86,8 @@ def _entries(code: Code) -> dict[str, TensorEntry]:
     entries = {name: _entry(layout, "int8") for name, layout in layouts.items()}
     if design.bias is not None:
         entries["ACC"] = _entry(design.bias, "int32")
+    if design.residual is not None:
+        entries["ACC_BIS"] = _entry(design.residual, "int32")
     return entries
 
 
@@ -125,11 +121,16 @@ def _entry(layout: Layout, dtype: str) -> TensorEntry:
 # --- Data that is given ---------------------------------------------------------------------------
 
 
-def tensor_names(operator: Operator) -> dict[str, str]:
-    """The tensors a program reads, in order: the names users know, and the fields of `Data`."""
-    computation, bias = operator.computation, operator.epilogue.bias
-    names = {computation.in0.name: "in0", computation.in1.name: "in1"}
-    return names | ({bias.name: "bias"} if bias else {})
+def tensors_of(operator: Operator) -> dict[str, Tensor]:
+    """The tensors that a program reads, in order, by the fields of `Data`."""
+    computation = operator.computation
+    tensors = {
+        "in0": computation.in0,
+        "in1": computation.in1,
+        "bias": operator.epilogue.bias,
+        "residual": operator.residual,
+    }
+    return {field: tensor for field, tensor in tensors.items() if tensor is not None}
 
 
 def load_data(operator: Operator, text: str) -> Tensors:
@@ -137,32 +138,30 @@ def load_data(operator: Operator, text: str) -> Tensors:
 
     Args:
         operator: what they are for.
-        text: files separated by commas, in the order of `tensor_names`, or each as ``name=file``.
+        text: files separated by commas, in the order of `tensors_of`, or each as ``name=file`` with
+            the tensor's name or its field.
 
     Raises:
         InputError: there are too many, a name stands twice or is unknown, or a file holds no array
             of the right type and shape.
     """
-    names = tensor_names(operator)
-    fields = {field: name for name, field in names.items()}
-    tensors: Tensors = {}
+    tensors = tensors_of(operator)
+    fields = {t.name: field for field, t in tensors.items()} | {field: field for field in tensors}
+    found: Tensors = {}
     for place, part in enumerate(filter(None, text.split(","))):
         name, equals, path = part.rpartition("=")
-        known = name if equals else next(iter([*names][place : place + 1]), None)
-        field = names.get(known or "", known)
-        if field not in fields:
-            allowed = f"{len(names)} files, of {', '.join(names)}, or NAME=FILE"
+        known = fields.get(name) if equals else next(iter([*tensors][place : place + 1]), None)
+        if known is None:
+            names = ", ".join(t.name for t in tensors.values())
+            allowed = f"{len(tensors)} files, of {names}, or NAME=FILE"
             raise InputError("--data", "", part, allowed)
-        if field in tensors:
-            raise InputError("--data", fields[field], path, "is given twice")
-        tensors[field] = _load(operator, field, Path(path))
-    return tensors
+        if known in found:
+            raise InputError("--data", tensors[known].name, path, "is given twice")
+        found[known] = _load(tensors[known], known, Path(path))
+    return found
 
 
-def _load(operator: Operator, field: str, path: Path) -> NDArray[np.generic]:
-    computation, bias = operator.computation, operator.epilogue.bias
-    tensor = {"in0": computation.in0, "in1": computation.in1, "bias": bias}[field]
-    assert tensor is not None
+def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
     wanted = np.dtype(np.int32 if field == "bias" else np.int8)
     try:
         with path.open("rb") as file:

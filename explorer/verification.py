@@ -45,6 +45,7 @@ class Data:
     in0: NDArray[np.int8]
     in1: NDArray[np.int8]
     bias: NDArray[np.int32] | None
+    residual: NDArray[np.int8] | None
     accumulated: NDArray[np.int32]
 
 
@@ -69,9 +70,18 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     in1 = rng.integers(-128, 128, computation.in1.shape, np.int8)
     shape = operator.epilogue.bias.shape if operator.epilogue.bias else None
     bias = rng.integers(-(2**20), 2**20, shape, np.int32) if shape is not None else None
-    random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias}
+    shape = operator.residual.shape if operator.residual else None
+    residual = rng.integers(-128, 128, shape, np.int8) if shape is not None else None
+    random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias, "residual": residual}
     tensors = random | dict(given)
     return Data(**tensors, accumulated=accumulate(computation, tensors["in0"], tensors["in1"]))
+
+
+def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
+    """The operator's output by its definition."""
+    return epilogue(
+        operator.epilogue, data.accumulated, data.bias, operator.computation, data.residual
+    )
 
 
 def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
@@ -84,6 +94,8 @@ def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
         sections[name] = layout.pack(by_role[layout.role])
     if design.bias is not None and data.bias is not None:
         sections["ACC"] = design.bias.pack(data.bias)
+    if design.residual is not None and data.residual is not None:
+        sections["ACC_BIS"] = design.residual.pack(data.residual.astype(np.int32))
     return sections
 
 
@@ -107,13 +119,13 @@ def verify(
     times with an epilogue that stores one byte of each.
     """
     operator = code.design.operator
-    expected = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
+    expected = direct(operator, data)
     wrong = int((run(code, data, interleaving=interleaving) != expected).sum())
     if not accumulators:
         return Verdict(expected.size, wrong)
     found = np.zeros(expected.shape, np.uint32)
     for byte in range(4):
-        shifted = replace(operator.epilogue, shift=8 * byte, relu=False, clip=None)
+        shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
         design = replace(
             code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
         )
@@ -125,9 +137,9 @@ def verify(
 
 def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:
     """The accumulators with the bias, before shift and clip, reassembled from their bytes."""
-    value = np.zeros(data.accumulated.shape, np.uint32)
+    value, data = np.zeros(data.accumulated.shape, np.uint32), replace(data, residual=None)
     for byte in range(4):
         shifted = Epilogue(shift=8 * byte, bias=operator.epilogue.bias, clip=None)
-        part = epilogue(shifted, data.accumulated, data.bias, operator.computation)
+        part = direct(replace(operator, epilogue=shifted), data)
         value |= part.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
     return value.view(np.int32)

@@ -9,7 +9,7 @@ dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -141,18 +141,21 @@ class Computation:
 class Epilogue:
     """What turns an int32 accumulator into an int8 output, in this order.
 
-    ``acc + bias`` (wraps), arithmetic ``>> shift``, ``max(., 0)`` when `relu`, clip to `clip`, low
-    8 bits.
+    ``acc + bias`` (wraps), arithmetic ``>> shift``, ``+ residual`` (wraps), ``max(., 0)`` when
+    `relu`, clip to `clip`, low 8 bits. The residual is added after the shift because it has the
+    output's scale, and before the ReLU as in a residual network.
 
     Attributes:
         shift: right shift, 0 to 31.
         bias: an int32 tensor whose access map uses output dimensions only, or None.
+        residual: whether an int8 tensor of the output's shape is added.
         relu: whether negative values become zero.
         clip: least and greatest value kept, or None for plain truncation.
     """
 
     shift: int = 8
     bias: Tensor | None = None
+    residual: bool = False
     relu: bool = False
     clip: tuple[int, int] | None = (-128, 127)
 
@@ -172,3 +175,10 @@ class Operator:
     computation: Computation
     epilogue: Epilogue = Epilogue()
     constants: frozenset[Role] = frozenset({"in1"})
+
+    @property
+    def residual(self) -> Tensor | None:
+        """The int8 tensor that the epilogue adds: of the output's shape and access map."""
+        if not self.epilogue.residual:
+            return None
+        return replace(self.computation.out, name="residual")

@@ -58,6 +58,7 @@ def epilogue(
     accumulators: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
     computation: Computation,
+    residual: NDArray[np.int8] | None = None,
 ) -> NDArray[np.int8]:
     """The int8 output of accumulators, of their shape, as `isa.computation.Epilogue` orders it.
 
@@ -66,16 +67,24 @@ def epilogue(
         accumulators: int32, of the shape of the computation's output.
         bias: int32, of the shape of ``steps.bias``; None where that is None.
         computation: gives the dimensions of the bias's access map.
+        residual: int8, of the shape of the computation's output; None unless ``steps.residual``.
 
     Raises:
-        ValueError: when there is a bias without values or the reverse, or it has another shape.
+        ValueError: when there is a bias or a residual without values or the reverse, or it has
+            another shape.
     """
+    if steps.residual != (residual is not None):
+        raise ValueError("a residual needs values, and values need one in the epilogue")
+    if residual is not None and residual.shape != accumulators.shape:
+        raise ValueError(f"residual has shape {accumulators.shape}, not {residual.shape}")
     if (steps.bias is None) != (bias is None):
         raise ValueError("a bias needs both its tensor and its values")
     values = accumulators
     if steps.bias is not None and bias is not None:
         values = values + _spread(computation, steps.bias, bias)
     values = values >> steps.shift
+    if residual is not None:
+        values = values + residual
     if steps.relu:
         values = np.maximum(values, 0)
     if steps.clip is not None:

@@ -79,18 +79,21 @@ def test_inputs_of_another_shape_are_refused() -> None:
 @given(
     st.lists(st.integers(-(2**31), 2**31 - 1), min_size=6, max_size=6),
     st.lists(st.integers(-(2**31), 2**31 - 1), min_size=3, max_size=3),
+    st.none() | st.lists(st.integers(-128, 127), min_size=6, max_size=6),
     st.integers(0, 31),
     st.booleans(),
     st.booleans(),
     st.none() | st.tuples(st.integers(-128, 0), st.integers(0, 127)),
 )
 def test_epilogue_is_its_definition(
-    sums: list[int], bias: list[int], shift: int, with_bias: bool, relu: bool,
-    clip: tuple[int, int] | None,
+    sums: list[int], bias: list[int], residual: list[int] | None, shift: int, with_bias: bool,
+    relu: bool, clip: tuple[int, int] | None,
 ) -> None:  # fmt: skip
     """Each step on each element in Python's integers, wrapping where int32 wraps."""
     operator = resolve("gemm:m=2,n=3,k=1,bias=1")
-    steps = replace(operator.epilogue, shift=shift, relu=relu, clip=clip)
+    steps = replace(
+        operator.epilogue, shift=shift, residual=residual is not None, relu=relu, clip=clip
+    )
     if not with_bias:
         steps = replace(steps, bias=None)
     found = epilogue(
@@ -98,12 +101,15 @@ def test_epilogue_is_its_definition(
         np.array(sums, np.int32).reshape(2, 3),
         np.array(bias, np.int32) if with_bias else None,
         operator.computation,
+        None if residual is None else np.array(residual, np.int8).reshape(2, 3),
     )
     for place, total in enumerate(sums):
         value = total
         if with_bias:
             value = (value + bias[place % 3] + 2**31) % 2**32 - 2**31
         value >>= shift
+        if residual is not None:
+            value = (value + residual[place] + 2**31) % 2**32 - 2**31
         if relu:
             value = max(value, 0)
         if clip:
@@ -121,3 +127,16 @@ def test_a_bias_needs_values_and_the_reverse() -> None:
         epilogue(Epilogue(), sums, np.zeros(3, np.int32), computation)
     with pytest.raises(ValueError, match=r"bias has shape \(3,\), not \(2,\)"):
         epilogue(operator.epilogue, sums, np.zeros(2, np.int32), computation)
+
+
+def test_a_residual_needs_values_and_the_reverse() -> None:
+    """As for the bias, and its shape is the output's."""
+    operator = resolve("gemm:m=2,n=3,k=1")
+    sums, computation = np.zeros((2, 3), np.int32), operator.computation
+    added = replace(operator.epilogue, residual=True)
+    with pytest.raises(ValueError, match="residual needs values"):
+        epilogue(added, sums, None, computation)
+    with pytest.raises(ValueError, match="residual needs values"):
+        epilogue(operator.epilogue, sums, None, computation, np.zeros((2, 3), np.int8))
+    with pytest.raises(ValueError, match=r"residual has shape \(2, 3\), not \(3, 2\)"):
+        epilogue(added, sums, None, computation, np.zeros((3, 2), np.int8))
