@@ -245,3 +245,24 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
         read_instructions(tmp_path / "file", Config.default())
     with pytest.raises(InputError, match="none"):
         read_instructions(tmp_path / "none", Config.default())
+
+
+def test_relocating_by_the_documented_rule_gives_the_standalone_bytes() -> None:
+    """For each record, address / element_bytes is added to bits 26 to 57 of the instruction."""
+    raw, standalone = files("raw"), files("standalone-vta")
+    sections = json.loads(standalone[MANIFEST])["sections"]
+    code = np.frombuffer(raw[FILES["INSN"]], "<u8").reshape(-1, 2).copy()
+    for row, place in np.frombuffer(raw["relocations.bin"], "<u4").reshape(-1, 2).tolist():
+        low = int(code[row, 0])
+        base = (low >> 26 & 0xFFFFFFFF) + sections[place]["address"] // sections[place][
+            "element_bytes"
+        ]
+        code[row, 0] = low & ~(0xFFFFFFFF << 26) | (base & 0xFFFFFFFF) << 26
+    assert code.tobytes() == standalone[FILES["INSN"]]
+
+
+def test_a_file_may_be_exchanged(write: Callable[..., Path]) -> None:
+    """With the digest set to null, other bytes of the same size are read."""
+    manifest = edited("raw", lambda m: m["sections"][0].update(sha256=None))
+    folder = read(write("raw", manifest__json=manifest, input__bin=bytes(256)))
+    assert not folder.inputs["INP"].any()

@@ -13,7 +13,7 @@ from explorer.cli import app
 from isa.config import Config
 from isa.encoding import Queue, encode, finish, nop, table_of
 from isa.folder import FILES, MANIFEST
-from isa.manifest import FORMATS
+from isa.manifest import FORMATS, Manifest
 
 SMALL = "gemm:m=5,n=20,k=20,bias=1,relu=1"
 
@@ -163,3 +163,23 @@ def test_bad_input_is_one_clear_line(
     for token in named:
         assert token in result.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"mine"}
+
+
+def test_the_documented_commands_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the documentation shows to type does what it says."""
+    text = (root / "docs" / "programs.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("    explorer ")]
+    monkeypatch.chdir(tmp_path)
+    assert [command[0] for command in commands] == ["emit", "run", "disasm"]
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+    assert sorted(json.loads((tmp_path / "program" / MANIFEST).read_text())) == sorted(
+        Manifest.model_fields
+    )
+    for field in Manifest.model_fields:
+        assert f"`{field}`" in text
+    for file in (tmp_path / "program").iterdir():
+        assert f"`{file.name}`" in text
