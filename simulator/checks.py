@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 
 MAX_SHIFT = 15
 
-Rule: TypeAlias = tuple[NDArray[np.bool_], str]
-"""Which instructions break a rule, and what is then wrong with them."""
+
+class Violations(NamedTuple):
+    """Where a program breaks a rule.
+
+    Attributes:
+        rule: the rule's id.
+        bad: which instructions break it, (instructions,).
+        why: what is then wrong with them.
+    """
+
+    rule: str
+    bad: NDArray[np.bool_]
+    why: str
 
 
 def check(config: Config, table: Table, image_bytes: int, *, portable: bool) -> None:
@@ -34,41 +45,43 @@ def check(config: Config, table: Table, image_bytes: int, *, portable: bool) -> 
     Raises:
         SimulationError: naming the instruction and the rule.
     """
-    rules = [
-        *_ending_rules(table),
-        *_loop_rules(config, table),
-        *_transfer_rules(config, table, image_bytes),
-        *_token_rules(table),
-    ]
+    if not len(table):
+        raise SimulationError(0, "an empty program never finishes")
+    found = list(violations(config, table, image_bytes))
     if portable:
-        rules += _portable_rules(table)
-    faults = [(int(np.argmax(bad)), reason) for bad, reason in rules if bad.any()]
+        found += portable_violations(table)
+    faults = [(int(np.argmax(bad)), why) for _, bad, why in found if bad.any()]
     if faults:
         raise SimulationError(*min(faults))
 
 
-def _ending_rules(table: Table) -> Iterator[Rule]:
-    if not len(table):
-        raise SimulationError(0, "an empty program never finishes")
+def violations(config: Config, table: Table, image_bytes: int) -> Iterator[Violations]:
+    """Rules without which a program hangs or goes out of bounds; see `check`."""
+    yield from _ending_rules(table)
+    yield from _loop_rules(config, table)
+    yield from _transfer_rules(config, table, image_bytes)
+    yield from _token_rules(table)
+
+
+def _ending_rules(table: Table) -> Iterator[Violations]:
     finish = table[:, Column.OPCODE] == Opcode.FINISH
     last = np.arange(len(table)) == len(table) - 1
-    yield last & ~finish, "the program does not end with FINISH"
-    yield finish & ~last, "FINISH before the end"
+    yield Violations("finish", last & ~finish, "the program does not end with FINISH")
+    yield Violations("finish", finish & ~last, "FINISH before the end")
 
 
-def _loop_rules(config: Config, table: Table) -> Iterator[Rule]:
+def _loop_rules(config: Config, table: Table) -> Iterator[Violations]:
     column = table.T
     loops = (column[Column.OPCODE] == Opcode.GEMM) | (column[Column.OPCODE] == Opcode.ALU)
     begin, end = column[Column.UOP_BGN], column[Column.UOP_END]
-    yield (
-        loops & ((column[Column.ITER_OUT] == 0) | (column[Column.ITER_IN] == 0)),
-        "a loop of no iterations",
-    )
-    yield loops & (begin >= end), "an empty range of micro-ops"
-    yield loops & (end > config.uop_depth), f"uop_end exceeds the UOP depth {config.uop_depth}"
+    empty = (column[Column.ITER_OUT] == 0) | (column[Column.ITER_IN] == 0)
+    beyond = f"uop_end exceeds the UOP depth {config.uop_depth}"
+    yield Violations("empty-loop", loops & empty, "a loop of no iterations")
+    yield Violations("empty-uops", loops & (begin >= end), "an empty range of micro-ops")
+    yield Violations("uop-range", loops & (end > config.uop_depth), beyond)
 
 
-def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[Rule]:
+def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[Violations]:
     column = table.T
     opcode, memory = column[Column.OPCODE], column[Column.MEMORY_TYPE]
     transfers = (opcode == Opcode.LOAD) | (opcode == Opcode.STORE)
@@ -78,27 +91,35 @@ def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[
     depth = np.array([config.depth(m) for m in Memory])[memory]
     last_row = column[Column.DRAM_BASE] + (column[Column.Y_SIZE] - 1) * column[Column.X_STRIDE]
     dram_end = (last_row + column[Column.X_SIZE]) * element_bytes(config)[memory]
-    yield moves & (column[Column.Y_SIZE] == 0), "a transfer of no rows"
-    yield (
+    yield Violations("empty-rows", moves & (column[Column.Y_SIZE] == 0), "a transfer of no rows")
+    yield Violations(
+        "sram-range",
         moves & (column[Column.SRAM_BASE] + rows * width > depth),
         "the transfer runs past the end of the scratchpad",
     )
-    yield moves & (column[Column.DRAM_BASE] == 0), "a transfer at DRAM address 0"
-    yield (
+    yield Violations(
+        "dram-range", moves & (column[Column.DRAM_BASE] == 0), "a transfer at DRAM address 0"
+    )
+    yield Violations(
+        "dram-range",
         moves & (dram_end > image_bytes),
         f"the transfer runs past the end of DRAM, byte {image_bytes}",
     )
-    yield (opcode == Opcode.STORE) & _has_pads(table), "a STORE with padding"
+    yield Violations(
+        "store-padding", (opcode == Opcode.STORE) & _has_pads(table), "a STORE with padding"
+    )
 
 
-def _token_rules(table: Table) -> Iterator[Rule]:
+def _token_rules(table: Table) -> Iterator[Violations]:
     counters = COUNTERS[queues(table)]
     for i, flag in enumerate(TOKEN_FLAGS):
         missing = (table[:, flag] != 0) & (counters[:, i] == NO_COUNTER)
-        yield missing, f"{flag.name.lower()} leads nowhere in this queue"
+        why = f"{flag.name.lower()} leads nowhere in this queue"
+        yield Violations("token-edge", missing, why)
 
 
-def _portable_rules(table: Table) -> Iterator[Rule]:
+def portable_violations(table: Table) -> Iterator[Violations]:
+    """Rules without which VTA's implementations differ; see `check`."""
     column = table.T
     opcode, memory = column[Column.OPCODE], column[Column.MEMORY_TYPE]
     loads, alu = opcode == Opcode.LOAD, opcode == Opcode.ALU
@@ -106,12 +127,16 @@ def _portable_rules(table: Table) -> Iterator[Rule]:
     uop, wgt = loads & (memory == Memory.UOP), loads & (memory == Memory.WGT)
     shifts = alu & (column[Column.ALU_OPCODE] == AluOp.SHR)
     far = (column[Column.USE_IMM] == 0) | (np.abs(column[Column.IMM]) > MAX_SHIFT)
-    yield loads & empty & pads, "a no-op with padding"
-    yield (uop | wgt) & pads, "padding on a UOP or WGT load"
-    yield uop & ~empty & (column[Column.Y_SIZE] > 1), "a UOP load of several rows"
-    yield loads & (memory == Memory.ACC_8BIT), "an 8-bit ACC load"
-    yield alu & (column[Column.ALU_OPCODE] == AluOp.MUL), "ALU MUL"
-    yield shifts & far, f"a shift by other than an immediate of -{MAX_SHIFT} to {MAX_SHIFT}"
+    shift = f"a shift by other than an immediate of -{MAX_SHIFT} to {MAX_SHIFT}"
+    mul = alu & (column[Column.ALU_OPCODE] == AluOp.MUL)
+    yield Violations("nop-padding", loads & empty & pads, "a no-op with padding")
+    yield Violations("padding", (uop | wgt) & pads, "padding on a UOP or WGT load")
+    yield Violations(
+        "uop-rows", uop & ~empty & (column[Column.Y_SIZE] > 1), "a UOP load of several rows"
+    )
+    yield Violations("acc-8bit", loads & (memory == Memory.ACC_8BIT), "an 8-bit ACC load")
+    yield Violations("mul", mul, "ALU MUL")
+    yield Violations("shift", shifts & far, shift)
 
 
 def _has_pads(table: Table) -> NDArray[np.bool_]:

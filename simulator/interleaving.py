@@ -32,7 +32,7 @@ _STRICT = list(permutations(range(len(Queue))))
 _FIXED = {"program": (0, 0, 0), "eager-load": (0, 1, 1), "lazy-store": (0, 0, 1)}
 _RANKS = np.array([*_STRICT, *_FIXED.values()], np.int64)  # by `Queue`; the least comes first
 _KEEP = -1
-_MAX_PATIENCE = 64  # steps, on average, between two draws of a random order's priorities
+_MAX_LOG_PATIENCE = 6  # of the steps, on average, between two draws of a random order's priorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Interleaving:
             rows[:1] = len(_STRICT) + list(_FIXED).index(self.policy)
             return rows
         rng = np.random.default_rng(self.seed)
-        patience = int(rng.integers(1, _MAX_PATIENCE + 1))
+        patience = 1 << int(rng.integers(0, _MAX_LOG_PATIENCE + 1))
         rows = rng.integers(0, len(_STRICT) * patience, steps)
         rows[1:][rows[1:] >= len(_STRICT)] = _KEEP
         rows[:1] %= len(_STRICT)
@@ -154,11 +154,10 @@ def execution_order(
         reasons = "; ".join(map(str, merged.stuck))
         raise SimulationError(merged.stuck[0].instruction, f"deadlock: {reasons}")
     if portable:
-        early = first_early_pop(table)
-        if early is not None:
-            name = counter_name(early[1])
+        for i, counter in early_pops(table):
+            name = counter_name(counter)
             raise SimulationError(
-                early[0], f"waits for a {name} token that is pushed only later in the program"
+                i, f"waits for a {name} token that is pushed only later in the program"
             )
         if merged.lost is not None:
             name = counter_name(merged.lost[1])
@@ -171,19 +170,18 @@ def execution_order(
     return merged.order
 
 
-def first_early_pop(table: Table) -> tuple[int, Counter] | None:
-    """The first instruction that pops what no instruction before it has pushed, and the counter."""
+def early_pops(table: Table) -> list[tuple[int, Counter]]:
+    """Instructions that pop what no instruction before them has pushed, by counter the first."""
     queue = queues(table)
     flags = table[:, Column.POP_PREV : Column.PUSH_NEXT + 1] != 0
-    first: tuple[int, Counter] | None = None
+    found = []
     for counter in Counter:
         moves = (COUNTERS[queue] == counter) & flags
-        # An instruction pops before it pushes; no queue does both with one counter.
+        # No queue both pops and pushes one counter.
         balance = np.cumsum(moves[:, 2:].any(axis=1)) - np.cumsum(moves[:, :2].any(axis=1))
-        bad = balance < 0
-        if bad.any() and (first is None or int(np.argmax(bad)) < first[0]):
-            first = int(np.argmax(bad)), counter
-    return first
+        if (balance < 0).any():
+            found.append((int(np.argmax(balance < 0)), counter))
+    return sorted(found)
 
 
 def _stuck(table: Table, heads: NDArray[np.int64], tokens: NDArray[np.int64]) -> Iterator[Stuck]:
