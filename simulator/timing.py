@@ -172,6 +172,28 @@ def simulate(config: Config, table: Table, *, timeline: bool = False) -> TimingR
     Raises:
         SimulationError: on a token deadlock, and when more tokens wait than a counter holds.
     """
+    steps, spent, fetched = _simulate(config, table)
+    end = int(steps[:, _Step.END].max(initial=0))
+    return TimingReport(
+        end,
+        len(table),
+        load=_module_report(spent[Queue.LOAD], end),
+        compute=_module_report(spent[Queue.COMPUTE], end),
+        store=_module_report(spent[Queue.STORE], end),
+        read_beats=fetched + int(steps[:, _Step.BEATS].sum()),
+        counts=count(config, table),
+        timeline=steps[:, [_Step.START, _Step.END, _Step.QUEUE]] if timeline else None,
+    )
+
+
+def cycles(config: Config, table: Table) -> int:
+    """Nothing but the cycles of `simulate`."""
+    steps, _, _ = _simulate(config, table)
+    return int(steps[:, _Step.END].max(initial=0))
+
+
+def _simulate(config: Config, table: Table) -> tuple[Table, Table, int]:
+    """When each instruction runs, what the modules spend their cycles on, and beats of fetches."""
     timing = config.timing
     machine = _Machine(
         timing.bus_bytes,
@@ -186,17 +208,7 @@ def simulate(config: Config, table: Table, *, timeline: bool = False) -> TimingR
     if fault:
         name = Counter(counter).name.lower().replace("_", " ")
         raise SimulationError(instruction, _FAULTS[fault].format(counter=name))
-    cycles = int(steps[:, _Step.END].max(initial=0))
-    return TimingReport(
-        cycles,
-        len(table),
-        load=_module_report(spent[Queue.LOAD], cycles),
-        compute=_module_report(spent[Queue.COMPUTE], cycles),
-        store=_module_report(spent[Queue.STORE], cycles),
-        read_beats=fetched + int(steps[:, _Step.BEATS].sum()),
-        counts=count(config, table),
-        timeline=steps[:, [_Step.START, _Step.END, _Step.QUEUE]] if timeline else None,
-    )
+    return steps, spent, fetched
 
 
 def _module_report(spent: Table, cycles: int) -> ModuleReport:

@@ -18,6 +18,7 @@ from explorer.codegen import alu_passes
 from explorer.design import Design
 from explorer.layout import Layout
 from explorer.schedule.space import coefficients, output_loops
+from explorer.schedule.stream import changes
 from isa.fields import INSTRUCTION_BYTES, Memory
 from simulator.jit import jit
 from simulator.timing import (
@@ -318,17 +319,6 @@ def _row(values: Array, row: int) -> Use:
 
 
 @jit
-def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
-    """How often a tensor's tile changes when the tile loops run in this order."""
-    events, outside = 1, 1
-    for i in order:
-        outside *= tiles[i]
-        if tiles[i] > 1 and moved[i]:
-            events = outside
-    return events
-
-
-@jit
 def load_instructions(held: Use, events: int) -> int:
     """LOADs of a tensor's tiles, at least: a tile that a loop's end cuts short may take one."""
     whole = events // held.own * held.whole
@@ -518,12 +508,18 @@ def scan(
                         for bound in bounds[tiling, k].flat:
                             if bound >= 0:
                                 cap = min(cap, bound + bound // slack)
-        for i in range(loops - 1, -1, -1):
-            digits[i] = digits[i] - 1 if digits[i] > 0 else sizes[i] - 1
-            tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
-            if digits[i] < sizes[i] - 1:
-                break
+        _step_back(m.extents, choices, sizes, digits, tiles)
     return bounds, cap
+
+
+@jit
+def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tiles: Array) -> None:
+    """Go to the tiling before: the choice of each loop's tile, and how many tiles that makes."""
+    for i in range(len(sizes) - 1, -1, -1):
+        digits[i] = digits[i] - 1 if digits[i] > 0 else sizes[i] - 1
+        tiles[i] = (extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
+        if digits[i] < sizes[i] - 1:
+            break
 
 
 @jit

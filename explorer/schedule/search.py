@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.codegen import Code, kernel_size, lower
+from explorer.codegen import Code, Lowering
 from explorer.design import Design
 from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan, uses
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from isa.fields import Memory
-from simulator.timing import TimingReport, load_lead, simulate
+from simulator.timing import TimingReport, cycles, load_lead, simulate
 
 MAX_TILINGS = 20_000
 UNLIMITED = np.iinfo(np.int64).max
@@ -114,7 +114,7 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
     space = _Space(design)
     if not space.fits:
         return Search(None, None, True, 0)
-    best: Scheduled | None = None
+    best: Schedule | None = None
     least = below
     simulated = 0
     for bound, schedule in space.points(below):
@@ -122,16 +122,16 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
         if bound >= below:
             break
         if simulated == effort:
-            return Search(best, int(least), False, simulated)
+            return Search(space.scheduled(best), int(least), False, simulated)
         try:
-            code = lower(design, schedule)
+            table, _ = space.lowering.instructions(schedule)
         except Infeasible:
             continue
-        timing = simulate(design.config, code.table)
+        found = cycles(design.config, table)
         simulated += 1
-        if timing.cycles < below:
-            best, below = Scheduled(code, timing), timing.cycles
-    return Search(best, None if math.isinf(least) else int(least), True, simulated)
+        if found < below:
+            best, below = schedule, found
+    return Search(space.scheduled(best), None if math.isinf(least) else int(least), True, simulated)
 
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
@@ -147,6 +147,7 @@ class _Space:
 
     def __init__(self, design: Design) -> None:
         self.design = design
+        self.lowering = Lowering(design)
         self.machine = machine(design)
         self.tensors = (
             operand(design, design.inp, Memory.INP),
@@ -219,12 +220,19 @@ class _Space:
         _, tile, order, loads, accs = self._point(index)
         return Schedule(tuple(tile.tolist()), tuple(order.tolist()), loads, accs)
 
+    def scheduled(self, schedule: Schedule | None) -> Scheduled | None:
+        """A schedule with its program."""
+        if schedule is None:
+            return None
+        code = self.lowering.code(schedule)
+        return Scheduled(code, simulate(self.design.config, code.table))
+
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
         digits, tile, order, loads, accs = self._point(index)
         tiles = -(-self.machine.extents // tile)
         copies = contexts_met(self.uses, tiles, order, loads, accs)
-        uops = kernel_size(self.design, self.schedule(index)) * copies
+        uops = self.lowering.kernel_size(tile) * copies
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         lead = load_lead(0, size, timing.bus_bytes, timing.memory_latency)
         beats = -(-uops * size // timing.bus_bytes)

@@ -65,7 +65,7 @@ def test_whole_sides_fold_into_one_row() -> None:
 def test_order_puts_whole_coordinates_innermost() -> None:
     """Cutting the fastest coordinate costs instructions that another order saves."""
     sides = [Side(0, 4, 4), Side(0, 2, 8), Side(0, 3, 9), Side(0, 4, 4)]
-    ordered = [sides[i] for i in order_for(tuple(sides))]
+    ordered = [sides[i] for i in order_for(sides)]
     assert len(transfers(ordered)) == 1
     assert len(transfers(sides)) > 1
 
