@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from explorer.api import enumerate, evaluate, rank, verify
+    from explorer.api import disasm, emit, enumerate, evaluate, rank, run, verify
 
-__all__ = ["enumerate", "evaluate", "rank", "verify"]
+__all__ = ["disasm", "emit", "enumerate", "evaluate", "rank", "run", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from explorer import explore, verification
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer import emission, explore, verification
 from explorer.embedding import Embedding
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
@@ -15,6 +18,10 @@ from explorer.ranking import rank as rank_embeddings
 from explorer.verification import Verdict
 from isa.computation import Operator
 from isa.config import Config
+from isa.folder import read, stored_instructions
+from isa.listing import listing
+from isa.manifest import Format
+from simulator import folder as folders
 
 OperatorLike = Operator | str
 ConfigLike = Config | str | Path
@@ -93,3 +100,49 @@ def verify(
     op = _operator(operator)
     code = evaluate(op, embedding, config).code
     return verification.verify(code, verification.random_data(op, seed))
+
+
+def emit(
+    operator: OperatorLike,
+    embedding: Embedding | str,
+    out: str | Path,
+    config: ConfigLike = "default",
+    *,
+    form: Format = "raw",
+    data: Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+) -> None:
+    """Write an embedding's best program with its tensors and the expected output to a folder.
+
+    Tensors of `data` replace random ones; their names are ``in0``, ``in1``, ``bias`` and
+    ``residual``.
+
+    Raises:
+        InputError: the id is no legal embedding, no schedule fits the scratchpads, or the folder
+            cannot be written.
+    """
+    emission.check_target(Path(out))
+    op = _operator(operator)
+    emission.check_data(op, data or {})
+    code = evaluate(op, embedding, config).code
+    emission.write_folder(Path(out), emission.emit(code, form, given=data, seed=seed))
+
+
+def run(path: str | Path, config: ConfigLike | None = None) -> folders.Run:
+    """Execute and time the program in a folder; see ``explorer run --help``.
+
+    Raises:
+        InputError: the folder holds no program.
+        simulator.errors.SimulationError: hardware would hang or go out of bounds.
+    """
+    return folders.run(read(Path(path), None if config is None else _config(config)))
+
+
+def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
+    """The listing of a file of instructions, or of a folder's program.
+
+    Raises:
+        InputError: the path holds no program.
+    """
+    _, table, uops = stored_instructions(Path(path), None if config is None else _config(config))
+    return listing(table, uops)

@@ -210,6 +210,19 @@ def read_manifest(path: Path) -> Manifest:
     return validate(Manifest, parse_json(read_text(path / MANIFEST), source), source)
 
 
+def stored_instructions(path: Path, config: Config | None) -> tuple[Config, Table, Table | None]:
+    """The instructions of a file or of a folder as stored there, and a folder's micro-ops.
+
+    Raises:
+        InputError: as `read` and `read_instructions`.
+    """
+    if path.is_dir():
+        folder = read(path, config)
+        return folder.program.config, folder.stored, folder.program.uops
+    machine = config or Config.default()
+    return machine, read_instructions(path, machine), None
+
+
 def read_instructions(path: Path, config: Config) -> Table:
     """The decoded instructions of a binary file.
 

@@ -16,13 +16,12 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
 )
-from explorer.emit import check_target, load_data, write_folder
-from explorer.emit import emit as emit_files
+from explorer.emission import check_target, load_data, write_folder
+from explorer.emission import emit as emit_files
 from explorer.operators import resolve
 from isa.config import Config
-from isa.encoding import Table
 from isa.errors import InputError
-from isa.folder import FILES, Folder, read, read_instructions
+from isa.folder import FILES, Folder, read, stored_instructions
 from isa.listing import listing, records
 from isa.manifest import FORMATS, Format
 from simulator.errors import SimulationError
@@ -104,14 +103,7 @@ def disasm(
     as_json: JsonOption = False,
 ) -> None:
     """List the instructions of a program."""
-    given = Config.load(config) if config else None
-    uops: Table | None = None
-    if path.is_dir():
-        folder = read(path, given)
-        machine, table, uops = folder.program.config, folder.stored, folder.program.uops
-    else:
-        machine = given or Config.default()
-        table = read_instructions(path, machine)
+    machine, table, uops = stored_instructions(path, Config.load(config) if config else None)
     if not as_json:
         typer.echo(listing(table, uops))
         return

@@ -23,6 +23,13 @@ from simulator.functional import run as execute
 
 Tensors = dict[str, NDArray[np.generic]]
 
+_DTYPES = {
+    "in0": np.dtype(np.int8),
+    "in1": np.dtype(np.int8),
+    "bias": np.dtype(np.int32),
+    "residual": np.dtype(np.int8),
+}
+
 
 def emit(
     code: Code,
@@ -162,7 +169,6 @@ def load_data(operator: Operator, text: str) -> Tensors:
 
 
 def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
-    wanted = np.dtype(np.int32 if field == "bias" else np.int8)
     try:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
@@ -170,10 +176,28 @@ def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
         raise InputError(str(path), "", None, "a .npy file is needed") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(str(path), "", str(error), "a .npy file is needed") from None
+    _check(tensor, field, array, str(path))
+    return array.astype(_DTYPES[field])
+
+
+def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:
+    """Check that tensors are an operator's, in type and shape.
+
+    Raises:
+        InputError: one is not.
+    """
+    tensors = tensors_of(operator)
+    for field, array in data.items():
+        if field not in tensors:
+            raise InputError("data", "", field, f"some of {', '.join(tensors)}")
+        _check(tensors[field], field, array, "data")
+
+
+def _check(tensor: Tensor, field: str, array: NDArray[np.generic], source: str) -> None:
+    wanted = _DTYPES[field]
     if array.dtype != wanted or array.shape != tensor.shape:
         allowed = f"{tensor.name} is {wanted.name} of shape {tensor.shape}"
-        raise InputError(str(path), "", f"{array.dtype} of shape {array.shape}", allowed)
-    return array.astype(wanted)
+        raise InputError(source, "", f"{array.dtype} of shape {array.shape}", allowed)
 
 
 # --- Folders on disk ------------------------------------------------------------------------------

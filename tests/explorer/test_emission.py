@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import explorer as vta
 from explorer import explore
 from explorer.codegen import Code
-from explorer.emit import emit, load_data, tensors_of, write_folder
+from explorer.emission import emit, load_data, tensors_of, write_folder
 from explorer.operators import document, resolve
 from explorer.verification import complete
 from isa.computation import Operator
@@ -176,3 +177,20 @@ def test_folders_are_written_whole_or_not_at_all(
     for target in (mine, mine / "notes.txt", tmp_path / "none" / "program", Path("/")):
         with pytest.raises(InputError, match="--out"):
             write_folder(target, files)
+
+
+def test_the_api_mirrors_the_commands(tmp_path: Path) -> None:
+    """A folder written by the function runs, lists, and refuses what the command refuses."""
+    path = tmp_path / "program"
+    operator = code().design.operator
+    bias = np.arange(20, dtype=np.int32)
+    vta.emit(operator, "reference", path, form="standalone-vta", data={"bias": bias})
+    result = vta.run(path)
+    assert result.verdict == "as expected"
+    assert vta.run(path, "default").timing.cycles == result.timing.cycles
+    assert vta.disasm(path) + "\n" == (path / "program.txt").read_text()
+    assert vta.disasm(path).startswith(vta.disasm(path / "instructions.bin", Config.default()))
+    for data in ({"bias": bias[:3]}, {"bias": bias.astype(np.int64)}, {"kernel": bias}):
+        with pytest.raises(InputError, match="data: "):
+            vta.emit(operator, "reference", tmp_path / "other", data=data)
+    assert not (tmp_path / "other").exists()
