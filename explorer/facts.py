@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from clingo import Function, Number, Symbol
 
 from isa.computation import ROLES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from explorer.embedding import Digit, Embedding
-    from isa.computation import Computation
+    from isa.computation import Computation, Tensor
 
 CLASSES: dict[str, str] = {
     "padded": "tiles that do not divide their dimension, and axes that are not full",
@@ -28,8 +31,11 @@ CLASSES: dict[str, str] = {
 }
 DEFAULT_CLASSES: tuple[str, ...] = ("padded", "strided", "multi", "swapped")
 
+# The conditions of the definition itself, on single multiply-accumulates.
+DEFINITION: tuple[str, ...] = ("named", "once", "dataflow", "home", "neutral")
+
 # What makes an answer an embedding at all; the classes that are off are enforced by these too.
-LEGALITY: tuple[str, ...] = ("shape", "once", "capacity", "multi", "padded")
+LEGALITY: tuple[str, ...] = ("shape", "once", "capacity", "neutral", "multi", "padded")
 
 
 def _atom(name: str, *arguments: str | int) -> Symbol:
@@ -57,6 +63,34 @@ def intrinsic_facts(intrinsic: Computation) -> Iterable[Symbol]:
         for axis in intrinsic.dims:
             if port.varies({axis.name: 1}):
                 yield _atom("port_axis", port.name, axis.name)
+
+
+def dataflow_facts(operator: Computation, intrinsic: Computation) -> Iterable[Symbol]:
+    """Both computations one multiply-accumulate at a time: as many facts as they have of those."""
+    for computation, element, place in (
+        (operator, "scalar", "point"),
+        (intrinsic, "cell", "position"),
+    ):
+        points = np.indices(tuple(computation.extents.values())).reshape(len(computation.dims), -1)
+        for dim, values in zip(computation.dims, points.tolist(), strict=True):
+            yield from (_atom(place, i, dim.name, value) for i, value in enumerate(values))
+        for role in ROLES:
+            tensor = computation.tensor(role)
+            name = role if computation is operator else tensor.name
+            elements = _elements(tensor, computation.extents, points)
+            yield from (_atom(element, name, i, value) for i, value in enumerate(elements.tolist()))
+
+
+def _elements(
+    tensor: Tensor, extents: dict[str, int], points: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The element of a tensor that each point uses, as one number; also outside the tensor."""
+    point = dict(zip(extents, points, strict=True))
+    flat = np.zeros(points.shape[1], np.int64)
+    for row in tensor.index:
+        low, high = row.bounds(extents)
+        flat = flat * (high - low + 1) + row.at(point, np.zeros((), np.int64)) - low
+    return flat
 
 
 def option_facts(
@@ -115,3 +149,11 @@ def instance(
         *option_facts(classes, all_tiles=all_tiles, enforce=enforce),
     ]
     return sorted(facts)
+
+
+def scalar_instance(
+    operator: Computation, intrinsic: Computation, classes: Sequence[str] = DEFAULT_CLASSES
+) -> list[Symbol]:
+    """All facts for the definition on single multiply-accumulates, with every tile, sorted."""
+    facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=(*DEFINITION, "drawn"))
+    return sorted({*facts, *dataflow_facts(operator, intrinsic)})

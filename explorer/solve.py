@@ -9,7 +9,8 @@ from clingo import Function, Symbol
 
 from explorer.embedding import Digit, Embedding, Kind, canonical
 from explorer.encoding import encoding
-from explorer.facts import DEFAULT_CLASSES, instance, wanted_facts
+from explorer.facts import DEFAULT_CLASSES, instance, scalar_instance, wanted_facts
+from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
 from isa.computation import Computation
 
 
@@ -17,16 +18,19 @@ class EncodingError(RuntimeError):
     """clingo refused an encoding, or said something about it: a defect, never the user's input."""
 
 
-def _ground(facts: Iterable[Symbol]) -> clingo.Control:
+def _ground(
+    facts: Iterable[Symbol], entry: str = "enumerate.lp", options: Sequence[str] = ()
+) -> clingo.Control:
     messages: list[str] = []
     control = clingo.Control(
-        ["--warn=all", "0"], logger=lambda code, text: messages.append(f"{code.name}: {text}")
+        ["--warn=all", *options, "0"],
+        logger=lambda code, text: messages.append(f"{code.name}: {text}"),
     )
     # Facts first: closing a backend checks every #show that is loaded by then.
     with control.backend() as backend:
         for fact in facts:
             backend.add_rule([backend.add_atom(fact)])
-    control.load(str(encoding("enumerate.lp")))
+    control.load(str(encoding(entry)))
     control.ground()
     if messages:
         raise EncodingError("\n".join(messages))
@@ -77,14 +81,60 @@ def _digit(place: Symbol) -> Digit:
 
 
 def answers(
-    operator: Computation, intrinsic: Computation, facts: Iterable[Symbol]
+    operator: Computation,
+    intrinsic: Computation,
+    facts: Iterable[Symbol],
+    entry: str = "enumerate.lp",
+    options: Sequence[str] = (),
 ) -> Iterator[Embedding]:
     """The embeddings of a problem given as facts, as they are found."""
-    control = _ground(facts)
+    control = _ground(facts, entry, options=options)
     decoder = _Decoder(operator, intrinsic)
     with control.solve(yield_=True) as handle:
         for model in handle:
             yield decoder.embedding(model.symbols(shown=True))
+
+
+def scalar_embeddings(
+    operator: Computation, intrinsic: Computation, classes: Sequence[str] = DEFAULT_CLASSES
+) -> list[Embedding]:
+    """Every embedding with every tile, by the definition on single multiply-accumulates.
+
+    Sorted by id; the same as `enumerate_embeddings` with all tiles that need not be maximal.
+
+    Raises:
+        InputError: the operator or the instruction is too large.
+    """
+    check_size(operator, intrinsic, STRUCTURED_LIMIT)
+    facts = scalar_instance(operator, intrinsic, classes)
+    found = answers(operator, intrinsic, facts, "enumerate-scalar.lp", ("--heuristic=Domain",))
+    return sorted(found, key=lambda e: e.id)
+
+
+def unstructured_embeddings(
+    operator: Computation, intrinsic: Computation, *, swapped: bool = False
+) -> Iterator[Assignment]:
+    """Every embedding that the definition admits, whether digits describe it or not.
+
+    Args:
+        operator: what is embedded.
+        intrinsic: what it is embedded into.
+        swapped: whether the inputs may exchange their ports.
+
+    Raises:
+        InputError: the operator or the instruction is too large.
+    """
+    check_size(operator, intrinsic, UNSTRUCTURED_LIMIT)
+    classes = ("swapped",) if swapped else ()
+    control = _ground(scalar_instance(operator, intrinsic, classes), "enumerate-unstructured.lp")
+    exchanged = Function("use", [Function("swapped")])
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            symbols = model.symbols(shown=True)
+            stands = {}
+            for step, lane, node in (s.arguments for s in symbols if s.match("stands", 3)):
+                stands[node.number] = step.number, lane.number
+            yield Assignment(exchanged in symbols, tuple(stands[n] for n in range(operator.macs)))
 
 
 def count_answers(facts: Iterable[Symbol]) -> int:

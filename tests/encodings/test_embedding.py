@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.facts import DEFAULT_CLASSES
+from explorer.facts import CLASSES
+from explorer.operators import resolve
 from explorer.solve import enumerate_embeddings
 from isa import intrinsics
-from isa.computation import Computation, Operator
+from isa.computation import Affine, Computation, Operator
 from tests.oracles.enumeration import enumerate_ids
 from tests.strategies import gemm_intrinsics, operators
-
-VTA = intrinsics.load("vta_gemm", {"x": 1, "y": 16, "z": 16})
-CLASSES = (*DEFAULT_CLASSES, "fused")
+from tests.tiny import computation
 
 
-@settings(max_examples=120)
+def ids(operator: Computation, intrinsic: Computation, *classes: str) -> list[str]:
+    """The ids of all maximal embeddings with useful tiles."""
+    return [e.id for e in enumerate_embeddings(operator, intrinsic, classes)]
+
+
+@pytest.mark.slow
+@settings(max_examples=80)
 @given(
-    operators(3),
+    operators(3).filter(lambda op: op.computation.macs <= 300),
     gemm_intrinsics(),
-    st.sets(st.sampled_from(CLASSES)).map(lambda s: s | {"padded"}),
+    st.sets(st.sampled_from(sorted(CLASSES)), max_size=4).map(lambda off: set(CLASSES) - off),
     st.booleans(),
 )
 def test_answers_equal_plain_enumeration(
@@ -37,3 +43,39 @@ def test_answers_equal_plain_enumeration(
     ids = [e.id for e in found]
     assert len(ids) == len(set(ids))
     assert set(ids) == enumerate_ids(operator.computation, intrinsic, classes, all_tiles=all_tiles)
+
+
+def test_each_class_is_switched_by_its_name() -> None:
+    """A class adds the embeddings that it names, and no others."""
+    operator = resolve("conv1d:n=1,c=6,w=6,k=6,s=3,pad=1,groups=3").computation
+    intrinsic = intrinsics.load("vta_gemm", {"x": 2, "y": 2, "z": 4})
+    on = set(ids(operator, intrinsic, *CLASSES))
+    assert len(on) > len(CLASSES)
+    for name in CLASSES:
+        off = enumerate_embeddings(operator, intrinsic, [c for c in CLASSES if c != name])
+        assert all(name not in e.classes for e in off)
+        assert {e.id for e in off} != on
+
+
+def test_a_skew_needs_a_port_that_tells_idle_lanes_apart() -> None:
+    """Where no input has the lanes of both dimensions, idle ones would add products of others."""
+    d, window = Affine.of({"d": 1}), Affine.of({"d": 1, "k": 1})
+    operator = computation("o", {"d": 3, "k": 2}, {"in0": [d], "in1": [window], "out": [d]})
+    x, z = Affine.of({"x": 1}), Affine.of({"z": 1})
+    axes = {"x": 3, "z": 4}
+    apart = computation("i", axes, {"in0": [x], "in1": [z], "out": [x]})
+    assert ids(operator, apart, "padded", "skewed") == ["x=d~k-1:3", "z=k:2"]
+    together = computation("i", axes, {"in0": [x, z], "in1": [z], "out": [x]})
+    assert ids(operator, together, "padded", "skewed") == ["x=d~k-1:3/z=k:4", "z=k:2"]
+
+
+def test_a_diagonal_needs_a_port_that_has_both_axes() -> None:
+    """Where none has, lanes off the diagonal would multiply what the others do."""
+    c = Affine.of({"c": 1})
+    operator = computation("o", {"c": 2}, {"in0": [c], "in1": [c], "out": [c]})
+    x, z = Affine.of({"x": 1}), Affine.of({"z": 1})
+    axes = {"x": 2, "z": 2}
+    apart = computation("i", axes, {"in0": [x], "in1": [z], "out": [x]})
+    assert ids(operator, apart, "padded", "diagonal") == ["scalar"]
+    together = computation("i", axes, {"in0": [x], "in1": [z], "out": [x, z]})
+    assert ids(operator, together, "padded", "diagonal") == ["x+z=c:2"]

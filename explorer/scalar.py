@@ -1,0 +1,58 @@
+"""Embeddings of single multiply-accumulates: the definition itself, for small operators.
+
+The encodings `scalar.lp` and `structured.lp` know nothing of the local rule, so they are what
+`embedding.lp` is compared with. Their facts are the whole dataflow, hence the limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isa.computation import Computation
+from isa.errors import InputError
+
+STRUCTURED_LIMIT = 32
+"""Multiply-accumulates of an operator, and lanes of an instruction, for answers made of digits."""
+
+UNSTRUCTURED_LIMIT = 8
+"""The same for answers of any kind, of which there are exponentially many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An embedding that need not have any structure.
+
+    Attributes:
+        swapped: whether the two inputs exchange their ports.
+        stands: for each multiply-accumulate of the operator, in row-major order of its domain, the
+            step and the lane that stands for it; a step is called after the first one in it, lanes
+            count the instruction's domain in row-major order.
+    """
+
+    swapped: bool
+    stands: tuple[tuple[int, int], ...]
+
+    @property
+    def steps(self) -> int:
+        """Issues of the instruction."""
+        return len({step for step, _ in self.stands})
+
+    def __str__(self) -> str:
+        lanes: dict[int, list[str]] = {}
+        for node, (step, lane) in enumerate(self.stands):
+            lanes.setdefault(step, []).append(f"{lane}:{node}")
+        steps = " | ".join(" ".join(lanes[step]) for step in sorted(lanes))
+        return f"{'swap ' if self.swapped else ''}{steps}"
+
+
+def check_size(operator: Computation, intrinsic: Computation, limit: int) -> None:
+    """Check that the dataflow is small enough to be looked at one multiply-accumulate at a time.
+
+    Raises:
+        InputError: the operator or the instruction has more than `limit`.
+    """
+    for computation in (operator, intrinsic):
+        if computation.macs > limit:
+            extents = " * ".join(str(d.extent) for d in computation.dims)
+            allowed = f"with this encoding at most {limit} multiply-accumulates"
+            raise InputError(computation.name, "", extents, allowed)
