@@ -17,6 +17,7 @@ from explorer.schedule.dma import Fault
 from explorer.schedule.space import Schedule, coefficients
 from explorer.schedule.stream import (
     ADD_IMMEDIATE,
+    ADD_RESIDUAL,
     ADDEND,
     MAX_ITERATIONS,
     Section,
@@ -59,7 +60,10 @@ class Code:
 
 
 def alu_passes(epilogue: Epilogue) -> list[tuple[AluOp, int]]:
-    """The immediate ALU operations of an epilogue, after the bias."""
+    """The immediate ALU operations of an epilogue: shifts, and then limits.
+
+    The bias is added before, the residual between them.
+    """
     passes = []
     shift = epilogue.shift
     while shift > 0:
@@ -84,6 +88,7 @@ class Lowering:
             "INP": design.inp.entries * config.inp_bytes,
             "WGT": design.wgt.entries * config.wgt_bytes,
             "ACC": design.bias.entries * config.acc_bytes if design.bias else 0,
+            "ACC_BIS": design.acc.entries * config.acc_bytes if design.residual else 0,
             "OUT": design.acc.entries * config.out_bytes,
         }
         uop_bytes = config.element_bytes(Memory.UOP)
@@ -106,8 +111,14 @@ class Lowering:
             section(design.acc, Memory.OUT, "OUT"),
             section(design.bias, Memory.ACC, "ACC") if design.bias else absent,
         )
+        residual = design.residual
+        self._residual = section(residual, Memory.ACC, "ACC_BIS") if residual else absent
         steps = [(ADDEND, AluOp.ADD, 0)] if design.bias else []
-        steps += [(ADD_IMMEDIATE, op, imm) for op, imm in alu_passes(design.operator.epilogue)]
+        passes = alu_passes(design.operator.epilogue)
+        shifts = [(ADD_IMMEDIATE, op, imm) for op, imm in passes if op == AluOp.SHR]
+        limits = [(ADD_IMMEDIATE, op, imm) for op, imm in passes if op != AluOp.SHR]
+        adds = [(ADD_RESIDUAL, AluOp.ADD, 0)] if residual else []
+        steps = [*steps, *shifts, *adds, *limits]
         self._epilogue = np.array(steps, np.int64).reshape(-1, 3)
 
     def _orders(self, tile: Array) -> tuple[Array, Array, Array, Array]:
@@ -128,6 +139,7 @@ class Lowering:
             self.sections,
             self._orders(tile),
             self._epilogue,
+            self._residual,
             self.design.config.uop_depth,
             tile,
             order,

@@ -41,7 +41,7 @@ def operators(draw: st.DrawFn, high: int = 4, *, epilogues: bool = False) -> Ope
     if kind == "grouped":
         arguments |= {"groups": 2, "c": 2 * sizes["c"], "k": 2 * sizes["k"]}
     if epilogues:
-        arguments |= {name: draw(st.booleans()) for name in ("bias", "relu", "clip")}
+        arguments |= {name: draw(st.booleans()) for name in ("bias", "residual", "relu", "clip")}
         arguments["shift"] = draw(st.integers(0, 20))
     built = "conv2d" if kind == "grouped" else kind
     try:

@@ -113,6 +113,8 @@ class PackedLayer:
             InputError: TVM's two templates do not take the operator.
         """
         computation = operator.computation
+        if operator.residual:
+            raise _unsupported(operator)
         match operator.kind, tuple(computation.extents):
             case "gemm", ("m", "n", "k"):
                 n, co, ci = computation.extents.values()
@@ -170,7 +172,7 @@ def _window(
 
 
 def _unsupported(operator: Operator) -> InputError:
-    allowed = "TVM's templates take gemm, and conv2d without groups or dilation"
+    allowed = "TVM's templates take gemm, and conv2d without groups or dilation; no residual"
     return InputError("tvm", "", operator.name, allowed)
 
 

@@ -38,12 +38,15 @@ class EpilogueOptions(TypedDict, total=False):
     Attributes:
         shift: arithmetic right shift, 0 to 31; 8 when not given.
         bias: whether an int32 bias is added, one for each output channel; False when not given.
+        residual: whether an int8 tensor of the output's shape is added after the shift; False when
+            not given.
         relu: whether negative values become zero; False when not given.
         clip: whether values are clipped to int8 (else truncated); True when not given.
     """
 
     shift: int
     bias: bool
+    residual: bool
     relu: bool
     clip: bool
 
@@ -470,6 +473,7 @@ def _operator(
     epilogue = Epilogue(
         shift=shift,
         bias=bias if options.get("bias", False) else None,
+        residual=options.get("residual", False),
         relu=options.get("relu", False),
         clip=(-128, 127) if options.get("clip", True) else None,
     )

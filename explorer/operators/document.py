@@ -64,6 +64,7 @@ class _EpilogueDocument(Document):
 
     shift: Annotated[int, Field(ge=0, le=31)] = 8
     bias: _TensorDocument | None = None
+    residual: bool = False
     relu: bool = False
     clip: _Clip | None = Field(default_factory=lambda: [-128, 127])
 
@@ -130,6 +131,7 @@ def dump(operator: Operator) -> str:
         "epilogue": {
             "shift": epilogue.shift,
             "bias": _dumped(epilogue.bias) if epilogue.bias else None,
+            "residual": epilogue.residual,
             "relu": epilogue.relu,
             "clip": list(epilogue.clip) if epilogue.clip else None,
         },
@@ -198,4 +200,10 @@ def _epilogue(document: _EpilogueDocument, computation: Computation, source: str
         if low > high:
             raise InputError(source, "epilogue.clip", document.clip, "must be [least, greatest]")
         clip = (low, high)
-    return Epilogue(document.shift, bias, document.relu, clip)
+    return Epilogue(
+        shift=document.shift,
+        bias=bias,
+        residual=document.residual,
+        relu=document.relu,
+        clip=clip,
+    )

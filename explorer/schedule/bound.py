@@ -19,7 +19,7 @@ from explorer.layout import Layout
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
-from simulator.timing import alu_cycles, gemm_cycles, store_cycles
+from simulator.timing import alu_cycles, gemm_cycles, load_lead, store_cycles
 
 
 def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
@@ -30,7 +30,16 @@ def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
     """
     outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
     passes = len(alu_passes(operator.epilogue))
-    return gemm_cycles(loops.steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
+    cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
+    return cycles + (_residual_cycles(config, outputs) if operator.residual else 0)
+
+
+def _residual_cycles(config: Config, outputs: int) -> int:
+    """Cycles in which the compute module loads and adds a residual of so many entries, at least."""
+    timing = config.timing
+    lead = load_lead(0, config.acc_bytes, timing.bus_bytes, timing.memory_latency)
+    beats = outputs * config.acc_bytes // timing.bus_bytes
+    return lead + beats + alu_cycles(outputs, False)
 
 
 def lower_bound(design: Design) -> int:
@@ -41,11 +50,15 @@ def lower_bound(design: Design) -> int:
     compute += len(alu_passes(design.operator.epilogue)) * alu_cycles(outputs, True)
     if design.bias:
         compute += alu_cycles(outputs, False)
+    if design.residual:
+        compute += _residual_cycles(config, outputs)
     extents = {loop.name: loop.extent for loop in design.nest.outer}
     moved = sum(
         used_entries(layout, extents) * config.element_bytes(memory)
         for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
     )
+    if design.residual:
+        moved += outputs * config.acc_bytes
     bus = config.timing.bus_bytes
     sent = -(-config.out_bytes // bus)
     store = store_cycles(outputs, 1, sent)

@@ -68,6 +68,7 @@ class Machine(NamedTuple):
         outputs: whether a loop moves the output.
         bias_moves: whether a loop moves the bias; all False without one.
         bias: cycles of a bias LOAD before its beats, and beats of an entry; zeros without one.
+        residual: cycles of a residual LOAD before its beats, and bytes of an entry; zeros without.
         passes: immediate ALU passes of the epilogue.
         uop_lead: cycles of the micro-op LOAD before its first beat.
         bus_bytes, latency, fetch_batch, burst_entries: of the configuration; the last is how many
@@ -78,6 +79,7 @@ class Machine(NamedTuple):
     outputs: NDArray[np.bool_]
     bias_moves: NDArray[np.bool_]
     bias: tuple[int, int]
+    residual: tuple[int, int]
     passes: int
     uop_lead: int
     bus_bytes: int
@@ -116,12 +118,17 @@ def machine(design: Design) -> Machine:
         numbers = operand(design, design.bias, Memory.ACC)
         bias_moves = np.any(numbers.moves, axis=0)
         bias = (numbers.lead, beats(numbers, 1))
+    residual = (0, 0)
+    if design.residual:
+        size = config.acc_bytes
+        residual = (load_lead(0, size, timing.bus_bytes, timing.memory_latency), size)
     uop_bytes = config.element_bytes(Memory.UOP)
     return Machine(
         extents,
         outputs,
         bias_moves,
         bias,
+        residual,
         len(alu_passes(design.operator.epilogue)),
         load_lead(0, uop_bytes, timing.bus_bytes, timing.memory_latency) + 1,
         timing.bus_bytes,
@@ -377,20 +384,28 @@ def work(
     total = inp_count + wgt_count + stores + count + finished * (1 + m.passes) + 3
     if has_bias:
         total += finished + events[2]
+    if m.residual[0] > 0:
+        total += finished + stores
     fetched = -(-min(m.fetch_batch, total) * INSTRUCTION_BYTES // m.bus_bytes)
 
     gemm = steps + gemm_cycles(0) * count
     reset = a.once + gemm_cycles(0) * finished
     alu = m.passes * (a.once + alu_cycles(0, True) * finished)
     bias_load = m.bias[0] + m.bias[1]
-    if has_bias:
-        alu += 2 * a.once + alu_cycles(0, False) * finished
+    # A residual is loaded where the bias is: that of the first tile before the first GEMM.
+    residual_lead, residual_size = m.residual
+    first_residual = residual_lead + a.first * residual_size // m.bus_bytes
+    other_residuals = residual_lead * max(0, stores - a.instructions)
+    other_residuals += (a.once - a.first) * residual_size // m.bus_bytes
+    for added in (has_bias, residual_lead > 0):
+        if added:
+            alu += 2 * a.once + alu_cycles(0, False) * finished
     first_reset = gemm_cycles(a.volume)
     first_beats = beats(inp, i.first) + beats(wgt, w.first)
     first_load = inp.lead + wgt.lead + first_beats
     # Micro-ops share the read channel with the first tiles.
     shared = m.uop_lead - NARROW_LOAD_CYCLES + first_beats
-    before = max(first_load, m.uop_lead + first_reset + bias_load, shared)
+    before = max(first_load, m.uop_lead + first_reset + bias_load + first_residual, shared)
     serial = gemm + reset - first_reset + alu
     sent = -(-acc.size // acc.bus)
     store = store_cycles(a.once, -(-a.once // m.burst_entries), sent)
@@ -400,12 +415,12 @@ def work(
         inp_count * inp.lead + inp_beats,
         wgt_count * wgt.lead + wgt_beats,
         gemm,
-        serial + bias_load * max(0, events[2] - 1),
+        serial + bias_load * max(0, events[2] - 1) + other_residuals,
         serial,
         store + (stores - 1) * store_cycles(0, 0, sent),
         store_cycles(a.last, 1, sent),
         total // m.fetch_batch * fetch_cycles(m.fetch_batch, fetched, m.latency),
-        inp_beats + wgt_beats,
+        inp_beats + wgt_beats + a.once * residual_size // m.bus_bytes,
     )
 
 
@@ -565,7 +580,7 @@ def order_bounds(
         if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
             continue
         for accs in range(1, 3 if finished > 1 else 2):
-            if rows[2].volume * accs <= tensors[2].depth:
+            if rows[2].volume * (accs + (m.residual[0] > 0)) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
 
 

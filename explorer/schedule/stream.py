@@ -20,7 +20,7 @@ from simulator.jit import jit
 Array = NDArray[np.int64]
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 INP, WGT, ACC, ADDEND = range(4)  # sections: on the instruction's ports, and what is added
-ADD_IMMEDIATE = -1
+ADD_IMMEDIATE, ADD_RESIDUAL = -1, -2
 _COLUMNS = len(Column)
 
 
@@ -240,7 +240,8 @@ class _Uops(NamedTuple):
     Attributes:
         table: micro-ops, (depth, 3).
         sequences: begin and end of each, from row 1 on; row 0 holds how many there are, and 0.
-        gemms, adds, sweeps: the row in `sequences` for each kind of tile and its contexts, or 0.
+        gemms, adds, sweeps: the row in `sequences` for each kind of tile and its contexts, or 0;
+            of the sweeps, those over the residual stand in the second half.
         gemm_loops, add_loops: the instruction's loops for these, (kinds, 2, 4).
     """
 
@@ -346,17 +347,26 @@ class _Shares(NamedTuple):
         volume: entries of the largest, (4,).
         steps: whether each one's tile changes when a place of the order steps, (4, loops).
         chunks: instructions that sweep the accumulators of the largest tile.
+        residual: entries of the largest tile of the residual, which is as large as that of acc; 0
+            without one.
     """
 
     held: Array
     volume: Array
     steps: NDArray[np.bool_]
     chunks: int
+    residual: int
 
 
 @jit
 def _shares(
-    sections: Sections, tile: Array, tiles: Array, order: Array, loads: int, accs: int
+    sections: Sections,
+    tile: Array,
+    tiles: Array,
+    order: Array,
+    loads: int,
+    accs: int,
+    has_residual: bool,
 ) -> _Shares:
     loops = len(tile)
     held, volume = np.array([loads, loads, accs, 1]), np.zeros(4, np.int64)
@@ -369,14 +379,15 @@ def _shares(
         for at in range(loops - 1, -1, -1):
             i = order[at]
             steps[s, at] = (tiles[i] > 1 and moved[i]) or (at + 1 < loops and steps[s, at + 1])
-    return _Shares(held, volume, steps, (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS)
+    chunks = (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS
+    return _Shares(held, volume, steps, chunks, volume[ACC] if has_residual else 0)
 
 
 @jit
 def _share_fits(sections: Sections, share: _Shares) -> bool:
     need = share.held * share.volume
     need[ADDEND] += need[ACC]
-    fits = True
+    fits = bool(need[ADDEND] + share.residual <= sections[ACC].depth)
     for s in range(4):
         fits = fits and (need[s] <= sections[s].depth or share.volume[s] == 0)
     return fits
@@ -390,6 +401,7 @@ class _Tile(NamedTuple):
         kind: which loops' ends cut it short, a bit each.
         context: which of a tensor's tiles its own is, (4,).
         base: its first scratchpad entry, (4,).
+        residual: that of the residual.
         entries: accumulators.
     """
 
@@ -397,19 +409,26 @@ class _Tile(NamedTuple):
     kind: int
     context: Array
     base: Array
+    residual: int
     entries: int
 
 
 @jit
 def _write_sweeps(
-    table: Array, n: int, opcode: int, uops: _Uops, share: _Shares, here: _Tile
+    table: Array, n: int, opcode: int, uops: _Uops, share: _Shares, here: _Tile, residual: bool
 ) -> int:
-    """One operation on every accumulator of a tile; the rows then used, or a `Fault`."""
+    """One operation on every accumulator of a tile; the rows then used, or a `Fault`.
+
+    Its source is the residual of the accumulator if there is to be one.
+    """
     for chunk in range((here.entries + MAX_ITERATIONS - 1) // MAX_ITERATIONS):
         at, begin = here.context[ACC] * share.chunks + chunk, chunk * MAX_ITERATIONS
+        source = 0
+        if residual:
+            at, source = at + len(uops.sweeps) // 2, here.residual + begin
         if uops.sweeps[at] == 0:
             single = kernel(np.ones(0, np.int64), np.zeros((3, 0), np.int64))
-            found = _sequence(uops, single, (here.base[ACC] + begin, 0, 0))
+            found = _sequence(uops, single, (here.base[ACC] + begin, source, 0))
             if found < 0:
                 return found
             uops.sweeps[at] = found
@@ -418,14 +437,14 @@ def _write_sweeps(
         table[n, Column.UOP_BGN], table[n, Column.UOP_END] = sequence[0], sequence[1]
         table[n, Column.ITER_OUT] = 1
         table[n, Column.ITER_IN] = min(MAX_ITERATIONS, here.entries - begin)
-        table[n, Column.DST_IN] = 1
+        table[n, Column.DST_IN], table[n, Column.SRC_IN] = 1, residual
         n += 1
     return n
 
 
 @jit
 def _write_reset(table: Array, n: int, uops: _Uops, share: _Shares, here: _Tile) -> int:
-    end = _write_sweeps(table, n, Opcode.GEMM, uops, share, here)
+    end = _write_sweeps(table, n, Opcode.GEMM, uops, share, here, False)
     for row in range(n, end):
         table[row, Column.RESET] = 1
     return end
@@ -502,10 +521,14 @@ def _write_epilogue(
     """The ALU operations on a tile's accumulators; the rows then used, or a `Fault`."""
     for step in range(len(epilogue)):
         if epilogue[step, 0] == ADD_IMMEDIATE:
-            end = _write_sweeps(table, n, Opcode.ALU, uops, share, here)
+            end = _write_sweeps(table, n, Opcode.ALU, uops, share, here, False)
             for row in range(n, end):
                 table[row, Column.ALU_OPCODE] = epilogue[step, 1]
                 table[row, Column.USE_IMM], table[row, Column.IMM] = 1, epilogue[step, 2]
+        elif epilogue[step, 0] == ADD_RESIDUAL:
+            end = _write_sweeps(table, n, Opcode.ALU, uops, share, here, True)
+            for row in range(n, end):
+                table[row, Column.ALU_OPCODE] = AluOp.ADD
         else:
             end = _write_add(table, n, uops, sections, orders, here)
         if end < 0:
@@ -556,6 +579,7 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
     sections: Sections,
     orders: tuple[Array, Array, Array, Array],
     epilogue: Array,
+    residual: Section,
     uop_depth: int,
     tile: Array,
     order: Array,
@@ -568,8 +592,9 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
         extents: of the outer loops.
         sections: the tensors.
         orders: of their coordinates in DRAM, the slowest first.
-        epilogue: ALU operations in order, (n, 3): the section to add, or ADD_IMMEDIATE; opcode;
-            immediate.
+        epilogue: ALU operations in order, (n, 3): the section to add, ADD_RESIDUAL, or
+            ADD_IMMEDIATE; opcode; immediate.
+        residual: what ADD_RESIDUAL adds; it lies in DRAM as the output does.
         uop_depth: micro-ops that their scratchpad holds.
         tile: iterations of each loop that a tile takes.
         order: the tile loops, the slowest first.
@@ -580,8 +605,8 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
         A `Fault` or 0; the decoded instructions, (n, columns); and the micro-ops, (n, 3).
     """
     loops, tiles = len(extents), (extents + tile - 1) // tile
-    share = _shares(sections, tile, tiles, order, loads, accs)
-    uops = _no_uops(uop_depth, loops, 2 * share.chunks)
+    share = _shares(sections, tile, tiles, order, loads, accs, residual.depth > 0)
+    uops = _no_uops(uop_depth, loops, 4 * share.chunks)
     if not _share_fits(sections, share):
         return Fault.TILE.value, np.zeros((0, _COLUMNS), np.int64), uops.table[:0]
     table, n = np.empty((256, _COLUMNS), np.int64), 1  # row 0 loads the micro-ops
@@ -598,14 +623,23 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
         context = (seen - 1) % share.held
         base = context * share.volume
         base[ADDEND] = share.held[ACC] * share.volume[ACC]
-        here = _Tile(length, _kind(length, tile), context, base, _volume(sections[ACC], length))
+        here = _Tile(
+            length,
+            _kind(length, tile),
+            context,
+            base,
+            base[ADDEND] + share.volume[ADDEND],
+            _volume(sections[ACC], length),
+        )
 
-        plans = _plans(sections, orders, first, length, boxes, runs, changed, final)
+        adds_residual = share.residual > 0 and changed[ACC]
+        moves_out = final or adds_residual
+        plans = _plans(sections, orders, first, length, boxes, runs, changed, moves_out)
         need = _instructions(plans)
         if need < 0:
             fault = need
             break
-        table = _grown(table, n, need + (1 + len(epilogue)) * (1 + share.chunks))
+        table = _grown(table, n, 2 * need + (1 + len(epilogue)) * (1 + share.chunks))
 
         # A load waits for the last tile that read what it overwrites. The load queue is in order,
         # so that a load which follows one that waited as long need not wait again.
@@ -619,6 +653,8 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
                 table[begin, Column.POP_NEXT] = table[row, Column.PUSH_PREV] = 1
         latest = max(latest, reader)
         n = _write_moves(table, n, Opcode.LOAD, sections[ADDEND], plans[3], runs[3], base[ADDEND])
+        if adds_residual:
+            n = _write_moves(table, n, Opcode.LOAD, residual, plans[2], runs[2], here.residual)
 
         # The reset writes accumulators that an earlier store may still be reading.
         if changed[ACC]:
@@ -717,14 +753,14 @@ def _plans(
     boxes: Array,
     runs: Array,
     changed: NDArray[np.bool_],
-    final: bool,
+    moves_out: bool,
 ) -> tuple[Pattern, Pattern, Pattern, Pattern]:
-    """What a tile loads, and stores if it is the last one of its outputs."""
+    """What a tile loads and, where outputs or their residuals are moved, how these lie in DRAM."""
     adds = sections[ADDEND].depth > 0 and changed[ADDEND] and changed[ACC]
     return (
         _plan(sections[INP], orders[INP], first, length, boxes[0], runs[0], changed[INP]),
         _plan(sections[WGT], orders[WGT], first, length, boxes[1], runs[1], changed[WGT]),
-        _plan(sections[ACC], orders[ACC], first, length, boxes[2], runs[2], final),
+        _plan(sections[ACC], orders[ACC], first, length, boxes[2], runs[2], moves_out),
         _plan(sections[ADDEND], orders[ADDEND], first, length, boxes[3], runs[3], adds),
     )
 
