@@ -1,21 +1,24 @@
 """Instructions as data: the axes of one issue, and the ports that its multiply-adds read and write.
 
 Each is a YAML document in this folder, a computation like an operator: ``in0``, ``in1`` and ``out``
-are its ports. A port's shape follows from its access map.
+are its ports. A port's shape follows from its access map, which has to tell all lanes of the axes
+that it uses apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
-from isa.computation import Computation, Dimension, Tensor
+from isa.computation import Affine, Computation, Dimension, Tensor
 from isa.document import (
     MAX_EXTENT,
     MAX_RANK,
@@ -32,6 +35,7 @@ from isa.document import (
 from isa.errors import InputError
 
 _SHIPPED = files("isa.intrinsics")
+_MAX_ENUMERATED = 2**20
 
 
 class _PortDocument(Document):
@@ -61,7 +65,8 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
     """An instruction as a computation: its axes are the dimensions, its ports the tensors.
 
     Args:
-        name_or_path: one of `names`, or the path of a YAML document.
+        name_or_path: one of `names`, with or without the vendor (``m16n16k16``), or the path of a
+            YAML document.
         extents: extents of the axes that the document leaves to the configuration, by the name of
             the axis (``x``) or of the configuration's value (``batch``). Others are ignored, so
             that a configuration can be given whatever the instruction is.
@@ -76,14 +81,19 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
     in0 = _port(document.in0, axes, source, "in0")
     in1 = _port(document.in1, axes, source, "in1")
     out = _port(document.out, axes, source, "out")
+    for axis, extent in axes.items():
+        if not any(port.varies({axis: 1}) for port in (in0, in1, out)):
+            allowed = "some port must use the axis: else its lanes would repeat one product"
+            raise InputError(source, f"axes.{axis}", extent, allowed)
     return Computation(document.name, dims, in0, in1, out)
 
 
 def _read(name_or_path: str | Path) -> tuple[str, str]:
     """The text of an instruction's document, and what to call it in errors."""
     name, shipped = str(name_or_path), names()
-    if name in shipped:
-        return (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), name
+    known = [n for n in shipped if n == name or n.endswith(f"_{name}")]
+    if len(known) == 1:
+        return (_SHIPPED / f"{known[0]}.yaml").read_text(encoding="utf-8"), known[0]
     if is_document(name):
         return read_text(Path(name)), name
     close = get_close_matches(name, shipped, n=1)
@@ -117,6 +127,24 @@ def _port(document: _PortDocument, axes: Mapping[str, int], source: str, role: s
         rows.append(row)
         shape.append(high + 1)
         initials += "".join(name[0] for name, _ in row.terms[:1])
+    if not _tells_apart(rows, axes):
+        text = ", ".join(map(str, rows))
+        raise InputError(source, f"{role}.index", text, "two lanes of these axes share a cell")
     distinct = len(set(initials)) == len(rows)
     letters = initials.upper() if distinct else ascii_uppercase[: len(rows)]
     return Tensor(document.name, tuple(shape), tuple(rows), letters)
+
+
+def _tells_apart(rows: Sequence[Affine], axes: Mapping[str, int]) -> bool:
+    """Whether no two lanes of the axes that the rows use have the same cell."""
+    used = [name for name in axes if any(row.coefficient(name) for row in rows)]
+    left = set(used) - {row.terms[0][0] for row in rows if len(row.terms) == 1}
+    if not left:
+        return True
+    lanes = math.prod(axes[name] for name in used)
+    if lanes > _MAX_ENUMERATED:
+        return False
+    points = np.indices([axes[name] for name in used]).reshape(len(used), lanes)
+    place = dict(zip(used, points, strict=True))
+    cells = np.stack([row.at(place, np.zeros(lanes, np.int64)) for row in rows])
+    return bool(np.unique(cells, axis=1).shape[1] == lanes)

@@ -58,6 +58,12 @@ def test_vta_gemm() -> None:
     assert intrinsics.load("vta_gemm", {"x": 2, "y": 4, "z": 8}) == intrinsic
 
 
+def test_vendors_can_be_left_out() -> None:
+    """A name without its vendor is enough where no other instruction is called so."""
+    assert intrinsics.load("m16n16k16").name == "nvidia_m16n16k16"
+    assert intrinsics.load("sdot").name == "arm_sdot"
+
+
 def test_fixed_extents_stay() -> None:
     """A configuration does not change an instruction whose extents are fixed."""
     assert intrinsics.load("arm_smmla", {"x": 5, "batch": 5}) == intrinsics.load("arm_smmla")
@@ -90,6 +96,8 @@ def test_file(tmp_path: Path) -> None:
         ("lane: 4", "lane: 1.5", ["axes.lane: 1.5", "integer or", "string"]),
         ("[lane, z]", "[lane, y]", ["in0.index.1: 'y'", "no dimension 'y'", "lane, z"]),
         ("[lane, z]", "[lane, z - 1]", ["in0.index.1: 'z - 1'", "negative"]),
+        ("[lane, z]", "[lane + z]", ["in0.index", "lane + z", "share a cell"]),
+        ("z: width}", "z: width, w: 2}", ["axes.w: 2", "some port must use"]),
         ("name: c", "nam: c", ["out"]),
         ("name: dot", "name: dot\nlatency: 4", ["latency: 4", "name, axes, in0, in1, out"]),
     ],
