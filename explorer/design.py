@@ -50,6 +50,7 @@ def designs(
 
     Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written
     by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
+    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM.
     """
     computation = operator.computation
     loops = nest(embedding, computation)
@@ -75,7 +76,16 @@ def designs(
         choices.append(found)
     for inp in choices[0]:
         for wgt in choices[1]:
-            yield Design(operator, config, embedding, loops, inp, wgt, acc, bias_layout)
+            design = Design(operator, config, embedding, loops, inp, wgt, acc, bias_layout)
+            yield _ordered(design) if embedding.order else design
+
+
+def _ordered(design: Design) -> Design:
+    """The design with every layout in the order of the outer loops."""
+    outer = design.nest.outer
+    inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
+    bias = design.bias.along(outer) if design.bias else None
+    return replace(design, inp=inp, wgt=wgt, acc=acc, bias=bias, fixed_order=True)
 
 
 def reference_design(

@@ -10,8 +10,9 @@ and the lanes that `Nest.equal` pairs are equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal, get_args
 
 import numpy as np
@@ -61,22 +62,29 @@ class Digit:
 class Embedding:
     """One embedding: the binding of the inputs to the ports, and the digits on the axes.
 
-    Digits stand in canonical order: by axis, then by operator order. On an axis the first digit is
-    the slowest (the lane order).
+    Attributes:
+        swapped: whether the two inputs exchange their ports.
+        digits: on an axis the first digit is the slowest (the lane order). Where that leaves a
+            choice they stand by axis, then in operator order; see `arrange`.
+        order: the outer loops, the slowest first, each by its first dimension; empty where they are
+            in operator order.
     """
 
     swapped: bool
     digits: tuple[Digit, ...]
+    order: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """A readable name, stable across runs: ``swap/y=oh:4,ow:4/z=ic.kh.kw:16``."""
+        """A readable name, stable across runs: ``swap/y=oh:4,ow:4/z=ic.kh.kw:16``.
+
+        An order of the outer loops that is not the operator's follows, as ``@ow,oh``.
+        """
         parts = ["swap"] if self.swapped else []
-        axes = dict.fromkeys(d.axes for d in self.digits)
-        for axis in axes:
-            digits = ",".join(str(d) for d in self.digits if d.axes == axis)
-            parts.append(f"{'+'.join(axis)}={digits}")
-        return "/".join(parts if axes else [*parts, "scalar"])
+        for axes, digits in groupby(self.digits, lambda d: d.axes):
+            parts.append(f"{'+'.join(axes)}={','.join(map(str, digits))}")
+        parts += [] if self.digits else ["scalar"]
+        return "/".join([*parts, "@" + ",".join(self.order)] if self.order else parts)
 
     def role(self, role: Role) -> Role:
         """The operator's tensor that the instruction's port of this role holds."""
@@ -101,13 +109,41 @@ class Embedding:
 def canonical(
     swapped: bool, digits: Iterable[Digit], operator: Computation, intrinsic: Computation
 ) -> Embedding:
-    """The embedding with its digits in canonical order."""
+    """The embedding with the lanes and outer loops in operator order, diagonal digits last."""
     place = {a.name: i for i, a in enumerate(intrinsic.dims)}
     position = {d.name: i for i, d in enumerate(operator.dims)}
     ordered = sorted(
         digits, key=lambda d: (len(d.axes), [place[a] for a in d.axes], position[d.dims[0]])
     )
     return Embedding(swapped, tuple(ordered))
+
+
+def arrange(
+    embedding: Embedding, operator: Computation, lanes: Sequence[str], order: Sequence[str]
+) -> Embedding:
+    """The embedding with other orders.
+
+    Args:
+        embedding: one with canonical orders.
+        operator: what is embedded.
+        lanes: the first dimensions of all digits: on each axis, the slowest first. What it says of
+            digits that share no axis makes no difference to the result.
+        order: the first dimensions of all outer loops, the slowest first.
+    """
+    rank = {name: i for i, name in enumerate(lanes)}
+    left, digits = list(embedding.digits), []
+    while left:
+        free = next(
+            d
+            for d in left
+            if all(rank[d.dims[0]] <= rank[e.dims[0]] for e in left if set(d.axes) & set(e.axes))
+        )
+        left.remove(free)
+        digits.append(free)
+    usual = [name for name in operator.extents if name in order]
+    return replace(
+        embedding, digits=tuple(digits), order=() if list(order) == usual else tuple(order)
+    )
 
 
 _DIGIT = re.compile(
@@ -121,7 +157,8 @@ def parse(text: str, operator: Computation, intrinsic: Computation) -> Embedding
     Raises:
         InputError: the text is no embedding id, or names an unknown axis or dimension.
     """
-    swapped = text == "swap" or text.startswith("swap/")
+    text, _, order = text.partition("@")
+    swapped = text.rstrip("/") == "swap" or text.startswith("swap/")
     parts = [p for p in text.removeprefix("swap").split("/") if p not in ("", "scalar")]
     groups: list[tuple[tuple[str, ...], re.Match[str]]] = []
     axes = [a.name for a in intrinsic.dims]
@@ -145,7 +182,15 @@ def parse(text: str, operator: Computation, intrinsic: Computation) -> Embedding
             widening = abs(int(match["coefficient"])) * (int(match["lanes"]) - 1)
             sizes[match["partner"]] += widening
     digits = [_digit(axis, match, sizes) for axis, match in groups]
-    return canonical(swapped, digits, operator, intrinsic)
+    first = [d.dims[0] for d in digits]
+    if len({d for digit in digits for d in digit.dims}) < sum(len(d.dims) for d in digits):
+        raise InputError("embedding", "", text, "each dimension is in one digit at most")
+    embedding = canonical(swapped, digits, operator, intrinsic)
+    loops = [loop.first for loop in nest(embedding, operator).outer]
+    names = order.split(",") if order else loops
+    if sorted(names) != sorted(loops):
+        raise InputError("embedding", "@", order, f"the outer loops are {','.join(loops)}")
+    return arrange(embedding, operator, first, names)
 
 
 def _digit(axes: tuple[str, ...], match: re.Match[str], sizes: Mapping[str, int]) -> Digit:
@@ -174,6 +219,11 @@ class Loop:
     extent: int
     axis: str | None = None
     stride: int = 0
+
+    @property
+    def first(self) -> str:
+        """Its dimension, or the first of those fused."""
+        return self.name.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +280,7 @@ class Nest:
     """The virtual loops of an embedding and what they mean.
 
     Attributes:
-        outer: the outer loops, in operator order; a step is one point of them.
+        outer: the outer loops, the slowest first; a step is one point of them.
         lanes: the loops that lie on axes.
         dims: each operator dimension as a row over the loops.
         equal: pairs of lane loops that a live point has equal (diagonal digits).
@@ -318,7 +368,7 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
         row = dims[name]
         skewed = dict(row.affine.terms) | dict(moves)
         dims[name] = Row(Affine.of(skewed, row.affine.const + shift[name]), row.terms)
-    ordered = tuple(outer[name] for name in extents if name in outer)
+    ordered = tuple(outer[name] for name in embedding.order or extents if name in outer)
     return Nest(ordered, tuple(lanes), {n: dims[n] for n in extents}, tuple(equal), extents)
 
 

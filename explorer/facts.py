@@ -141,12 +141,14 @@ def instance(
     *,
     all_tiles: bool = False,
     enforce: Iterable[str] = ("maximal",),
+    orders: Iterable[str] = (),
 ) -> list[Symbol]:
     """All facts of one problem, sorted, so that the same problem gives the same text."""
     facts = [
         *computation_facts(operator),
         *intrinsic_facts(intrinsic),
         *option_facts(classes, all_tiles=all_tiles, enforce=enforce),
+        *(_atom("orders", which) for which in orders),
     ]
     return sorted(facts)
 

@@ -95,6 +95,12 @@ class Layout:
         """The layout with its coordinates in another DRAM order."""
         return replace(self, coordinates=tuple(self.coordinates[i] for i in order))
 
+    def along(self, outer: Sequence[Loop]) -> Layout:
+        """The layout with its coordinates in the order of the outer loops that move them first."""
+        place = {loop.name: i for i, loop in enumerate(outer)}
+        first = [min(place[name] for name, _ in c.terms) for c in self.coordinates]
+        return self.reordered(sorted(range(len(first)), key=first.__getitem__))
+
     def gather(self) -> NDArray[np.int64]:
         """For each element of the packed tensor, the flat index it comes from, or -1 for zero."""
         rank = len(self.shape)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from graphlib import TopologicalSorter
 
 import clingo
 from clingo import Function, Symbol
 
-from explorer.embedding import Digit, Embedding, Kind, canonical
+from explorer.embedding import Digit, Embedding, Kind, arrange, canonical
 from explorer.encoding import encoding
 from explorer.facts import DEFAULT_CLASSES, instance, scalar_instance, wanted_facts
 from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
@@ -50,6 +51,7 @@ class _Decoder:
 
     def embedding(self, symbols: Sequence[Symbol]) -> Embedding:
         swapped, digits = False, []
+        pairs: dict[str, list[Symbol]] = {"slower": [], "earlier": []}
         for symbol in symbols:
             if symbol == self.swapped:
                 swapped = True
@@ -57,7 +59,24 @@ class _Decoder:
                 digits.append(self.digits[symbol])
             elif symbol.match("place", 5):
                 digits.append(self.digits.setdefault(symbol, _digit(symbol)))
-        return canonical(swapped, digits, self.operator, self.intrinsic)
+            elif symbol.name in pairs:
+                pairs[symbol.name].append(symbol)
+        embedding = canonical(swapped, digits, self.operator, self.intrinsic)
+        if not any(pairs.values()):
+            return embedding
+        usual = [d.dims[0] for d in embedding.digits]
+        lanes = _sequence(usual, pairs["slower"])
+        loops = {a.name for symbol in pairs["earlier"] for a in symbol.arguments}
+        order = _sequence([d for d in self.operator.extents if d in loops], pairs["earlier"])
+        return arrange(embedding, self.operator, lanes, order)
+
+
+def _sequence(names: Sequence[str], pairs: Iterable[Symbol]) -> list[str]:
+    """Names so ordered that the first of each pair precedes the second."""
+    after = {name: set[str]() for name in names}
+    for pair in pairs:
+        after[pair.arguments[1].name].add(pair.arguments[0].name)
+    return list(TopologicalSorter(after).static_order())
 
 
 def _digit(place: Symbol) -> Digit:
@@ -151,6 +170,7 @@ def enumerate_embeddings(
     *,
     all_tiles: bool = False,
     maximal: bool = True,
+    orders: Iterable[str] = (),
 ) -> list[Embedding]:
     """Every embedding of an operator into an instruction, sorted by id.
 
@@ -160,9 +180,13 @@ def enumerate_embeddings(
         classes: the classes that may be used, of `explorer.facts.CLASSES`.
         all_tiles: take every tile extent, not only the least for each number of outer iterations.
         maximal: leave out embeddings whose axes could take more lanes and save outer iterations.
+        orders: choices that are not left at a canonical one: the digits of an axis (``lanes``), the
+            outer loops (``outer``).
     """
     enforce = ("maximal",) if maximal else ()
-    facts = instance(operator, intrinsic, classes, all_tiles=all_tiles, enforce=enforce)
+    facts = instance(
+        operator, intrinsic, classes, all_tiles=all_tiles, enforce=enforce, orders=orders
+    )
     return sorted(answers(operator, intrinsic, facts), key=lambda e: e.id)
 
 
