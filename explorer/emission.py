@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from simulator.functional import run as execute
 
 Tensors = dict[str, NDArray[np.generic]]
 
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "in0": np.dtype(np.int8),
     "in1": np.dtype(np.int8),
     "bias": np.dtype(np.int32),

@@ -19,7 +19,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a file, in hexadecimal."""
 
-_Size = Annotated[int, Field(ge=0, lt=2**40)]
+_Size = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class FileEntry(Document):
@@ -60,9 +60,9 @@ class SectionEntry(Document):
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z_]+$")]
-    address: Annotated[int, Field(ge=0, lt=2**40)] | None
+    address: _Size | None
     size: _Size
-    alignment: Annotated[int, Field(ge=1, lt=2**40)]
+    alignment: Annotated[int, Field(ge=1)]
     element_bytes: Annotated[int, Field(ge=1)]
     file: FileName | None
     sha256: Digest | None
