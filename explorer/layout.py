@@ -135,9 +135,7 @@ class Layout:
     def pack(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """The packed form of a logical tensor."""
         index = self.gather()
-        packed = array.reshape(-1)[np.maximum(index, 0)]
-        packed[index < 0] = 0
-        return packed
+        return np.where(index < 0, np.zeros((), array.dtype), array.reshape(-1)[index])
 
     def unpack(self, packed: NDArray[np.generic]) -> NDArray[np.generic]:
         """The logical tensor from its packed form (elements that no lane holds are zero)."""
