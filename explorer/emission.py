@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,10 @@ from explorer.codegen import Code
 from explorer.layout import Layout
 from explorer.operators import document
 from explorer.verification import complete, direct, packed
-from isa.computation import Operator, Tensor
+from isa.computation import Affine, Operator, Tensor
 from isa.errors import InputError
 from isa.folder import MANIFEST, contents
-from isa.manifest import Format, TensorEntry
+from isa.manifest import CoordinateEntry, Format, TensorEntry
 from simulator.functional import run as execute
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -99,31 +100,35 @@ def _entries(code: Code) -> dict[str, TensorEntry]:
     return entries
 
 
-def _entry(layout: Layout, dtype: str) -> TensorEntry:
+def _entry(layout: Layout, dtype: Literal["int8", "int32"]) -> TensorEntry:
     letters = [letter.lower() for letter in layout.tensor.letters]
-    sums = (" + ".join(n if f == 1 else f"{f}*{n}" for n, f in c.terms) for c in layout.coordinates)
-    return TensorEntry.model_validate(
-        {
-            "name": layout.tensor.name,
-            "dtype": dtype,
-            "shape": list(layout.tensor.shape),
-            "layout": layout.name,
-            "packed": list(layout.shape),
-            "coordinates": [
-                f"{c.name} = {text}, {c.low} to {c.high - 1}"
-                for c, text in zip(layout.coordinates, sums, strict=True)
-            ],
-            "axes": [name for name, _ in layout.axes],
-            "lanes": {
-                loop.name: f"{loop.axis} / {loop.stride} % {loop.extent}" for loop in layout.lanes
-            },
-            "index": {x: str(row) for x, row in zip(letters, layout.rows, strict=True)},
-            "guards": [
-                *(f"{left} = {right}" for left, right in layout.equal),
-                *(f"0 <= {row} < {extent}" for row, extent in layout.guards),
-            ],
-        }
+    return TensorEntry(
+        name=layout.tensor.name,
+        dtype=dtype,
+        shape=list(layout.tensor.shape),
+        layout=layout.name,
+        packed=list(layout.shape),
+        coordinates=[
+            CoordinateEntry(name=c.name, loops=str(Affine.of(dict(c.terms))), first=c.low)
+            for c in layout.coordinates
+        ],
+        axes=[name for name, _ in layout.axes],
+        lanes={loop.name: f"{loop.axis} // {loop.stride} % {loop.extent}" for loop in layout.lanes},
+        index={x: str(row) for x, row in zip(letters, layout.rows, strict=True)},
+        guards=list(_guards(layout)),
     )
+
+
+def _guards(layout: Layout) -> Iterator[str]:
+    for axis, extent in layout.axes:
+        width = math.prod(loop.extent for loop in layout.lanes if loop.axis == axis)
+        if width < extent:
+            yield f"{axis} < {width}"
+    for left, right in layout.equal:
+        yield f"{left} == {right}"
+    for row, extent in layout.guards:
+        if row.loops:
+            yield f"0 <= {row} < {extent}"
 
 
 # --- Data that is given ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,16 @@ def contents(
         listing=_file_entry(LISTING, files),
         source=source,
     )
-    text = json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False)
-    return files | {MANIFEST: (text + "\n").encode()}
+    return files | {MANIFEST: _json(manifest.model_dump()).encode()}
+
+
+def _json(data: dict[str, Any]) -> str:
+    """Indented JSON with each list of plain values in one line."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    # Inside strings a line break is escaped, so that these are lists.
+    return (
+        re.sub(r"\[\n[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text) + "\n"
+    )
 
 
 def _check_format(config: Config, form: Format) -> None:

@@ -30,13 +30,23 @@ class FileEntry(Document):
     sha256: Digest
 
 
+class CoordinateEntry(Document):
+    """A coordinate of packed entries: a sum of outer loops, which counts from ``first`` on."""
+
+    name: str
+    loops: str
+    first: int
+
+
 class TensorEntry(Document):
     """How a section holds a tensor.
 
-    ``packed`` is the shape of the section as an array of ``dtype``, the coordinates of its entries
-    first and then the lanes of the axes. ``index`` gives, for each dimension of the logical tensor,
-    the position that an element of the packed one stands for; where that is outside the tensor, or
-    ``guards`` rule it out, the element is zero (in an output: of no meaning).
+    ``packed`` is the shape of the section as an array of ``dtype``: an extent for each coordinate,
+    and then for each axis. ``lanes`` are loops by the position on an axis. ``index`` gives, for
+    each dimension of the logical tensor, the position that an element of the packed one stands for;
+    where that is outside the tensor, or one of the ``guards`` does not hold, the element is zero
+    (in an output: of no meaning). Expressions are Python's, in names of coordinates, lanes and
+    axes.
     """
 
     name: str
@@ -44,7 +54,7 @@ class TensorEntry(Document):
     shape: list[int]
     layout: str | None
     packed: list[int]
-    coordinates: list[str]
+    coordinates: list[CoordinateEntry]
     axes: list[str]
     lanes: dict[str, str]
     index: dict[str, str]

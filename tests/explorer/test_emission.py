@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import explorer as vta
 from explorer import explore
 from explorer.codegen import Code
 from explorer.emission import emit, load_data, tensors_of, write_folder
+from explorer.facts import CLASSES
 from explorer.operators import document, resolve
 from explorer.verification import complete
 from isa.computation import Operator
@@ -194,3 +198,51 @@ def test_the_api_mirrors_the_commands(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="data: "):
             vta.emit(operator, "reference", tmp_path / "other", data=data)
     assert not (tmp_path / "other").exists()
+
+
+def _packed_as_told(tensor: dict[str, Any], array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A tensor packed by nothing but its entry in the manifest."""
+
+    def value(text: str, names: dict[str, int]) -> Any:
+        return eval(re.sub(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])", "__", text), {}, names)
+
+    packed = np.zeros(tensor["packed"], array.dtype)
+    outer = len(tensor["coordinates"])
+    for place in np.ndindex(*tensor["packed"]):
+        names = {
+            c["name"].replace(".", "__"): c["first"] + i
+            for c, i in zip(tensor["coordinates"], place[:outer], strict=True)
+        }
+        names |= dict(zip(tensor["axes"], place[outer:], strict=True))
+        lanes = {n.replace(".", "__"): value(text, names) for n, text in tensor["lanes"].items()}
+        names |= lanes
+        index = tuple(value(text, names) for text in tensor["index"].values())
+        inside = all(0 <= i < n for i, n in zip(index, tensor["shape"], strict=True))
+        if inside and all(value(text, names) for text in tensor["guards"]):
+            packed[place] = array[index]
+    return packed
+
+
+@settings(max_examples=40)
+@given(operators(3, epilogues=True), st.data())
+def test_the_manifest_is_enough_to_pack_tensors(operator: Operator, data: st.DataObject) -> None:
+    """Packing by the expressions in the manifest gives the bytes in the files, for every class."""
+    config = Config.load("block8")
+    embeddings = explore.embeddings(operator, config, tuple(CLASSES))
+    evaluation = explore.evaluate(
+        operator, config, data.draw(st.sampled_from(embeddings)), effort=1
+    )
+    if evaluation.scheduled is None:
+        return
+    design, tensors = evaluation.code.design, complete(operator, {})
+    files = emit(evaluation.code, "raw")
+    by_section = {
+        "INP": getattr(tensors, design.inp.role or ""),
+        "WGT": getattr(tensors, design.wgt.role or ""),
+        "ACC": tensors.bias,
+        "ACC_BIS": tensors.residual,
+    }
+    for section in json.loads(files[MANIFEST])["sections"]:
+        if section["file"] and section["tensor"]:
+            array = by_section[section["name"]].astype(section["tensor"]["dtype"])
+            assert _packed_as_told(section["tensor"], array).tobytes() == files[section["file"]]
