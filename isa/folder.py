@@ -288,6 +288,7 @@ def _read_described(path: Path, config: Config | None) -> Folder:
         data["INSN"] = encode(described, table)
     else:
         _check_addresses(source, manifest, addresses)
+        _checked(path, RESERVED, sizes["OUT"], None)
     program = _program(described, table, data, sizes, addresses, path)
     _check_counts(source, manifest, program)
     expected = _read_entry(path, manifest.expected) if manifest.expected else None

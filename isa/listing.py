@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 def format_instruction(row: Sequence[int]) -> str:
     """One instruction in words, such as ``LOAD INP sram 0 <- dram 0x100, 1 x 16``."""
-    cell = {column: int(row[column]) for column in Column}
-    opcode = Opcode(cell[Column.OPCODE])
+    opcode = Opcode(row[Column.OPCODE])
     if opcode in (Opcode.LOAD, Opcode.STORE):
-        text = _format_transfer(opcode, cell)
+        text = _format_transfer(opcode, row)
     elif opcode is Opcode.FINISH:
         text = "FINISH"
     else:
-        text = _format_loops(opcode, cell)
-    tokens = [c.name.lower() for c in TOKEN_FLAGS if cell[c]]
+        text = _format_loops(opcode, row)
+    tokens = [c.name.lower() for c in TOKEN_FLAGS if row[c]]
     return f"{text}  [{' '.join(tokens)}]" if tokens else text
 
 
@@ -40,37 +39,37 @@ def listing(table: Table, uops: Table | None = None) -> str:
     return "\n".join(lines)
 
 
-def _format_transfer(opcode: Opcode, cell: dict[Column, int]) -> str:
-    if cell[Column.X_SIZE] == 0:
-        return f"NOP ({opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name})"
+def _format_transfer(opcode: Opcode, row: Sequence[int]) -> str:
+    if row[Column.X_SIZE] == 0:
+        return f"NOP ({opcode.name} {Memory(row[Column.MEMORY_TYPE]).name})"
     arrow = "<-" if opcode is Opcode.LOAD else "->"
     text = (
-        f"{opcode.name} {Memory(cell[Column.MEMORY_TYPE]).name} sram {cell[Column.SRAM_BASE]} "
-        f"{arrow} dram {cell[Column.DRAM_BASE]:#x}, {cell[Column.Y_SIZE]} x {cell[Column.X_SIZE]}"
+        f"{opcode.name} {Memory(row[Column.MEMORY_TYPE]).name} sram {row[Column.SRAM_BASE]} "
+        f"{arrow} dram {row[Column.DRAM_BASE]:#x}, {row[Column.Y_SIZE]} x {row[Column.X_SIZE]}"
     )
-    if cell[Column.Y_SIZE] > 1:
-        text += f" stride {cell[Column.X_STRIDE]}"
-    pads = [cell[c] for c in (Column.Y_PAD_0, Column.Y_PAD_1, Column.X_PAD_0, Column.X_PAD_1)]
+    if row[Column.Y_SIZE] > 1:
+        text += f" stride {row[Column.X_STRIDE]}"
+    pads = [row[c] for c in (Column.Y_PAD_0, Column.Y_PAD_1, Column.X_PAD_0, Column.X_PAD_1)]
     if any(pads):
         text += " pads y {}+{} x {}+{}".format(*pads)
     return text
 
 
-def _format_loops(opcode: Opcode, cell: dict[Column, int]) -> str:
+def _format_loops(opcode: Opcode, row: Sequence[int]) -> str:
     if opcode is Opcode.GEMM:
-        name = "GEMM reset" if cell[Column.RESET] else "GEMM"
+        name = "GEMM reset" if row[Column.RESET] else "GEMM"
     else:
-        name = f"ALU {AluOp(cell[Column.ALU_OPCODE]).name}"
-        if cell[Column.USE_IMM]:
-            name += f" {cell[Column.IMM]}"
+        name = f"ALU {AluOp(row[Column.ALU_OPCODE]).name}"
+        if row[Column.USE_IMM]:
+            name += f" {row[Column.IMM]}"
     parts = [
-        f"{name} uops {cell[Column.UOP_BGN]}:{cell[Column.UOP_END]}",
-        f"loops {cell[Column.ITER_OUT]} x {cell[Column.ITER_IN]}",
-        f"dst {cell[Column.DST_OUT]},{cell[Column.DST_IN]}",
-        f"src {cell[Column.SRC_OUT]},{cell[Column.SRC_IN]}",
+        f"{name} uops {row[Column.UOP_BGN]}:{row[Column.UOP_END]}",
+        f"loops {row[Column.ITER_OUT]} x {row[Column.ITER_IN]}",
+        f"dst {row[Column.DST_OUT]},{row[Column.DST_IN]}",
+        f"src {row[Column.SRC_OUT]},{row[Column.SRC_IN]}",
     ]
     if opcode is Opcode.GEMM:
-        parts.append(f"wgt {cell[Column.WGT_OUT]},{cell[Column.WGT_IN]}")
+        parts.append(f"wgt {row[Column.WGT_OUT]},{row[Column.WGT_IN]}")
     return " ".join(parts)
 
 

@@ -132,6 +132,8 @@ def test_pages_that_an_element_exceeds_are_refused() -> None:
         ("raw", {"manifest__json": b"[]"}, ["manifest.json", "JSON object"]),
         ("raw", {"manifest__json": b"\xff"}, ["manifest.json", "UTF-8"]),
         ("raw", {"relocations__bin": b""}, ["relocations.bin", "0 bytes"]),
+        ("standalone-vta", {"expected_out_sram__bin": b""}, ["expected_out_sram.bin", "256 bytes"]),
+        ("standalone-vta", {"expected_out_sram__bin": None}, ["expected_out_sram.bin", "missing"]),
         ("standalone-vta", {"manifest__json": None, "uop__bin": b"\0" * 6}, ["uop.bin", "of 4"]),
         (
             "standalone-vta",
