@@ -13,7 +13,7 @@ is compared with the front found so far.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def pareto_mask(
     signs = [1] * len(minimize) + [-1] * len(maximize)
     ranks = np.empty((len(frame), len(signs)), np.int64)
     for column, (name, sign) in enumerate(zip([*minimize, *maximize], signs, strict=True)):
-        ranks[:, column] = sign * _ranks(frame[name].to_numpy())
+        ranks[:, column] = sign * _ranks(_values(frame[name]))
     mask = np.zeros(len(frame), np.bool_)
     for rows in _groups(frame, group_by):
         mask[rows] = non_dominated(ranks[rows])
@@ -134,6 +134,11 @@ def non_dominated(ranks: Ranks) -> NDArray[np.bool_]:
     mask = np.zeros(count, np.bool_)
     mask[order] = found
     return mask
+
+
+def _values(column: pd.Series[Any]) -> NDArray[np.generic]:
+    """A column without missing values as numbers; pandas' own whole numbers are objects else."""
+    return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
 
 
 def _ranks(values: NDArray[np.generic]) -> Ranks:

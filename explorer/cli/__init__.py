@@ -57,14 +57,27 @@ COMMANDS = {
         "operators",
         "List the operators that ship: dimensions, multiply-adds, and elements of each tensor.",
     ),
-    "facts": Entry("embeddings", "facts", "Print the facts that clingo is given."),
-    "enumerate": Entry("embeddings", "enumerate_", "List every embedding."),
+    "facts": Entry("space", "facts", "Print the facts that clingo is given."),
+    "enumerate": Entry("space", "enumerate_", "List every embedding."),
+    "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
     "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
     "verify": Entry("embeddings", "verify", "Execute embeddings and check the results."),
+    "execute": Entry(
+        "space",
+        "execute",
+        "Execute embeddings step by step, on any instruction, without a program.",
+    ),
     "emit": Entry("programs", "emit", "Write a program with its tensors and the expected output."),
     "disasm": Entry("programs", "disasm", "List the instructions of a program."),
     "run": Entry("programs", "run", "Execute and time the program in a folder."),
+    "sweep": Entry(
+        "sweep",
+        "sweep",
+        "Evaluate operators under many configurations, and keep the results.",
+    ),
+    "results": Entry("sweep", "results", "Query or export what a sweep found."),
+    "pareto": Entry("fronts", "pareto_table", "Find the rows of a table that no other row beats."),
 }
 
 

@@ -1,0 +1,304 @@
+"""Commands about studies: sweep, results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from explorer.cli.embeddings import ClassesOption, TilesOption, _classes
+from explorer.cli.fronts import ModelOption, note_left_out
+from explorer.cli.output import OutputOption, print_table, write_table
+from explorer.facts import DEFAULT_CLASSES
+from explorer.study import cost, tables
+from explorer.study.execute import Backend, Dask, Inline, Local
+from explorer.study.parameters import Grid, configuration, parse_assignment
+from explorer.study.store import Store
+from explorer.study.study import Study, default_candidates, is_study, load, make, parse_workload
+from explorer.study.sweep import Summary
+from explorer.study.sweep import sweep as run_sweep
+from explorer.study.unit import OK, STATUSES, Options
+from explorer.study.version import model_version
+from isa.config import Config
+from isa.errors import InputError
+
+INTERRUPTED = 130
+SHOWN = 10  # reasons and failures that are listed
+EVERY = 30.0  # seconds between lines of progress where there is no terminal
+
+WorkloadArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="WORKLOAD...",
+        help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device), or one "
+        "study file.",
+        show_default=False,
+    ),
+]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option("--vary", metavar="NAME=VALUES", help="As LOG_BLOCK=3..6 or BUS_BITS=64,128."),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Directory that keeps the results."),
+]
+_CLASSES = ",".join(DEFAULT_CLASSES)
+
+
+def sweep(
+    context: typer.Context,
+    workloads: WorkloadArgument,
+    vary: VaryOption = None,
+    out: StoreOption = None,
+    config: Annotated[
+        str, typer.Option("--config", metavar="FILE", help="What does not vary: a vta_config.json.")
+    ] = "default",
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="On configurations: 'on_chip_bytes <= 2**19'."),
+    ] = None,
+    classes: ClassesOption = _CLASSES,
+    all_tiles: TilesOption = False,
+    effort: Annotated[
+        int, typer.Option(min=0, help="Programs simulated for each layout; 0 proves the best.")
+    ] = 2,
+    objectives: Annotated[
+        str, typer.Option(metavar="METRICS", help="What a unit's best points are best in.")
+    ] = "cycles",
+    prefer: Annotated[
+        str, typer.Option(metavar="METRICS", help="What decides between equal points.")
+    ] = "",
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="On points: 'utilisation >= 0.5'."),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(min=1, help="Choose points among so many of the fastest embeddings."),
+    ] = None,
+    costs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Table for area and energy.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the workload.")] = "workload",
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to run on, or local:N."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Evaluate operators under many configurations, and keep the results."""
+    if any(is_study(text) for text in workloads):
+        study = _study_file(context, workloads)
+    else:
+        grid = Grid(Config.load(config), _assignments(vary or []))
+        wanted, preferred, required = _split(objectives), _split(prefer), tuple(require or ())
+        options = Options(
+            classes=_classes(classes),
+            costs=cost.load(costs),
+            all_tiles=all_tiles,
+            effort=effort or None,
+            objectives=wanted,
+            preferences=preferred,
+            requirements=required,
+            candidates=candidates or default_candidates(wanted, preferred, required),
+        )
+        pairs = [parse_workload(text) for text in workloads]
+        study = make(name, pairs, grid, options, constraints=constraint or [])
+    if dry_run:
+        _describe(study, out)
+        return
+    if out is None:
+        raise InputError("--out", "", None, "a directory for the results")
+    backend = partial(Dask, dask) if dask else partial(Local, workers) if workers > 1 else Inline
+    _run(study, out, backend)
+
+
+def _study_file(context: typer.Context, workloads: list[str]) -> Study:
+    """The study in the one file given; options that it has fields for are refused."""
+    if len(workloads) > 1:
+        raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
+    free = {"workloads", "out", "workers", "dask", "dry_run"}
+    for option in context.params.keys() - free:
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = f"--{option.replace('_', '-')}"
+            raise InputError(flag, "", context.params[option], "the study file says that")
+    return load(Path(workloads[0]))
+
+
+def _assignments(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, values = parse_assignment(text, "--vary")
+        if name in found:
+            raise InputError("--vary", name, text, "it is varied twice")
+        found[name] = values
+    return found
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _describe(study: Study, out: Path | None) -> None:
+    """What a sweep would do."""
+    refused: Counter[str] = Counter()
+    points = 0
+    for point in study.points():
+        points += 1
+        try:
+            configuration(point)
+        except InputError as error:
+            refused[f"{error.field} = {error.value}: {error.allowed}"] += 1
+    layers = len({layer.id for layer, _ in study.layers})
+    typer.echo(
+        f"{study.name}: {layers} layers x {points} configurations, {points * layers} units; "
+        f"{sum(refused.values())} configurations cannot be encoded."
+    )
+    for reason, count in refused.most_common(SHOWN):
+        typer.echo(f"  {count} configurations: {reason}")
+    if out is not None and (out / "store.json").exists():
+        store, model = Store.open(out), model_version()
+        done = sum(store.part(unit.key).exists() for unit in study.units(model))
+        typer.echo(f"{done} units are done, {points * layers - done} are left ({model}).")
+
+
+def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
+    summary = Summary()
+    try:
+        with _progress(study.name) as show:
+            run_sweep(study, out, backend, on_progress=show, summary=summary)
+    except KeyboardInterrupt:
+        kept = summary.reused + summary.done
+        typer.echo(
+            f"explorer: interrupted; {kept} of {summary.total} units are kept in {out}, and "
+            "the same command goes on from there",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    _report(summary, out)
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def _report(summary: Summary, out: Path) -> None:
+    """The end of a sweep: what was done, and what has no result."""
+    typer.echo(
+        f"{summary.total} units: {summary.done} done now, {summary.reused} kept from before, "
+        f"{len(summary.failures)} failed. Results are in {out}."
+    )
+    for status, count in sorted(summary.statuses.items()):
+        typer.echo(f"  {count} {status}: {STATUSES[status]}")
+    if summary.reasons:
+        typer.echo("Without a result:")
+        for (status, reason), count in summary.reasons.most_common(SHOWN):
+            typer.echo(f"  {count} {status}: {reason}")
+        if len(summary.reasons) > SHOWN:
+            typer.echo(f"  … and {len(summary.reasons) - SHOWN} reasons more (column reason)")
+    if summary.failures:
+        typer.echo("Failed, to be tried again by the same command:", err=True)
+        for unit, answer in summary.failures[:SHOWN]:
+            where = f"{unit.layer.operator.name} on {unit.key}"
+            typer.echo(f"  {where}: {answer.error}", err=True)
+        typer.echo(summary.failures[0][1].details, err=True, nl=False)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[Summary], None]]:
+    """Show how far a sweep is, how fast, and how long it will take, on standard error."""
+    console = Console(stderr=True)
+    begin = last = time.monotonic()
+
+    def speed(summary: Summary) -> str:
+        rate = summary.new / max(time.monotonic() - begin, 1e-9)
+        left = f", {_duration(summary.left / rate)} left" if rate else ""
+        return f"{rate:.2f} units/s{left}"
+
+    def line(summary: Summary) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            done = summary.total - summary.left
+            sys.stderr.write(f"{title}: {done} of {summary.total} units, {speed(summary)}\n")
+            sys.stderr.flush()
+
+    if not console.is_terminal:
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, speed="")
+
+        def show(summary: Summary) -> None:
+            done = summary.total - summary.left
+            bar.update(task, total=summary.total, completed=done, speed=speed(summary))
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    """A time to wait, roughly."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def results(
+    store: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A directory that explorer sweep made.")
+    ],
+    sql: Annotated[
+        str | None,
+        typer.Option("--sql", metavar="SQL", help="Query on: results, totals, workloads."),
+    ] = None,
+    totals: Annotated[
+        bool, typer.Option("--totals", help="Whole workloads, one row a configuration.")
+    ] = False,
+    model: ModelOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Query or export what a sweep found."""
+    opened = Store.open(store)
+    if sql and totals:
+        raise InputError("--totals", "", sql, "with --sql, query the table totals")
+    if sql:
+        frame, left_out = tables.query(opened, sql, model)
+    else:
+        frame, left_out = tables.results(opened, model)
+        if totals:
+            frame = tables.totals(opened, frame)
+    note_left_out(left_out)
+    if output:
+        write_table(frame, output)
+    elif sql:
+        print_table(frame)
+    elif totals:
+        shown = ["workload", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
+        print_table(frame[[*shown, "area", "energy", "missing"]])
+    else:
+        shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
+        found = frame[frame["status"] == OK]
+        print_table(found[[*shown, "footprint", "on_chip_bytes", "area", "energy"]])
+        typer.echo(
+            f"{len(frame)} rows, {len(frame) - len(found)} without a result; --out exports all "
+            "columns, --sql queries them.",
+            err=True,
+        )

@@ -1,0 +1,178 @@
+"""Pareto fronts as pictures: PNG and SVG by matplotlib, and a page that needs nothing but itself.
+
+Equal tables give equal files: nothing in them tells when or where they were made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib.resources import files
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+PANELS = 16  # groups that get a panel of their own
+DRAWN = 20_000  # dominated rows that are drawn at most, and
+HOVERED = 1_000  # at most on a page, in each case spread evenly over the table
+WIDE = 30.0  # ratio of greatest to least value from which an axis is logarithmic
+
+HASHES = ("unit", "layer", "model")  # columns that say nothing to the eye
+UNITS = {"area": "mm²", "energy": "µJ", "dram_bytes": "bytes", "footprint": "bytes"}
+
+_GREY, _FRONT = "0.72", "tab:blue"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A table, which of its rows are on the front, and by what.
+
+    Attributes:
+        frame: all rows.
+        mask: those on the front, bool of shape (rows,).
+        minimize, maximize: the objectives.
+        group_by: columns that tell groups apart.
+        title: what the picture shows.
+    """
+
+    frame: pd.DataFrame
+    mask: NDArray[np.bool_]
+    minimize: tuple[str, ...]
+    maximize: tuple[str, ...]
+    group_by: tuple[str, ...]
+    title: str
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All objectives, those to minimise first."""
+        return self.minimize + self.maximize
+
+    def groups(self) -> list[tuple[str, NDArray[np.int64]]]:
+        """Each group's name and rows, sorted by name."""
+        if not self.group_by:
+            return [("", np.arange(len(self.frame)))]
+        found = self.frame.groupby(list(self.group_by), sort=True, dropna=False).indices
+        return [
+            (", ".join(map(str, key if isinstance(key, tuple) else (key,))), np.asarray(rows))
+            for key, rows in found.items()
+        ]
+
+
+def image(front: Front, suffix: str) -> bytes:
+    """The figure as the bytes of a ``.png`` or ``.svg`` file."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only figures need it
+
+    buffer = BytesIO()
+    metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+    with mpl.rc_context({"svg.hashsalt": "explorer", "font.size": 9}):
+        _figure(front).savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+    return buffer.getvalue()
+
+
+def page(front: Front) -> str:
+    """A page that shows the front, with every value of a row under the pointer."""
+    places = np.flatnonzero(~front.mask)
+    shown = np.sort(np.concatenate([np.flatnonzero(front.mask), _spread(places, HOVERED)]))
+    part = front.frame.iloc[shown]
+    varying = [n for n in part.columns if n not in HASHES and part[n].nunique(dropna=False) > 1]
+    columns = list(dict.fromkeys([*front.group_by, *front.objectives, *varying]))
+    data = {
+        "title": front.title,
+        "columns": columns,
+        "numeric": [name for name in columns if part[name].dtype.kind in "iuf"],
+        "objectives": list(front.objectives),
+        "maximize": list(front.maximize),
+        "groups": list(front.group_by),
+        "units": UNITS,
+        "rows": [[_cell(value) for value in row] for row in part[columns].itertuples(index=False)],
+        "front": front.mask[shown].astype(int).tolist(),
+        "dominated": len(places),
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    template = (files("explorer.report") / "front.html").read_text(encoding="utf-8")
+    return template.replace("/*DATA*/null", text)
+
+
+def _cell(value: Any) -> Any:
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    return int(value) if isinstance(value, int | np.integer) else str(value)
+
+
+def _spread(places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """So many of the places at most, evenly."""
+    if len(places) <= count:
+        return places
+    return places[np.linspace(0, len(places) - 1, count).astype(np.int64)]
+
+
+def _figure(front: Front) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - see `image`
+
+    groups = front.groups()
+    shown = groups[:PANELS]
+    across = min(4, math.ceil(math.sqrt(len(shown))))
+    down = math.ceil(len(shown) / across)
+    figure = Figure(figsize=(1.2 + 3.6 * across, 0.9 + 3.0 * down), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, (name, rows) in zip(axes.flat, shown, strict=False):
+        _panel(axis, front, rows, name)
+    rest = f" ({PANELS} of {len(groups)} groups)" if len(groups) > PANELS else ""
+    figure.suptitle(front.title + rest)
+    return figure
+
+
+def _panel(axis: Axes, front: Front, rows: NDArray[np.int64], name: str) -> None:
+    """One group: its front over what it dominates; a third objective is the colour."""
+    x, y = (*front.objectives, *front.objectives)[:2]
+    frame, mask = front.frame.iloc[rows], front.mask[rows]
+    grey = frame.iloc[_spread(np.flatnonzero(~mask), DRAWN)]
+    best = frame[mask].sort_values([x, y], kind="stable")
+    many = len(grey) > DRAWN // 10
+    axis.scatter(
+        _numbers(grey[x]), _numbers(grey[y]), s=6, color=_GREY, linewidths=0, rasterized=many
+    )
+    if len(front.objectives) == 2 and len(best) > 1:
+        # Between two rows of the front, what is reached is the value of the one before.
+        where: Literal["pre", "post"] = "pre" if x in front.maximize else "post"
+        xs, ys = _numbers(best[x]), _numbers(best[y])
+        axis.step(xs, ys, where=where, color=_FRONT, linewidth=0.8, alpha=0.6)
+    if len(front.objectives) > 2:
+        third = front.objectives[2]
+        colours = axis.scatter(_numbers(best[x]), _numbers(best[y]), s=20, c=_numbers(best[third]))
+        axis.figure.colorbar(colours, ax=axis, label=_label(third))
+    else:
+        axis.scatter(_numbers(best[x]), _numbers(best[y]), s=20, color=_FRONT)
+    for column, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
+        if _is_wide(_numbers(frame[column])):
+            scale("log")
+    axis.set_xlabel(_label(x))
+    axis.set_ylabel(_label(y))
+    axis.set_title(f"{name}\n{len(best)} of {len(frame)} rows" if name else "", fontsize=7)
+
+
+def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    return column.to_numpy(dtype=np.float64)
+
+
+def _is_wide(values: NDArray[np.float64]) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() / finite.min() > WIDE)
+
+
+def _label(name: str) -> str:
+    return f"{name} [{UNITS[name]}]" if name in UNITS else name

@@ -1,0 +1,326 @@
+"""Running units on any `concurrent.futures.Executor`, and losing none.
+
+Units are handed out a few ahead of the workers, so that memory does not grow with their number, and
+answers come back to one place. When a worker dies, what it may have been doing is done again, one
+unit at a time: a unit that takes its worker down then does so alone, and is given up after
+`ATTEMPTS` times.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from typing import Any, ParamSpec, TypeVar
+
+from explorer.study.unit import Row, Unit, evaluate
+from isa.errors import InputError
+
+ATTEMPTS = 3
+AHEAD = 2  # units handed out for each worker
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker says of a unit: rows, or an error as text, since not all errors travel.
+
+    Attributes:
+        rows: the unit's rows; None if it failed.
+        error: what went wrong, in one line.
+        details: the traceback.
+        is_input: whether the study is at fault, and not the program.
+    """
+
+    rows: list[Row] | None
+    error: str = ""
+    details: str = ""
+    is_input: bool = False
+
+
+Work = Callable[[Unit], list[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is sent to a worker: a unit's evaluation that never raises."""
+
+    work: Work = evaluate
+
+    def __call__(self, unit: Unit) -> Answer:
+        """The answer to a unit."""
+        try:
+            return Answer(self.work(unit))
+        except InputError as error:
+            return Answer(None, str(error), is_input=True)
+        except Exception as error:  # a unit's defect must not end the sweep
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Answer(None, text, traceback.format_exc())
+
+
+class Backend(ABC):
+    """Where units run."""
+
+    lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    """Exceptions of a future whose worker is gone."""
+
+    @abstractmethod
+    def executor(self) -> Executor:
+        """The executor to submit to."""
+
+    @abstractmethod
+    def slots(self) -> int:
+        """How many units to hand out at a time."""
+
+    @abstractmethod
+    def replace(self) -> None:
+        """Make another executor after this one has broken."""
+
+    @abstractmethod
+    def close(self, *, at_once: bool) -> None:
+        """Free the workers; at once means without waiting for what they do."""
+
+
+class Inline(Backend, Executor):
+    """This process, one unit after the other."""
+
+    def executor(self) -> Executor:
+        """This very object."""
+        return self
+
+    def slots(self) -> int:
+        """One unit, which is done when `submit` returns."""
+        return 1
+
+    def replace(self) -> None:
+        """It cannot break."""
+
+    def close(self, *, at_once: bool) -> None:
+        """Nothing is held."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """A future that already has its result."""
+        future: Future[_T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class Local(Backend):
+    """A pool of processes on this machine, which end when this one does, however it ends."""
+
+    def __init__(self, workers: int) -> None:
+        methods = multiprocessing.get_all_start_methods()
+        # A fork server starts a worker, with its imports done, in no time, and forks no threads.
+        method = "forkserver" if "forkserver" in methods else "spawn"
+        self._context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self._context.set_forkserver_preload([evaluate.__module__])
+        self._workers = workers
+        self._pool = self._make()
+
+    def _make(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._workers, mp_context=self._context, initializer=_follow_parent
+        )
+
+    def executor(self) -> Executor:
+        """The pool."""
+        return self._pool
+
+    def slots(self) -> int:
+        """Some more than it has workers."""
+        return AHEAD * self._workers
+
+    def replace(self) -> None:
+        """Another pool: one that has lost a worker takes no more work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._make()
+
+    def close(self, *, at_once: bool) -> None:
+        """End the workers."""
+        self._pool.shutdown(wait=not at_once, cancel_futures=True)
+        if at_once:
+            for process in multiprocessing.active_children():
+                process.terminate()
+
+
+def _follow_parent() -> None:
+    """Make a worker leave Ctrl-C to its parent, and end as soon as that is gone.
+
+    A pool's worker waits on a pipe that its siblings hold open too: without this, it would wait for
+    ever after its parent was killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class Dask(Backend):
+    """A Dask cluster: the scheduler at an address, or ``local:N`` for N processes here.
+
+    Raises:
+        InputError: `distributed` is not installed, or no scheduler answers.
+    """
+
+    def __init__(self, address: str, timeout: float = 30) -> None:
+        try:
+            import distributed  # noqa: PLC0415 - optional, and slow to import
+            from distributed.scheduler import KilledWorker  # noqa: PLC0415
+        except ImportError:
+            allowed = "needs the package distributed: pip install 'vta-explorer[dask]'"
+            raise InputError("--dask", "", address, allowed) from None
+        self.lost = (BrokenExecutor, CancelledError, KilledWorker)
+        self._cluster: Any = None
+        where: Any = address
+        kind, _, count = address.partition(":")
+        if kind == "local":
+            if not count.isdigit() or int(count) < 1:
+                raise InputError("--dask", "", address, "local:N, where N is the number of workers")
+            self._cluster = where = distributed.LocalCluster(
+                n_workers=int(count),
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs="ERROR",
+            )
+        try:
+            self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            allowed = f"no scheduler answers there ({error})"
+            raise InputError("--dask", "", address, allowed) from None
+        self._executor: Executor = self._client.get_executor(pure=False)
+
+    def executor(self) -> Executor:
+        """The cluster's executor."""
+        return self._executor
+
+    def slots(self) -> int:
+        """Some more than the workers have threads now, since clusters grow and shrink."""
+        threads: dict[str, int] = self._client.nthreads()
+        return AHEAD * max(1, sum(threads.values()))
+
+    def replace(self) -> None:
+        """The cluster itself replaces workers."""
+
+    def close(self, *, at_once: bool) -> None:
+        """Leave the cluster, and end it if it is our own."""
+        self._client.close(timeout=1 if at_once else 10)
+        if self._cluster is not None:
+            self._cluster.close(timeout=1 if at_once else 10)
+
+
+class Given(Backend):
+    """An executor of the caller's, which stays open."""
+
+    def __init__(self, executor: Executor, slots: int) -> None:
+        self._executor, self._slots = executor, slots
+
+    def executor(self) -> Executor:
+        """The caller's."""
+        return self._executor
+
+    def slots(self) -> int:
+        """As the caller said."""
+        return self._slots
+
+    def replace(self) -> None:
+        """There is no other.
+
+        Raises:
+            BrokenExecutor: always.
+        """
+        raise BrokenExecutor("the executor has lost a worker, and there is no other")
+
+    def close(self, *, at_once: bool) -> None:
+        """Leave it to the caller."""
+
+
+def run(
+    units: Iterable[Unit], backend: Backend, work: Work = evaluate
+) -> Iterator[tuple[Unit, Answer]]:
+    """Each unit with its answer, in the order in which they are done.
+
+    The backend is closed when the last answer is out, or the caller stops early.
+    """
+    run = _Run(iter(units), backend, Task(work))
+    finished = False
+    try:
+        while run.hand_out():
+            yield from run.answers()
+        finished = True
+    finally:
+        backend.close(at_once=not finished)
+
+
+class _Run:
+    """What is out, and what has to be done again."""
+
+    def __init__(self, units: Iterator[Unit], backend: Backend, task: Task) -> None:
+        self._units, self._backend, self._task = units, backend, task
+        self._out: dict[Future[Answer], Unit] = {}
+        self._suspects: deque[Unit] = deque()
+        self._deaths: Counter[str] = Counter()
+
+    def hand_out(self) -> bool:
+        """Submit what there is room for; False when all is done."""
+        while len(self._out) < (1 if self._suspects else self._backend.slots()):
+            unit = self._suspects.popleft() if self._suspects else next(self._units, None)
+            if unit is None:
+                break
+            try:
+                self._out[self._backend.executor().submit(self._task, unit)] = unit
+            except BrokenExecutor:  # it broke since the last answer
+                self._suspects.append(unit)
+                self._recover()
+        return bool(self._out)
+
+    def answers(self) -> Iterator[tuple[Unit, Answer]]:
+        """Those that come next."""
+        alone = len(self._out) == 1
+        broken = False
+        for future in wait(self._out, return_when=FIRST_COMPLETED).done:
+            unit = self._out.pop(future)
+            error = CancelledError() if future.cancelled() else future.exception()
+            if error is None:
+                yield unit, future.result()
+            elif not isinstance(error, self._backend.lost):
+                raise error
+            else:
+                # A broken pool does not say which unit broke it; any other error does.
+                broken = broken or isinstance(error, BrokenExecutor)
+                self._deaths[unit.key] += alone or not isinstance(error, BrokenExecutor)
+                if self._deaths[unit.key] < ATTEMPTS:
+                    self._suspects.append(unit)
+                else:
+                    yield unit, Answer(None, f"its worker died, {ATTEMPTS} times")
+        if broken:
+            self._recover()
+
+    def _recover(self) -> None:
+        """Take back what is out, and go on with another executor."""
+        self._suspects.extend(self._out.values())
+        self._out.clear()
+        self._backend.replace()

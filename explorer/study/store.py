@@ -1,0 +1,263 @@
+"""The store: a Parquet dataset in a directory, one part a unit, each written whole or not at all.
+
+    DIR/store.json              options of the study, and the model version of its latest sweep
+    DIR/workloads/NAME.json     the layers of a workload: names, repeat counts, hashes
+    DIR/parts/ab/ab….parquet    the rows of one unit, named by its key
+
+A part's name is the hash of all that its rows follow from, and its bytes follow from them too.
+Nobody has to agree on who writes: whoever does, writes the same. Parts of other model versions
+stay where they are, and are read only when asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from explorer.study.unit import COLUMNS, Row
+from isa.errors import InputError
+
+FORMAT = 1
+_UNIT, _DIGEST = b"unit", b"digest"  # metadata of a part
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+SCHEMA = pa.schema([(name, _TYPES[kind]) for name, (kind, _) in COLUMNS.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLayer:
+    """A layer as a workload lists it: an operator's name, how often it runs, what it computes."""
+
+    operator: str
+    repeat: int
+    layer: str
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        path: its directory.
+        model: the model version that its latest sweep had.
+        options: how its units are evaluated, as `explorer.study.unit.Options.describe`.
+    """
+
+    path: Path
+    model: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, path: Path, options: Mapping[str, Any], model: str) -> Store:
+        """The store in a directory, which is made where there is none.
+
+        Raises:
+            InputError: the directory cannot be written, holds something else, or a study with
+                other options.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "store.json").exists() and any(path.iterdir()):
+                raise InputError(
+                    "--out", "", str(path), "a new directory, an empty one, or a store"
+                )
+        except OSError as error:
+            raise InputError("--out", "", str(path), f"cannot be made: {error.strerror}") from None
+        if (path / "store.json").exists():
+            found = cls.open(path)
+            for name, value in options.items():
+                if found.options.get(name) != value:
+                    allowed = (
+                        f"the store {path} was made with {found.options.get(name)!r}, and results "
+                        "of different options are not mixed; use another directory"
+                    )
+                    raise InputError("options", name, value, allowed)
+        return cls(path, model, dict(options))
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """The store that a directory holds.
+
+        Raises:
+            InputError: it holds none, or one that this version cannot read.
+        """
+        source = path / "store.json"
+        try:
+            content = json.loads(source.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise InputError(str(source), "format", content["format"], f"must be {FORMAT}")
+            return cls(path, content["model"], content["options"])
+        except FileNotFoundError:
+            raise InputError(str(path), "", None, "a directory that explorer sweep made") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(str(source), "", str(error), "must be a store's own file") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Write here while the block runs, alone; clear away what a killed sweep left.
+
+        The lock goes with the process, however that ends.
+
+        Raises:
+            InputError: another sweep is writing.
+        """
+        try:
+            handle = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+        try:
+            if not _lock(handle):
+                raise InputError("--out", "", str(self.path), "another sweep is writing there")
+            for left in self.path.glob("**/.*.tmp"):
+                left.unlink(missing_ok=True)
+            content = {"format": FORMAT, "model": self.model, "options": dict(self.options)}
+            self._write(self.path / "store.json", _json(content))
+            yield
+        finally:
+            os.close(handle)
+
+    def part(self, key: str) -> Path:
+        """Where a unit's part is, or would be."""
+        return self.path / "parts" / key[:2] / f"{key}.parquet"
+
+    def find(self, key: str) -> pa.Table | None:
+        """A unit's rows, or None if it is not done.
+
+        Raises:
+            InputError: its part is damaged.
+        """
+        path = self.part(key)
+        return read_part(path) if path.exists() else None
+
+    def write(self, key: str, rows: Sequence[Row]) -> None:
+        """Keep a unit's rows.
+
+        Raises:
+            InputError: they cannot be written; what was written before is still there.
+        """
+        self._write(self.part(key), encode(key, rows))
+
+    def name_layers(self, workload: str, layers: Sequence[NamedLayer]) -> None:
+        """Keep what the layers of a workload are called.
+
+        Raises:
+            InputError: as `write`.
+        """
+        content = [
+            {"operator": n.operator, "repeat": n.repeat, "layer": n.layer, "macs": n.macs}
+            for n in layers
+        ]
+        path = self.path / "workloads" / f"{workload}.json"
+        self._write(path, _json({"workload": workload, "layers": content}))
+
+    def workloads(self) -> dict[str, list[NamedLayer]]:
+        """The layers of each workload, by its name.
+
+        Raises:
+            InputError: a file of them is damaged.
+        """
+        found = {}
+        for path in sorted((self.path / "workloads").glob("*.json")):
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+                found[content["workload"]] = [NamedLayer(**layer) for layer in content["layers"]]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise InputError(str(path), "", str(error), "must be a store's own file") from None
+        return found
+
+    def parts(self) -> list[Path]:
+        """All parts, of every model version, sorted by key."""
+        return sorted((self.path / "parts").glob("*/*.parquet"), key=lambda path: path.name)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file in one step: under another name first, which nobody reads."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+
+def encode(key: str, rows: Sequence[Row]) -> bytes:
+    """A part's bytes: the same for the same rows."""
+    columns = {name: [row.get(name) for row in rows] for name in COLUMNS}
+    table = pa.table(columns, schema=SCHEMA)
+    table = table.replace_schema_metadata({_UNIT: key.encode(), _DIGEST: _digest(table)})
+    buffer = BytesIO()
+    # A part has a row or a few: what is for long columns would be most of it.
+    pq.write_table(
+        table,
+        buffer,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    return buffer.getvalue()
+
+
+def read_part(path: Path) -> pa.Table:
+    """The rows of a part.
+
+    Raises:
+        InputError: the file is not a whole part, or not the one that its name says.
+    """
+    try:
+        table = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
+        metadata = table.schema.metadata or {}
+        problem = None
+        if not table.schema.equals(SCHEMA):
+            problem = "its columns are not a part's"
+        elif metadata.get(_UNIT) != path.stem.encode():
+            problem = "it belongs to another unit"
+        elif metadata.get(_DIGEST) != _digest(table):
+            problem = "its content has changed"
+    except (OSError, ValueError, pa.ArrowException) as error:
+        problem = str(error).splitlines()[0]
+    if problem:
+        allowed = f"delete this file, and the next sweep makes it again ({problem})"
+        raise InputError(str(path), "", "a damaged part", allowed) from None
+    return table
+
+
+def _digest(table: pa.Table) -> bytes:
+    """A hash of a part's rows. Parquet's checksums would leave out headers and lengths."""
+    return hashlib.sha256(json.dumps(table.to_pylist()).encode()).hexdigest().encode()
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    allowed = f"cannot be written: {error.strerror}; finished parts are kept"
+    return InputError("--out", "", str(path), allowed)
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _lock(handle: int) -> bool:
+    """Take the lock on an open file; True where the system has none."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

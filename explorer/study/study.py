@@ -1,0 +1,277 @@
+"""What a study asks: layers, configurations, and how each unit is judged; also as a YAML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from explorer.facts import CLASSES, DEFAULT_CLASSES
+from explorer.operators import catalogue, resolve
+from explorer.study import cost
+from explorer.study.expression import Expression
+from explorer.study.parameters import (
+    PARAMETERS,
+    Grid,
+    Point,
+    check_values,
+    parse_values,
+    sizes,
+)
+from explorer.study.store import NamedLayer
+from explorer.study.unit import METRICS, Layer, Options, Unit
+from isa.config import Config
+from isa.document import Document, is_document, parse_yaml, read_text, validate
+from isa.errors import InputError
+
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+_Count = Annotated[int, Field(ge=1)]
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+
+_REPEATED = re.compile(r"(\d{1,6})\s*\*\s*(.+)")
+CANDIDATES = 10
+"""Embeddings among which points are chosen, where cycles are not all that matters."""
+
+
+class _WorkloadDocument(Document):
+    operator: _Text
+    repeat: _Count = 1
+
+
+class _StudyDocument(Document):
+    """A study file; the fields are explained in docs/sweeps.md."""
+
+    name: _Name
+    workloads: Annotated[list[Any], Field(min_length=1)]
+    base: str = "default"
+    vary: dict[str, Any] = Field(default_factory=dict)
+    configurations: list[dict[str, int]] = Field(default_factory=list)
+    constraints: list[_Text] = Field(default_factory=list)
+    classes: list[str] = Field(default_factory=lambda: list(DEFAULT_CLASSES))
+    all_tiles: bool = False
+    effort: _Count | None = 2
+    objectives: Annotated[list[str], Field(min_length=1)] = Field(
+        default_factory=lambda: ["cycles"]
+    )
+    preferences: list[str] = Field(default_factory=list)
+    requirements: list[_Text] = Field(default_factory=list)
+    candidates: _Count | None = None
+    costs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Layers × configurations.
+
+    Attributes:
+        name: under which the workload is kept.
+        layers: each layer with its name and how often the workload runs it.
+        grid: the configurations.
+        constraints: conditions that a configuration has to meet to be looked at.
+        options: how units are evaluated.
+    """
+
+    name: str
+    layers: tuple[tuple[Layer, int], ...]
+    grid: Grid
+    constraints: tuple[Expression, ...]
+    options: Options
+
+    def points(self) -> Iterator[Point]:
+        """The configurations that meet the constraints, in the order of the grid."""
+        for point in self.grid:
+            known = point | _derived(point, self.options)
+            if all(condition.holds(known) for condition in self.constraints):
+                yield point
+
+    def units(self, model: str) -> Iterator[Unit]:
+        """Every unit once, configuration by configuration."""
+        layers = list({layer.id: layer for layer, _ in self.layers}.values())
+        for point in self.points():
+            for layer in layers:
+                yield Unit(layer, point, self.options, model)
+
+    def named_layers(self) -> list[NamedLayer]:
+        """What the store keeps of the workload."""
+        return [
+            NamedLayer(layer.operator.name, repeat, layer.id, layer.operator.computation.macs)
+            for layer, repeat in self.layers
+        ]
+
+
+def _derived(point: Point, options: Options) -> dict[str, float]:
+    size = sizes(point)
+    return {
+        "mac_units": size["mac_units"],
+        "on_chip_bytes": size["on_chip_bytes"],
+        "area": options.costs.area(point),
+    }
+
+
+def make(
+    name: str,
+    workloads: Iterable[tuple[str, int]],
+    grid: Grid,
+    options: Options,
+    *,
+    constraints: Sequence[str] = (),
+    source: str = "sweep",
+) -> Study:
+    """A study, checked: what is wrong in it is found here and not in a unit.
+
+    Args:
+        name: see `Study`.
+        workloads: operators and suites as the command line takes them, each with a repeat count.
+        grid: the configurations.
+        options: how units are evaluated.
+        constraints: conditions on configurations.
+        source: where all this comes from, for errors.
+
+    Raises:
+        InputError: a name, value or condition cannot be used, or no configuration is left.
+    """
+    grid.check(source)
+    _check_options(options, source)
+    conditions = tuple(Expression.parse(text, f"{source}: constraints") for text in constraints)
+    for condition in conditions:
+        condition.check_names((*PARAMETERS, "mac_units", "on_chip_bytes", "area"))
+    study = Study(name, _layers(workloads), grid, conditions, options)
+    if next(study.points(), None) is None:
+        allowed = "the grid is empty: no configuration meets the constraints"
+        raise InputError(source, "constraints", list(constraints), allowed)
+    return study
+
+
+def load(path: Path) -> Study:
+    """The study in a YAML file.
+
+    Raises:
+        InputError: the file cannot be read, has an unknown key, or as `make`.
+    """
+    source = str(path)
+    document = validate(_StudyDocument, parse_yaml(read_text(path), source), source)
+    vary = {name: _values(values, source, name) for name, values in document.vary.items()}
+    for index, point in enumerate(document.configurations):
+        for name, value in point.items():
+            check_values([value], f"{source}: configurations.{index}", name)
+    grid = Grid(Config.load(_beside(document.base, path)), vary, tuple(document.configurations))
+    options = Options(
+        classes=tuple(document.classes) if document.classes != ["all"] else tuple(CLASSES),
+        costs=cost.load(Path(_beside(document.costs, path)) if document.costs else None),
+        all_tiles=document.all_tiles,
+        effort=document.effort,
+        objectives=tuple(document.objectives),
+        preferences=tuple(document.preferences),
+        requirements=tuple(document.requirements),
+        candidates=document.candidates
+        or default_candidates(document.objectives, document.preferences, document.requirements),
+    )
+    workloads = []
+    for index, item in enumerate(document.workloads):
+        text, repeat = _workload(item, f"{source}: workloads.{index}")
+        workloads.append((_beside(text, path), repeat))
+    return make(
+        document.name,
+        workloads,
+        grid,
+        options,
+        constraints=document.constraints,
+        source=source,
+    )
+
+
+def is_study(text: str) -> bool:
+    """Whether a command's argument is a study file rather than an operator."""
+    if not is_document(text):
+        return False
+    return "workloads" in parse_yaml(read_text(Path(text)), text)
+
+
+def default_candidates(
+    objectives: Sequence[str], preferences: Sequence[str], requirements: Sequence[str]
+) -> int | None:
+    """How many of the fastest embeddings the points are chosen from.
+
+    One where cycles alone count; all where there are requirements, as the fastest may not meet
+    them.
+    """
+    if requirements:
+        return None
+    return 1 if tuple(objectives) == ("cycles",) and not preferences else CANDIDATES
+
+
+def parse_workload(text: str) -> tuple[str, int]:
+    """Operator and repeat count of ``4*resnet18:C2``."""
+    repeated = _REPEATED.fullmatch(text.strip())
+    return (repeated[2], int(repeated[1])) if repeated else (text, 1)
+
+
+def _workload(item: object, source: str) -> tuple[str, int]:
+    if isinstance(item, str):
+        return parse_workload(item)
+    if not isinstance(item, Mapping):
+        raise InputError(source, "", item, "an operator, or {operator: …, repeat: …}")
+    entry = validate(_WorkloadDocument, item, source)
+    return entry.operator, entry.repeat
+
+
+def _values(values: object, source: str, name: str) -> tuple[int, ...]:
+    """A parameter's values from a number, a list, or a text such as ``3..6``."""
+    if isinstance(values, str):
+        return parse_values(values, f"{source}: vary", name)
+    items: list[Any] = values if isinstance(values, list) else [values]
+    for item in items:
+        if not isinstance(item, int) or isinstance(item, bool):
+            raise InputError(source, f"vary.{name}", item, "an integer, a list, or text as 3..6")
+    return check_values(items, f"{source}: vary", name)
+
+
+def _beside(text: str, study: Path) -> str:
+    """A file that stands beside the study file by its path, anything else as it is."""
+    try:
+        beside = study.parent / text
+        return str(beside) if beside.is_file() else text
+    except OSError:  # longer than a file's name can be
+        return text
+
+
+def _layers(workloads: Iterable[tuple[str, int]]) -> tuple[tuple[Layer, int], ...]:
+    """The layers, those of the same name added up."""
+    layers: dict[str, tuple[Layer, int]] = {}
+    for text, repeat in workloads:
+        if repeat < 1:
+            raise InputError("workload", "repeat", repeat, "a positive number")
+        for operator in _operators(text):
+            layer, before = layers.get(operator.name, (Layer(operator), 0))
+            layers[operator.name] = (layer, before + repeat)
+    return tuple(layers.values())
+
+
+def _operators(text: str) -> Iterator[Any]:
+    """The operators of a suite, or the one that a text gives."""
+    try:
+        references = [] if is_document(text) else [e.reference for e in catalogue(text)]
+    except InputError:
+        references = []
+    yield from (resolve(reference) for reference in references or [text])
+
+
+def _check_options(options: Options, source: str) -> None:
+    for name in options.classes:
+        if name not in CLASSES:
+            raise InputError(source, "classes", name, f"some of {', '.join(CLASSES)}")
+    for field in ("objectives", "preferences"):
+        names = getattr(options, field)
+        for name in names:
+            if name not in METRICS:
+                raise InputError(source, field, name, f"the metrics are {', '.join(METRICS)}")
+            if names.count(name) > 1:
+                raise InputError(source, field, name, "it is given twice")
+    if not options.objectives:
+        raise InputError(source, "objectives", None, f"some of {', '.join(METRICS)}")
+    for text in options.requirements:
+        Expression.parse(text, f"{source}: requirements").check_names((*METRICS, *PARAMETERS))

@@ -1,0 +1,177 @@
+"""Tables of a store: results, one row a point; totals, one row a workload and configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from explorer.study.parameters import PARAMETERS
+from explorer.study.store import SCHEMA, Store, read_part
+from explorer.study.unit import OK
+from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALL = "all"
+_SUMS = ("cycles", "reference_cycles", "steps", "instructions", "dram_bytes", "energy")
+_SHARED = ("mac_units", "on_chip_bytes", "area")
+
+
+def results(store: Store, model: str | None = None) -> tuple[pd.DataFrame, int]:
+    """The rows of all units, each under every name that a workload has for its layer.
+
+    Args:
+        store: where they are.
+        model: the model version whose rows are wanted; None for that of the latest sweep, and
+            `ALL` for every version.
+
+    Returns:
+        The table, sorted by operator, configuration and point, and the number of units that
+        were left out because another version of the model evaluated them.
+
+    Raises:
+        InputError: a part is damaged, or there is no unit of that version.
+    """
+    wanted = model or store.model
+    tables, versions = [], set()
+    left_out = 0
+    for path in store.parts():
+        table = read_part(path)
+        version = table["model"][0].as_py()
+        versions.add(version)
+        if wanted in (ALL, version):
+            tables.append(table.replace_schema_metadata(None))
+        else:
+            left_out += 1
+    if model and not tables:
+        allowed = f"the store has {', '.join(sorted(versions)) or 'no units yet'}"
+        raise InputError(str(store.path), "--model", model, allowed)
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    frame = _frame(table)
+    names = {
+        (layer.layer, layer.operator): None
+        for layers in store.workloads().values()
+        for layer in layers
+    }
+    named = pd.DataFrame(list(names), columns=["layer", "operator"], dtype=object)
+    frame = frame.merge(named, on="layer", how="left")
+    frame["operator"] = frame["operator"].fillna(frame["layer"])
+    order = ["operator", *PARAMETERS, "model", "point"]
+    frame = frame.sort_values(order, kind="stable", ignore_index=True)
+    return frame[["operator", *(name for name in frame.columns if name != "operator")]], left_out
+
+
+def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
+    """What each workload takes on each configuration, every layer as often as it runs.
+
+    Of each layer the first point counts. Where a layer has no result, the totals are missing and
+    `missing` says how many layers have none.
+
+    Args:
+        store: where the workloads are.
+        frame: its `results`.
+    """
+    first = frame[frame["point"].fillna(0) == 0]
+    rows = first.drop_duplicates(["layer", "configuration", "model"])
+    parts = []
+    for workload, layers in store.workloads().items():
+        listed = pd.DataFrame(
+            {"layer": [n.layer for n in layers], "repeat": [n.repeat for n in layers]}
+        )
+        repeats = listed.groupby("layer", as_index=False)["repeat"].sum()
+        part = rows.merge(repeats, on="layer").assign(workload=workload)
+        parts.append(_total(part, len(repeats)))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _total(part: pd.DataFrame, layers: int) -> pd.DataFrame:
+    """The totals of one workload."""
+    keys = ["workload", "model", "configuration", *PARAMETERS]
+    part = part.assign(
+        **{name: part[name] * part["repeat"] for name in (*_SUMS, "macs")},
+        missing=(part["status"] != OK).astype("int64"),
+        layers=1,
+    )
+    grouped = part.groupby(keys, sort=True, as_index=False)
+    found = grouped.agg(
+        {
+            **dict.fromkeys(_SHARED, "first"),
+            "layers": "sum",
+            "missing": "sum",
+            **dict.fromkeys(("macs", *_SUMS), "sum"),
+        }
+    )
+    found["missing"] += layers - found["layers"]
+    found["layers"] = layers
+    found.loc[found["missing"] > 0, ["macs", *_SUMS]] = None
+    found["utilisation"] = found["macs"] / (found["steps"] * found["mac_units"])
+    found["speedup"] = found["reference_cycles"] / found["cycles"]
+    return found
+
+
+def query(store: Store, sql: str, model: str | None = None) -> tuple[pd.DataFrame, int]:
+    """What DuckDB answers; the tables are ``results``, ``totals`` and ``workloads``.
+
+    Returns:
+        The answer, and the number of units left out (see `results`).
+
+    Raises:
+        InputError: the query is wrong, or as `results`.
+    """
+    import duckdb  # noqa: PLC0415 - slow to import, and only queries need it
+
+    frame, left_out = results(store, model)
+    listed = [
+        {"workload": workload, "operator": n.operator, "repeat": n.repeat, "layer": n.layer}
+        for workload, layers in store.workloads().items()
+        for n in layers
+    ]
+    with duckdb.connect() as connection:
+        connection.register("results", pa.Table.from_pandas(frame, preserve_index=False))
+        total = pa.Table.from_pandas(totals(store, frame), preserve_index=False)
+        connection.register("totals", total)
+        connection.register("workloads", pa.Table.from_pylist(listed))
+        return _answer(connection, sql), left_out
+
+
+def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
+    """The rows of a table for which an SQL condition holds, in their order.
+
+    Raises:
+        InputError: the condition is wrong.
+    """
+    import duckdb  # noqa: PLC0415 - see `query`
+
+    numbered = pa.Table.from_pandas(frame, preserve_index=False)
+    numbered = numbered.append_column("__row", pa.array(range(len(frame)), pa.int64()))
+    with duckdb.connect() as connection:
+        connection.register("rows", numbered)
+        sql = f"SELECT __row FROM rows WHERE ({condition}\n) ORDER BY __row"
+        rows = _answer(connection, sql, condition)["__row"].to_numpy()
+    return frame.iloc[rows].reset_index(drop=True)
+
+
+def _answer(
+    connection: duckdb.DuckDBPyConnection, sql: str, shown: str | None = None
+) -> pd.DataFrame:
+    import duckdb  # noqa: PLC0415 - see `query`
+
+    option = "--sql" if shown is None else "--where"
+    try:
+        relation = connection.sql(sql)
+        if relation is None:
+            raise InputError(option, "", shown or sql, "a query that has a result, as SELECT")
+        return _frame(relation.to_arrow_table())
+    except duckdb.Error as error:
+        allowed = "DuckDB says: " + " ".join(str(error).split())
+        raise InputError(option, "", shown or sql, allowed) from None
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table in pandas; whole numbers stay whole where some are missing."""
+    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
+    return frame

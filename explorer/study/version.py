@@ -1,0 +1,69 @@
+"""The model version: a hash of every source that can change what a unit evaluates to.
+
+It covers the modules that `explorer.study.unit` imports, directly or not, found by reading their
+import statements, and the data they read: encodings and intrinsics. A change of any of them, even
+of a comment, is another version; the alternative is a number that somebody forgets to raise.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from explorer.encoding import encodings
+
+ROOT = "explorer.study.unit"
+
+_HOME = Path(__file__).resolve().parents[2]  # the packages lie side by side, installed or not
+_PACKAGES = {name: _HOME / name for name in ("explorer", "isa", "simulator")}
+
+
+@cache
+def model_version() -> str:
+    """Release and hash, as ``0.1.0+1f2e3d4c5b6a``; the same on every machine."""
+    digest = hashlib.sha256()
+    data = [*encodings(), *sorted((_PACKAGES["isa"] / "intrinsics").glob("*.yaml"))]
+    code = modules(ROOT)
+    named = [*((path.name, path) for path in data), *sorted(code.items())]
+    for name, path in named:
+        text = path.read_text(encoding="utf-8")  # which has one kind of line ends
+        digest.update(f"{name}\n{len(text)}\n{text}".encode())
+    return f"{version('vta-explorer')}+{digest.hexdigest()[:12]}"
+
+
+def modules(root: str) -> dict[str, Path]:
+    """The project's modules that a module needs, itself among them, with their files."""
+    found: dict[str, Path] = {}
+    waiting = [root]
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is not None and name not in found:
+            found[name] = path
+            waiting.extend(_imports(path))
+    return found
+
+
+def _file(name: str) -> Path | None:
+    """A module's file; None if it is not one of the project's."""
+    package, *parts = name.split(".")
+    if package not in _PACKAGES:
+        return None
+    base = _PACKAGES[package].joinpath(*parts)
+    candidates = [base / "__init__.py"] + ([base.with_suffix(".py")] if parts else [])
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Full names that a file imports, wherever in it; the project uses no relative imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if _file(name) else node.module
