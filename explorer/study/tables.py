@@ -75,7 +75,7 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
         frame: its `results`.
     """
     first = frame[frame["point"].fillna(0) == 0]
-    rows = first.drop_duplicates(["layer", "configuration", "model"])
+    rows = first.drop_duplicates("unit")  # a layer may have several names
     parts = []
     for workload, layers in store.workloads().items():
         listed = pd.DataFrame(

@@ -11,11 +11,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from explorer import explore
 from explorer.embedding import Embedding, nest
-from explorer.fronts import pareto
+from explorer.fronts import pareto_mask
 from explorer.ranking import Ranking, rank
 from explorer.study.cost import Costs
 from explorer.study.expression import Expression
@@ -222,22 +223,22 @@ def evaluate(unit: Unit) -> list[Row]:
 
 
 def best(rows: Sequence[Row], options: Options) -> list[Row]:
-    """The rows that none dominates, numbered in the order of objectives, preferences and id."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and the parent process needs it late
+    """The rows that none dominates in the objectives, the best in the first one first.
 
-    keys = [*options.preferences, "embedding"]
+    Of rows that are equal in all objectives, only one is kept: what is preferred, else the first by
+    its embedding's id.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only here
+
+    keys = [*options.objectives, *options.preferences, "embedding"]
     ordered = sorted(rows, key=lambda row: tuple(_signed(row, key) for key in keys))
-    down = [name for name in options.objectives if name not in MORE_IS_BETTER]
+    distinct: dict[tuple[Any, ...], Row] = {}
+    for row in ordered:
+        distinct.setdefault(tuple(row[name] for name in options.objectives), row)
+    table = pd.DataFrame(list(distinct), columns=list(options.objectives))
     up = [name for name in options.objectives if name in MORE_IS_BETTER]
-    table = pd.DataFrame([{name: row[name] for name in options.objectives} for row in ordered])
-    table["place"] = range(len(ordered))
-    places = pareto(table, down, up)["place"]
-    front = sorted(
-        (ordered[place] for place in places),
-        key=lambda row: tuple(_signed(row, name) for name in options.objectives),
-    )
-    if len(options.objectives) == 1:  # the rest are as good, and preferences have the last word
-        front = front[:1]
+    down = [name for name in options.objectives if name not in MORE_IS_BETTER]
+    front = compress(distinct.values(), pareto_mask(table, down, up))
     return [row | {"point": number} for number, row in enumerate(front)]
 
 
