@@ -12,6 +12,7 @@ from functools import partial
 
 from clingo import Symbol
 
+from benchmarks import sweeps
 from explorer import explore, verification
 from explorer.codegen import Code, lower
 from explorer.design import Design, designs
@@ -121,7 +122,14 @@ def rankings() -> Iterator[str]:
 
 def main() -> None:
     """Run every benchmark."""
-    for benchmark in (enumeration, functional, cycle_model, schedules, rankings):
+    for benchmark in (
+        enumeration,
+        functional,
+        cycle_model,
+        schedules,
+        rankings,
+        *sweeps.BENCHMARKS,
+    ):
         print(f"{benchmark.__name__}: {(benchmark.__doc__ or '').splitlines()[0]}")
         for line in benchmark():
             print(f"  {line}", flush=True)

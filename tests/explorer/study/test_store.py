@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,13 @@ def test_backends_agree(done: Path, tmp_path: Path) -> None:
     assert len(expected) == 6
     pool: Executor
     with ThreadPoolExecutor(2) as pool:
-        backends: dict[str, Backend] = {
-            "threads": Given(pool, 3),
-            "pool": Local(2),
-            "dask": Dask("local:2"),
+        backends: dict[str, Callable[[], Backend]] = {
+            "threads": partial(Given, pool, 3),
+            "pool": partial(Local, 2),
+            "dask": partial(Dask, "local:2"),
         }
-        for name, backend in backends.items():
-            sweep(study, tmp_path / name, lambda chosen=backend: chosen)  # type: ignore[misc]
+        for name, open_backend in backends.items():
+            sweep(study, tmp_path / name, open_backend)
             assert stub.contents(tmp_path / name) == expected, name
 
 
