@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from explorer.api import disasm, emit, enumerate, evaluate, rank, run, verify
+    from explorer.api import count, disasm, emit, enumerate, evaluate, execute, rank, run, verify
 
-__all__ = ["disasm", "emit", "enumerate", "evaluate", "rank", "run", "verify"]
+__all__ = ["count", "disasm", "emit", "enumerate", "evaluate", "execute", "rank", "run", "verify"]
 
 
 def __getattr__(name: str) -> Any:

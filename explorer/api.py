@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer import emission, explore, verification
+from explorer import counting, emission, execution, explore, verification
 from explorer.embedding import Embedding
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
+from explorer.solve import enumerate_embeddings, find
 from explorer.verification import Verdict
-from isa.computation import Operator
+from isa import intrinsics
+from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.folder import read, stored_instructions
 from isa.listing import listing
@@ -25,6 +27,9 @@ from simulator import folder as folders
 
 OperatorLike = Operator | str
 ConfigLike = Config | str | Path
+IntrinsicLike = Computation | str | Path
+
+VTA = "vta_gemm"
 
 
 def _operator(operator: OperatorLike) -> Operator:
@@ -35,21 +40,92 @@ def _config(config: ConfigLike) -> Config:
     return config if isinstance(config, Config) else Config.load(config)
 
 
+def _intrinsic(intrinsic: IntrinsicLike, config: ConfigLike) -> Computation:
+    if isinstance(intrinsic, Computation):
+        return intrinsic
+    return intrinsics.load(intrinsic, _config(config).axes)
+
+
 def enumerate(
     operator: OperatorLike,
     config: ConfigLike = "default",
     classes: Sequence[str] = DEFAULT_CLASSES,
     *,
+    intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
+    orders: Collection[str] = (),
 ) -> list[Embedding]:
     """Every embedding, sorted by id; see ``explorer enumerate --help``.
 
+    Args:
+        operator: what is embedded.
+        config: gives the extents of VTA's axes.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        intrinsic: the instruction: its name, a YAML file, or the object.
+        all_tiles: take every tile extent, and axes that could take more.
+        orders: ``lanes`` and ``outer``, where orders are choices.
+
     Raises:
-        InputError: the operator or the configuration is unusable, or there is no embedding.
+        InputError: the operator, the configuration or the instruction is unusable, or there is no
+            embedding.
     """
-    return explore.embeddings(
-        _operator(operator), _config(config), classes, all_tiles=all_tiles, maximal=not all_tiles
+    op = _operator(operator)
+    found = enumerate_embeddings(
+        op.computation,
+        _intrinsic(intrinsic, config),
+        classes,
+        all_tiles=all_tiles,
+        maximal=not all_tiles,
+        orders=orders,
     )
+    if not found:
+        raise explore.no_embedding(op.name, classes)
+    return found
+
+
+def count(
+    operator: OperatorLike,
+    config: ConfigLike = "default",
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    intrinsic: IntrinsicLike = VTA,
+    all_tiles: bool = False,
+    orders: Collection[str] = (),
+) -> counting.Count:
+    """How many embeddings `enumerate` would give, in total and of each class; none is made.
+
+    Raises:
+        InputError: the operator, the configuration or the instruction is unusable.
+    """
+    return counting.count(
+        _operator(operator).computation,
+        _intrinsic(intrinsic, config),
+        classes,
+        all_tiles=all_tiles,
+        maximal=not all_tiles,
+        orders=orders,
+    )
+
+
+def execute(
+    operator: OperatorLike,
+    embedding: Embedding | str,
+    config: ConfigLike = "default",
+    *,
+    intrinsic: IntrinsicLike = VTA,
+    seed: int = 0,
+) -> list[execution.Outcome]:
+    """Execute an embedding step by step on random data, once for each choice of layouts.
+
+    Raises:
+        InputError: the id is no legal embedding, or the instruction is unusable.
+    """
+    op, instruction = _operator(operator), _intrinsic(intrinsic, config)
+    if isinstance(embedding, str):
+        embedding = find(op.computation, instruction, embedding)
+    data = verification.random_data(op, seed)
+    tensors = data.in0, data.in1, data.accumulated
+    return list(execution.check(embedding, op.computation, instruction, tensors))
 
 
 def evaluate(

@@ -101,7 +101,8 @@ class Embedding:
             "fused": any(len(d.dims) > 1 for d in self.digits),
             "skewed": any(d.kind == "skew" for d in self.digits),
             "diagonal": any(d.kind == "diagonal" for d in self.digits),
-            "multi": len({d.axes for d in self.digits}) < len(self.digits),
+            "multi": len({a for d in self.digits for a in d.axes})
+            < sum(len(d.axes) for d in self.digits),
         }
         return tuple(name for name, holds in found.items() if holds) or ("tile",)
 

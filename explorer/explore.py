@@ -13,11 +13,12 @@ from functools import cache
 
 from explorer.codegen import Code
 from explorer.design import Design, designs, reference_design
-from explorer.embedding import Embedding, nest, parse
+from explorer.embedding import Embedding, nest
 from explorer.facts import DEFAULT_CLASSES
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import Scheduled, search
-from explorer.solve import enumerate_embeddings, is_legal, reference_embedding
+from explorer.solve import enumerate_embeddings, reference_embedding
+from explorer.solve import find as find_embedding
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
@@ -51,10 +52,14 @@ def embeddings(
         maximal=maximal,
     )
     if not found:
-        raise InputError(
-            operator.name, "", "/".join(classes), "no embedding is legal with these classes alone"
-        )
+        raise no_embedding(operator.name, classes)
     return found
+
+
+def no_embedding(operator: str, classes: Sequence[str]) -> InputError:
+    """The error that an operator has no embedding of these classes."""
+    allowed = "no embedding is legal with these classes alone"
+    return InputError(operator, "", "/".join(classes), allowed)
 
 
 def reference(operator: Operator, config: Config) -> Embedding:
@@ -70,13 +75,7 @@ def find(operator: Operator, config: Config, text: str) -> Embedding:
     """
     if text == "reference":
         return reference(operator, config)
-    intrinsic = gemm_intrinsic(config)
-    embedding = parse(text, operator.computation, intrinsic)
-    if not is_legal(embedding, operator.computation, intrinsic):
-        raise InputError(
-            "embedding", "", text, f"it is no legal embedding of {operator.name}; see enumerate"
-        )
-    return embedding
+    return find_embedding(operator.computation, gemm_intrinsic(config), text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,10 @@ class Layout:
     def name(self) -> str | None:
         """The TVM-style name (``NCHW1n16c``), where the layout is a blocked one."""
         blocks = _blocks(self)
-        if blocks is None:
+        # Lanes that do not move the tensor repeat its elements.
+        if blocks is None or {x.name for x in self.lanes} - set().union(
+            *(row.loops for row in self.rows)
+        ):
             return None
         order, lanes = blocks
         unit = [

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from isa.computation import Computation
 from isa.errors import InputError
 
-STRUCTURED_LIMIT = 32
+STRUCTURED_LIMIT = (32, 256)
 """Multiply-accumulates of an operator, and lanes of an instruction, for answers made of digits."""
 
-UNSTRUCTURED_LIMIT = 8
+UNSTRUCTURED_LIMIT = (8, 8)
 """The same for answers of any kind, of which there are exponentially many."""
 
 
@@ -45,13 +45,13 @@ class Assignment:
         return f"{'swap ' if self.swapped else ''}{steps}"
 
 
-def check_size(operator: Computation, intrinsic: Computation, limit: int) -> None:
+def check_size(operator: Computation, intrinsic: Computation, limits: tuple[int, int]) -> None:
     """Check that the dataflow is small enough to be looked at one multiply-accumulate at a time.
 
     Raises:
-        InputError: the operator or the instruction has more than `limit`.
+        InputError: the operator or the instruction has more than its limit.
     """
-    for computation in (operator, intrinsic):
+    for computation, limit in zip((operator, intrinsic), limits, strict=True):
         if computation.macs > limit:
             extents = " * ".join(str(d.extent) for d in computation.dims)
             allowed = f"with this encoding at most {limit} multiply-accumulates"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
+from typing import NamedTuple
 
 import clingo
 from clingo import Function, Symbol
 
-from explorer.embedding import Digit, Embedding, Kind, arrange, canonical
+from explorer.embedding import Digit, Embedding, Kind, arrange, canonical, parse
 from explorer.encoding import encoding
 from explorer.facts import DEFAULT_CLASSES, instance, scalar_instance, wanted_facts
 from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
 from isa.computation import Computation
+from isa.errors import InputError
 
 
 class EncodingError(RuntimeError):
@@ -82,11 +85,6 @@ def _sequence(names: Sequence[str], pairs: Iterable[Symbol]) -> list[str]:
 def _digit(place: Symbol) -> Digit:
     axis, subject, how, lanes, outer = place.arguments
     axes = [a.name for a in axis.arguments] or [axis.name]
-    dims = []
-    while subject.match("fuse", 2):
-        dims.append(subject.arguments[0].name)
-        subject = subject.arguments[1]
-    dims.append(subject.name)
     kinds: dict[str, Kind] = {
         "contiguous": "contiguous",
         "strided": "strided",
@@ -96,7 +94,18 @@ def _digit(place: Symbol) -> Digit:
     kind = kinds[how.name]
     partner = how.arguments[0].name if kind == "skew" else None
     coefficient = how.arguments[1].number if kind == "skew" else 0
-    return Digit(tuple(axes), tuple(dims), kind, lanes.number, outer.number, partner, coefficient)
+    return Digit(
+        tuple(axes), _dims(subject), kind, lanes.number, outer.number, partner, coefficient
+    )
+
+
+def _dims(subject: Symbol) -> tuple[str, ...]:
+    """The dimensions of a subject, in operator order."""
+    dims = []
+    while subject.match("fuse", 2):
+        dims.append(subject.arguments[0].name)
+        subject = subject.arguments[1]
+    return (*dims, subject.name)
 
 
 def answers(
@@ -163,6 +172,64 @@ def count_answers(facts: Iterable[Symbol]) -> int:
         return sum(1 for _ in handle)
 
 
+class Part(NamedTuple):
+    """What an answer is counted by: its classes, and how many outer loops its digits save."""
+
+    classes: frozenset[str]
+    saved: int
+
+
+def tally(facts: Iterable[Symbol]) -> Counter[Part]:
+    """How many embeddings of each kind a problem given as facts has; no digit is read."""
+    found: Counter[tuple[Symbol, ...]] = Counter()
+    control = _ground(facts, "enumerate-count.lp")
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            found[tuple(model.symbols(shown=True))] += 1
+    parts: Counter[Part] = Counter()
+    for symbols, number in found.items():
+        classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
+        (saved,) = (s.arguments[0].number for s in symbols if s.match("saved", 1))
+        parts[Part(classes, saved)] += number
+    return parts
+
+
+def linked_axes(facts: Iterable[Symbol]) -> list[list[str]]:
+    """The axes of a problem given as facts, in groups that can be counted apart."""
+    control = _ground(facts, "enumerate-count.lp")
+    groups: dict[str, list[str]] = {}
+    for pair in control.symbolic_atoms.by_signature("linked", 2):
+        left, right = (a.name for a in pair.symbol.arguments)
+        groups.setdefault(left, []).append(right)
+    return sorted({tuple(sorted(group)): sorted(group) for group in groups.values()}.values())
+
+
+def fused_mappings(
+    operator: Computation, intrinsic: Computation, *, swapped: bool = False
+) -> Iterator[tuple[bool, dict[str, tuple[str, ...]]]]:
+    """Every fused-iteration mapping: each axis takes some of the dimensions that it admits.
+
+    Dimensions of one iteration are left out, and so are extents of tiles.
+
+    Args:
+        operator: what is mapped.
+        intrinsic: what it is mapped to.
+        swapped: whether the inputs may exchange their ports.
+
+    Yields:
+        Whether the inputs are exchanged, and for each axis its dimensions in operator order.
+    """
+    classes = ("fused", "padded", *(("swapped",) if swapped else ()))
+    facts = instance(operator, intrinsic, classes, enforce=())
+    exchanged = Function("use", [Function("swapped")])
+    control = _ground(facts, "enumerate-mappings.lp")
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            symbols = model.symbols(shown=True)
+            pairs = (s.arguments for s in symbols if s.match("takes", 2))
+            yield exchanged in symbols, {axis.name: _dims(subject) for axis, subject in pairs}
+
+
 def enumerate_embeddings(
     operator: Computation,
     intrinsic: Computation,
@@ -202,3 +269,18 @@ def is_legal(embedding: Embedding, operator: Computation, intrinsic: Computation
     facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=())
     wanted = [*facts, *wanted_facts(embedding)]
     return next(answers(operator, intrinsic, wanted), None) is not None
+
+
+def find(operator: Computation, intrinsic: Computation, text: str) -> Embedding:
+    """The embedding of an id (or of the word ``reference``).
+
+    Raises:
+        InputError: the text is no id, or no legal embedding.
+    """
+    if text == "reference":
+        return reference_embedding(operator, intrinsic)
+    embedding = parse(text, operator, intrinsic)
+    if not is_legal(embedding, operator, intrinsic):
+        allowed = f"it is no legal embedding of {operator.name}; see enumerate"
+        raise InputError("embedding", "", text, allowed)
+    return embedding

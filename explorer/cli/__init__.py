@@ -64,9 +64,7 @@ COMMANDS = {
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
     "verify": Entry("embeddings", "verify", "Execute embeddings and check the results."),
     "execute": Entry(
-        "space",
-        "execute",
-        "Execute embeddings step by step, on any instruction, without a program.",
+        "space", "execute", "Execute embeddings step by step on any instruction, and check them."
     ),
     "emit": Entry("programs", "emit", "Write a program with its tensors and the expected output."),
     "disasm": Entry("programs", "disasm", "List the instructions of a program."),

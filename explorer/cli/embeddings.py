@@ -1,4 +1,4 @@
-"""Commands about the embeddings of one operator: facts, enumerate, rank, show, verify."""
+"""Commands about the best programs of one operator's embeddings: rank, show, verify."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from rich.console import Console
 
 from explorer import explore, verification
 from explorer.cli.output import OutputOption, print_table, progress, write_table
-from explorer.embedding import Embedding, nest
-from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.embedding import Embedding
+from explorer.facts import CLASSES, DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
-from explorer.report.describe import describe_evaluation
+from explorer.report.describe import describe_embedding, describe_evaluation
+from explorer.solve import find
+from isa import intrinsics
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -37,6 +39,11 @@ ConfigOption = Annotated[
 
 
 def _classes(text: str) -> tuple[str, ...]:
+    """The classes that an option names.
+
+    Raises:
+        InputError: there is no such class.
+    """
     names = tuple(CLASSES) if text == "all" else tuple(n for n in text.split(",") if n)
     for name in names:
         if name not in CLASSES:
@@ -60,6 +67,15 @@ TilesOption = Annotated[
         "fill their axes as far as they can.",
     ),
 ]
+VTA = "vta_gemm"
+InstructionOption = Annotated[
+    str,
+    typer.Option(
+        "--intrinsic",
+        metavar="NAME",
+        help="The instruction: a shipped one, with or without its vendor, or a YAML file.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random tensors.")]
 InterleavingOption = Annotated[
     str,
@@ -69,60 +85,13 @@ InterleavingOption = Annotated[
         help=f"The order in which the three queues execute: {', '.join(POLICIES)}.",
     ),
 ]
-_DEFAULT = ",".join(DEFAULT_CLASSES)
-
-
-def facts(
-    operator: OperatorArgument,
-    config: ConfigOption = "default",
-    classes: ClassesOption = _DEFAULT,
-    all_tiles: TilesOption = False,
-) -> None:
-    """Print the facts that clingo is given."""
-    op, machine = resolve(operator), Config.load(config)
-    rules = () if all_tiles else ("maximal",)
-    for fact in instance(
-        op.computation,
-        explore.gemm_intrinsic(machine),
-        _classes(classes),
-        all_tiles=all_tiles,
-        enforce=rules,
-    ):
-        typer.echo(f"{fact}.")
+USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 
 
 def _embeddings(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
     return explore.embeddings(
         op, machine, _classes(classes), all_tiles=all_tiles, maximal=not all_tiles
     )
-
-
-def enumerate_(
-    operator: OperatorArgument,
-    config: ConfigOption = "default",
-    classes: ClassesOption = _DEFAULT,
-    all_tiles: TilesOption = False,
-    output: OutputOption = None,
-) -> None:
-    """List every embedding."""
-    op, machine = resolve(operator), Config.load(config)
-    lanes = machine.batch * machine.block_in * machine.block_out
-    rows = []
-    for embedding in _embeddings(op, machine, classes, all_tiles):
-        steps = nest(embedding, op.computation).steps
-        rows.append(
-            {
-                "embedding": embedding.id,
-                "classes": "+".join(embedding.classes),
-                "steps": steps,
-                "utilisation": op.computation.macs / (steps * lanes),
-            }
-        )
-    frame = pd.DataFrame(rows)
-    if output:
-        write_table(frame, output)
-    else:
-        print_table(frame)
 
 
 def rank(
@@ -132,7 +101,7 @@ def rank(
     everything: Annotated[
         bool, typer.Option("--all", help="Rank every embedding, each with its best program.")
     ] = False,
-    classes: ClassesOption = _DEFAULT,
+    classes: ClassesOption = USUAL_CLASSES,
     all_tiles: TilesOption = False,
     effort: Annotated[
         int | None,
@@ -200,12 +169,20 @@ def show(
         str, typer.Argument(metavar="ID", help="An embedding's id, or: reference.")
     ],
     config: ConfigOption = "default",
+    instruction: InstructionOption = VTA,
+    step: Annotated[int, typer.Option(min=0, help="The step whose lanes are drawn.")] = 0,
 ) -> None:
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
-    found = explore.find(op, machine, embedding)
-    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
-    Console(soft_wrap=True).print(describe_evaluation(evaluation), markup=False, highlight=False)
+    if instruction == VTA:
+        found = explore.find(op, machine, embedding)
+        evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
+        text = describe_evaluation(evaluation, step)
+    else:
+        intrinsic = intrinsics.load(instruction, machine.axes)
+        found = find(op.computation, intrinsic, embedding)
+        text = describe_embedding(found, op.computation, intrinsic, step)
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 def verify(
@@ -217,7 +194,7 @@ def verify(
     sample: Annotated[
         int | None, typer.Option(min=1, help="Verify so many embeddings, drawn at random.")
     ] = None,
-    classes: ClassesOption = _DEFAULT,
+    classes: ClassesOption = USUAL_CLASSES,
     all_tiles: TilesOption = False,
     seed: SeedOption = 0,
     schedule: InterleavingOption = "program",

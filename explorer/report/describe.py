@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from explorer.codegen import Code
-from explorer.embedding import Embedding, Nest
-from explorer.explore import Evaluation
+from explorer.embedding import Embedding, Nest, nest
+from explorer.execution import arrangements, utilisation
+from explorer.explore import Evaluation, gemm_intrinsic
 from explorer.layout import Layout
 from explorer.ranking import describe
+from explorer.report.lanes import picture
+from isa.computation import Computation
 from isa.fields import Column, Memory, Opcode
 from simulator.timing import ModuleReport, TimingReport
 
@@ -20,13 +23,45 @@ KINDS = {
 }
 
 
-def describe_evaluation(evaluation: Evaluation) -> str:
-    """The text that ``explorer show`` prints."""
+def describe_embedding(
+    embedding: Embedding, operator: Computation, intrinsic: Computation, step: int = 0
+) -> str:
+    """What follows from an embedding on any instruction.
+
+    Args:
+        embedding: what is described.
+        operator: what is embedded.
+        intrinsic: what it is embedded into.
+        step: the step whose lanes are drawn.
+
+    Raises:
+        InputError: there is no such step.
+    """
+    loops = nest(embedding, operator)
+    share = utilisation(operator, intrinsic, loops.steps)
+    lines = [f"{embedding.id}  of {operator.name} on {intrinsic.name}", ""]
+    lines += _section("Digits", _digits(embedding, intrinsic))
+    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", _loops(loops))
+    layouts = next(arrangements(embedding, operator, intrinsic))
+    for layout in layouts:
+        title = f"Packed {layout.tensor.name} on port {layout.port}, {layout.entries:,} entries"
+        lines += _section(title, _layout(layout))
+    lines += _section(f"Lanes in step {step}", picture(embedding, operator, intrinsic, step))
+    return "\n".join(lines).rstrip()
+
+
+def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
+    """What follows from an embedding on VTA, down to its program's cycles.
+
+    Raises:
+        InputError: there is no such step whose lanes could be drawn.
+    """
     code = evaluation.code
     assert evaluation.scheduled is not None
     operator = code.design.operator
+    intrinsic = gemm_intrinsic(code.design.config)
     lines = [f"{evaluation.embedding.id}  of {operator.name}", ""]
-    lines += _section("Digits", _digits(evaluation.embedding))
+    lines += _section("Digits", _digits(evaluation.embedding, intrinsic))
     lines += _section("Virtual loops", _loops(code.design.nest))
     for layout, memory in zip(
         code.design.layouts, (Memory.INP, Memory.WGT, Memory.OUT), strict=True
@@ -34,6 +69,8 @@ def describe_evaluation(evaluation: Evaluation) -> str:
         size = layout.entries * code.design.config.element_bytes(memory)
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
         lines += _section(title, _layout(layout))
+    drawn = picture(evaluation.embedding, operator.computation, intrinsic, step)
+    lines += _section(f"Lanes in step {step}", drawn)
     lines += _section("Schedule", _schedule(code))
     lines += _section("Program", _instructions(code))
     lines += _section("Cycles", _cycles(evaluation.scheduled.timing, evaluation.bound))
@@ -44,9 +81,9 @@ def _section(title: str, body: Iterator[str]) -> list[str]:
     return [title, *(f"  {line}" for line in body), ""]
 
 
-def _digits(embedding: Embedding) -> Iterator[str]:
-    ports = "exchanged: in1 on inp, in0 on wgt" if embedding.swapped else "straight"
-    yield f"binding      {ports}"
+def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
+    exchanged = f"exchanged: in1 on {intrinsic.in0.name}, in0 on {intrinsic.in1.name}"
+    yield f"binding      {exchanged if embedding.swapped else 'straight'}"
     for digit in embedding.digits:
         partner = f", moves {digit.partner} by {digit.coefficient:+d}" if digit.partner else ""
         yield (

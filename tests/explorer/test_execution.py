@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explorer.embedding import Embedding, parse
-from explorer.execute import arrangements, check
+from explorer.execution import arrangements, check
 from explorer.facts import CLASSES
 from explorer.operators import resolve
 from explorer.solve import enumerate_embeddings

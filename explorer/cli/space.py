@@ -1,0 +1,259 @@
+"""Commands about the space of embeddings, on any instruction: facts, enumerate, count, execute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from explorer import counting
+from explorer import facts as symbols
+from explorer.cli.embeddings import (
+    USUAL_CLASSES,
+    VTA,
+    ClassesOption,
+    ConfigOption,
+    InstructionOption,
+    OperatorArgument,
+    SeedOption,
+    TilesOption,
+    _classes,
+)
+from explorer.cli.output import OutputOption, print_table, progress, write_table
+from explorer.embedding import Embedding, nest
+from explorer.execution import Outcome, arrangements, check, utilisation
+from explorer.explore import no_embedding
+from explorer.operators import resolve
+from explorer.ranking import describe
+from explorer.solve import (
+    enumerate_embeddings,
+    find,
+    fused_mappings,
+    scalar_embeddings,
+    unstructured_embeddings,
+)
+from explorer.verification import random_data
+from isa import intrinsics
+from isa.computation import Computation
+from isa.config import Config
+from isa.errors import InputError
+
+
+class Encoding(StrEnum):
+    """Which formulation of an embedding is solved."""
+
+    EMBEDDING = "embedding"
+    SCALAR = "scalar"
+    UNSTRUCTURED = "unstructured"
+
+
+class Orders(StrEnum):
+    """Whether an order is a choice."""
+
+    CANONICAL = "canonical"
+    ALL = "all"
+
+
+EncodingOption = Annotated[
+    Encoding,
+    typer.Option(
+        "--encoding",
+        help="embedding: by the local rule. scalar: by the definition on single multiply-adds, for "
+        "small operators; every tile, as with --all-tiles. unstructured: the same, also those that "
+        "no digits describe, for tiny ones.",
+    ),
+]
+LaneOrdersOption = Annotated[
+    Orders,
+    typer.Option("--lane-orders", help="The order of the digits on an axis: one of them, or all."),
+]
+OuterOrdersOption = Annotated[
+    Orders,
+    typer.Option("--outer-orders", help="The order of the outer loops: one of them, or all."),
+]
+
+
+def _problem(operator: str, instruction: str, config: str) -> tuple[Computation, Computation]:
+    """The operator and the instruction."""
+    machine = Config.load(config)
+    return resolve(operator).computation, intrinsics.load(instruction, machine.axes)
+
+
+def _orders(lanes: Orders, outer: Orders) -> tuple[str, ...]:
+    given = {"lanes": lanes, "outer": outer}
+    return tuple(name for name, which in given.items() if which is Orders.ALL)
+
+
+def facts(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    instruction: InstructionOption = VTA,
+    classes: ClassesOption = USUAL_CLASSES,
+    all_tiles: TilesOption = False,
+    encoding: EncodingOption = Encoding.EMBEDDING,
+    lane_orders: LaneOrdersOption = Orders.CANONICAL,
+    outer_orders: OuterOrdersOption = Orders.CANONICAL,
+) -> None:
+    """Print the facts that clingo is given."""
+    op, intrinsic = _problem(operator, instruction, config)
+    chosen = _classes(classes)
+    if encoding is Encoding.EMBEDDING:
+        found = symbols.instance(
+            op,
+            intrinsic,
+            chosen,
+            all_tiles=all_tiles,
+            enforce=() if all_tiles else ("maximal",),
+            orders=_orders(lane_orders, outer_orders),
+        )
+    else:
+        found = symbols.scalar_instance(op, intrinsic, chosen)
+    for fact in found:
+        typer.echo(f"{fact}.")
+
+
+def enumerate_(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    instruction: InstructionOption = VTA,
+    classes: ClassesOption = USUAL_CLASSES,
+    all_tiles: TilesOption = False,
+    encoding: EncodingOption = Encoding.EMBEDDING,
+    lane_orders: LaneOrdersOption = Orders.CANONICAL,
+    outer_orders: OuterOrdersOption = Orders.CANONICAL,
+    layouts: Annotated[
+        bool, typer.Option("--layouts", help="Also the packed layout on each port.")
+    ] = False,
+    output: OutputOption = None,
+) -> None:
+    """List every embedding."""
+    op, intrinsic = _problem(operator, instruction, config)
+    chosen, orders = _classes(classes), _orders(lane_orders, outer_orders)
+    if encoding is Encoding.UNSTRUCTURED:
+        _show(_unstructured(op, intrinsic, chosen), output)
+        return
+    if encoding is Encoding.SCALAR:
+        if orders:
+            raise InputError("--encoding", "", "scalar", "orders are canonical with this encoding")
+        found = scalar_embeddings(op, intrinsic, chosen)
+    else:
+        found = enumerate_embeddings(
+            op, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles, orders=orders
+        )
+    if not found:
+        raise no_embedding(op.name, chosen)
+    _show(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
+
+
+def _row(
+    embedding: Embedding, op: Computation, intrinsic: Computation, layouts: bool
+) -> dict[str, object]:
+    steps = nest(embedding, op).steps
+    row: dict[str, object] = {
+        "embedding": embedding.id,
+        "classes": "+".join(embedding.classes),
+        "steps": steps,
+        "utilisation": utilisation(op, intrinsic, steps),
+    }
+    if layouts:
+        packed = next(arrangements(embedding, op, intrinsic))
+        row |= {layout.port: describe(layout) for layout in packed}
+    return row
+
+
+def _unstructured(op: Computation, intrinsic: Computation, classes: Sequence[str]) -> pd.DataFrame:
+    """Each answer's steps, with the operator's multiply-add that each working lane stands for."""
+    found = unstructured_embeddings(op, intrinsic, swapped="swapped" in classes)
+    rows = sorted((a.steps, str(a)) for a in found)
+    return pd.DataFrame(rows, columns=["steps", "lane:node"])
+
+
+def _show(frame: pd.DataFrame, output: OutputOption) -> None:
+    if output:
+        write_table(frame, output)
+    else:
+        print_table(frame)
+
+
+def count(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    instruction: InstructionOption = VTA,
+    classes: ClassesOption = USUAL_CLASSES,
+    all_tiles: TilesOption = False,
+    lane_orders: LaneOrdersOption = Orders.CANONICAL,
+    outer_orders: OuterOrdersOption = Orders.CANONICAL,
+    mappings: Annotated[
+        bool,
+        typer.Option(
+            "--fused-mappings",
+            help="Count the fused-iteration mappings instead: each axis takes some of the "
+            "dimensions that it admits, fused in operator order, whatever the tiles are. Of the "
+            "inputs as they come, and with swapped among --classes also exchanged.",
+        ),
+    ] = False,
+    output: OutputOption = None,
+) -> None:
+    """Count the embeddings, in total and of each class."""
+    op, intrinsic = _problem(operator, instruction, config)
+    chosen = _classes(classes)
+    if mappings:
+        numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
+        _show(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)
+        return
+    found = counting.count(
+        op,
+        intrinsic,
+        chosen,
+        all_tiles=all_tiles,
+        maximal=not all_tiles,
+        orders=_orders(lane_orders, outer_orders),
+    )
+    rows = [*found.classes.items(), ("total", found.total)]
+    frame = pd.DataFrame(rows, columns=["class", "embeddings"])
+    if found.total >= 2**63:  # more than a column of integers can hold
+        frame["embeddings"] = frame["embeddings"].map(str)
+    _show(frame, output)
+
+
+def _mappings(op: Computation, intrinsic: Computation, *, swapped: bool) -> dict[str, int]:
+    found = Counter(exchanged for exchanged, _ in fused_mappings(op, intrinsic, swapped=swapped))
+    numbers = {"straight": found[False]}
+    return {**numbers, "swapped": found[True]} if swapped else numbers
+
+
+def execute(
+    operator: OperatorArgument,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Embeddings' ids.")],
+    config: ConfigOption = "default",
+    instruction: InstructionOption = VTA,
+    seed: SeedOption = 0,
+    output: OutputOption = None,
+) -> None:
+    """Execute embeddings step by step on any instruction, and check them."""
+    op = resolve(operator)
+    intrinsic = intrinsics.load(instruction, Config.load(config).axes)
+    chosen = [find(op.computation, intrinsic, text) for text in ids]
+    data = random_data(op, seed)
+    tensors = data.in0, data.in1, data.accumulated
+    rows: list[dict[str, object]] = []
+    with progress(f"executing {len(chosen)} embeddings", len(chosen)) as advance:
+        for embedding in chosen:
+            facing = _row(embedding, op.computation, intrinsic, layouts=False)
+            outcomes = check(embedding, op.computation, intrinsic, tensors)
+            rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
+            advance(1)
+    frame = pd.DataFrame(rows)
+    _show(frame, output)
+    if frame["wrong"].any():
+        raise typer.Exit(1)
+
+
+def _outcome(outcome: Outcome) -> dict[str, object]:
+    row: dict[str, object] = {layout.port: describe(layout) for layout in outcome.layouts}
+    verdict = "differs" if outcome.wrong else "exact"
+    return {**row, "verdict": verdict, "accumulators": outcome.values.size, "wrong": outcome.wrong}
