@@ -19,9 +19,12 @@ from typer.testing import CliRunner, Result
 from explorer.cli import app
 from explorer.cli.fronts import read
 from explorer.fronts import pareto
+from explorer.study.parameters import PARAMETERS
+from explorer.study.unit import COLUMNS
 
 OPERATOR = "gemm:m=4,n=16,k=16"
 GRID = ("--vary", "LOG_BLOCK=4,5,9", "--vary", "BUS_BITS=64,128")
+BUFFERS = ("inp", "wgt", "acc", "out")
 RUN = "from explorer.cli import main; main()"
 
 
@@ -243,3 +246,32 @@ def test_page_stands_alone(tmp_path: Path) -> None:
     assert sum(data["front"]) == len(pareto(frame, ["a", "b"]))
     assert len(data["rows"]) == sum(data["front"]) + 1000
     assert data["dominated"] == count - sum(data["front"])
+
+
+def test_documented_queries(store: Path, root: Path) -> None:
+    """The queries in the documentation have answers."""
+    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    section = text.partition("## Queries")[2].partition("## Pareto")[0]
+    queries = [part.replace("\n    ", "\n") for part in section.split("    -- ")[1:]]
+    assert len(queries) == 4
+    for query in queries:
+        sql = query.partition("\n")[2]
+        assert run("results", store, "--sql", sql).exit_code == 0, sql
+
+
+def test_documented_study(root: Path, tmp_path: Path) -> None:
+    """The study file in the documentation is one, but for its own cost table."""
+    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    document = text.partition("```yaml\n")[2].partition("```")[0]
+    path = tmp_path / "study.yaml"
+    path.write_text(document.replace("costs: costs.yaml", "costs: null"), encoding="utf-8")
+    result = run("sweep", path, "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert "17 layers x 7 configurations" in result.stdout
+
+
+def test_documented_columns(root: Path) -> None:
+    """Every column is in the documentation."""
+    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8").partition("## Columns")[2]
+    left_out = {"LOG_BLOCK_IN", "LOG_BLOCK_OUT", *PARAMETERS, *(f"dram_{n}" for n in BUFFERS)}
+    assert not [name for name in COLUMNS if f"`{name}`" not in text and name not in left_out]
