@@ -10,9 +10,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from explorer.api import count, disasm, emit, enumerate, evaluate, execute, rank, run, verify
+    from explorer.api import (
+        count,
+        disasm,
+        emit,
+        enumerate,
+        evaluate,
+        execute,
+        pareto,
+        rank,
+        results,
+        run,
+        sweep,
+        verify,
+    )
 
-__all__ = ["count", "disasm", "emit", "enumerate", "evaluate", "execute", "rank", "run", "verify"]
+__all__ = [
+    "count",
+    "disasm",
+    "emit",
+    "enumerate",
+    "evaluate",
+    "execute",
+    "pareto",
+    "rank",
+    "results",
+    "run",
+    "sweep",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

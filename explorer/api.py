@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from explorer import counting, emission, execution, explore, verification
+from explorer import counting, emission, execution, explore, fronts, verification
 from explorer.embedding import Embedding
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
@@ -16,6 +19,13 @@ from explorer.operators import resolve
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
 from explorer.solve import enumerate_embeddings, find
+from explorer.study import study as studies
+from explorer.study import tables
+from explorer.study.execute import AHEAD, Backend, Dask, Given, Inline, Local
+from explorer.study.store import Store
+from explorer.study.study import Study
+from explorer.study.sweep import Summary
+from explorer.study.sweep import sweep as run_sweep
 from explorer.verification import Verdict
 from isa import intrinsics
 from isa.computation import Computation, Operator
@@ -222,3 +232,64 @@ def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
     """
     _, table, uops = stored_instructions(Path(path), None if config is None else _config(config))
     return listing(table, uops)
+
+
+def sweep(
+    study: Study | str | Path,
+    path: str | Path,
+    *,
+    workers: int = 1,
+    dask: str | None = None,
+    executor: Executor | None = None,
+) -> Summary:
+    """Do what a store lacks of a study; see ``explorer sweep --help``.
+
+    Args:
+        study: a study (`explorer.study.study.make`), or the path of a study file.
+        path: the store's directory.
+        workers: processes on this machine.
+        dask: a Dask scheduler's address, or ``local:N``.
+        executor: any other executor with so many `workers`; it stays open.
+
+    Raises:
+        InputError: the study cannot be used, or the store cannot be written or is damaged.
+    """
+    asked = study if isinstance(study, Study) else studies.load(Path(study))
+    return run_sweep(asked, Path(path), partial(_backend, workers, dask, executor))
+
+
+def _backend(workers: int, dask: str | None, executor: Executor | None) -> Backend:
+    if executor is not None:
+        return Given(executor, AHEAD * workers)
+    if dask is not None:
+        return Dask(dask)
+    return Local(workers) if workers > 1 else Inline()
+
+
+def results(
+    path: str | Path, sql: str | None = None, *, totals: bool = False, model: str | None = None
+) -> pd.DataFrame:
+    """What a store holds: its results, its totals, or the answer to a query.
+
+    Raises:
+        InputError: the store is damaged, or the query is wrong.
+    """
+    store = Store.open(Path(path))
+    if sql is not None:
+        return tables.query(store, sql, model)[0]
+    frame, _ = tables.results(store, model)
+    return tables.totals(store, frame) if totals else frame
+
+
+def pareto(
+    frame: pd.DataFrame,
+    minimize: Sequence[str] = (),
+    maximize: Sequence[str] = (),
+    group_by: Sequence[str] = (),
+) -> pd.DataFrame:
+    """The rows of a table that no other row of their group beats.
+
+    Raises:
+        InputError: an objective is no column of numbers, or has missing values.
+    """
+    return fronts.pareto(frame, minimize, maximize, group_by)

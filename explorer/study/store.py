@@ -185,7 +185,10 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                temporary.write_bytes(data)
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # a name must not outlive a power cut without this
                 temporary.replace(path)
             except BaseException:
                 with suppress(OSError):

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import explorer
 from explorer.facts import DEFAULT_CLASSES
 from explorer.fronts import pareto
 from explorer.study import cost, tables
@@ -261,6 +262,19 @@ def test_front_of_results(done: Path) -> None:
     assert len(found) >= 2
     with pytest.raises(InputError, match="cycles: 'NaN'"):
         pareto(frame, ["cycles"])
+
+
+def test_python_api(done: Path, tmp_path: Path) -> None:
+    """The commands as functions: a sweep on any executor, its results, totals and front."""
+    study = small(LOG_BLOCK=(4, 5, 9))
+    with ThreadPoolExecutor(2) as pool:
+        summary = explorer.sweep(study, tmp_path / "store", executor=pool, workers=2)
+    assert summary.done == 6
+    assert stub.contents(tmp_path / "store") == stub.contents(done)
+    frame = explorer.results(done)
+    assert len(explorer.results(done, totals=True)) == 3
+    assert explorer.results(done, "SELECT count(*) AS n FROM results")["n"].tolist() == [6]
+    assert len(explorer.pareto(frame[frame["status"] == "ok"], ["cycles"], ["utilisation"]))
 
 
 def test_dask_addresses_are_checked() -> None:
