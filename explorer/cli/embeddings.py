@@ -17,6 +17,7 @@ from explorer.operators import resolve
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
 from explorer.report.describe import describe_embedding, describe_evaluation
+from explorer.report.lanes import picture
 from explorer.solve import find
 from isa import intrinsics
 from isa.computation import Operator
@@ -171,10 +172,15 @@ def show(
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
     step: Annotated[int, typer.Option(min=0, help="The step whose lanes are drawn.")] = 0,
+    lanes: Annotated[bool, typer.Option("--lanes", help="Only the lanes of that step.")] = False,
 ) -> None:
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
-    if instruction == VTA:
+    if lanes:
+        intrinsic = intrinsics.load(instruction, machine.axes)
+        found = find(op.computation, intrinsic, embedding)
+        text = "\n".join(picture(found, op.computation, intrinsic, step))
+    elif instruction == VTA:
         found = explore.find(op, machine, embedding)
         evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
         text = describe_evaluation(evaluation, step)

@@ -132,12 +132,18 @@ def _port(port: Tensor, tensor: Tensor, intrinsic: Computation, step: _Step) -> 
     shape = [intrinsic.extents[a] for a in axes]
     lanes = ", ".join(f"{a} < {e}" for a, e in zip(axes, shape, strict=True))
     yield f"port {port.name}[{lanes}]: {len(held)} different elements of {tensor.name}"
+
+    def mark(cell: int, is_used: bool) -> str:
+        if not is_used or cell < 0:
+            return OUTSIDE if is_used else IDLE
+        return MARKS[int(np.searchsorted(held, cell))] if few else MANY
+
     columns = shape[-1] if shape else 1
-    for cells, alive in zip(
-        element.reshape(-1, columns).tolist(), used.reshape(-1, columns).tolist(), strict=True
-    ):
-        line = ""
-        for cell, is_used in zip(cells, alive, strict=True):
-            mark = MARKS[int(np.searchsorted(held, cell))] if few and cell >= 0 else MANY
-            line += IDLE if not is_used else OUTSIDE if cell < 0 else mark
-        yield f"  {line}"
+    cells = zip(element.reshape(-1).tolist(), used.reshape(-1).tolist(), strict=True)
+    marks = "".join(mark(*cell) for cell in cells)
+    rows = [marks[i : i + columns] for i in range(0, len(marks), columns)]
+    while len(rows) > 1 and set(rows[-1]) == {IDLE}:
+        rows.pop()
+    yield from (f"  {row}" for row in rows)
+    if idle := len(marks) // columns - len(rows):
+        yield f"  and {idle} idle row{'s' if idle > 1 else ''}"
