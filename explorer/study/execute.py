@@ -15,7 +15,7 @@ import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -25,6 +25,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from typing import Any, ParamSpec, TypeVar
@@ -200,12 +201,13 @@ class Dask(Backend):
         if kind == "local":
             if not count.isdigit() or int(count) < 1:
                 raise InputError("--dask", "", address, "local:N, where N is the number of workers")
-            self._cluster = where = distributed.LocalCluster(
-                n_workers=int(count),
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs="ERROR",
-            )
+            with _deaf_children():
+                self._cluster = where = distributed.LocalCluster(
+                    n_workers=int(count),
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs="ERROR",
+                )
         try:
             self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
@@ -227,9 +229,24 @@ class Dask(Backend):
 
     def close(self, *, at_once: bool) -> None:
         """Leave the cluster, and end it if it is our own."""
-        self._client.close(timeout=1 if at_once else 10)
-        if self._cluster is not None:
-            self._cluster.close(timeout=1 if at_once else 10)
+        patience = 5 if at_once else 30
+        with suppress(TimeoutError):
+            self._client.close(timeout=patience)
+            if self._cluster is not None:
+                self._cluster.close(timeout=patience)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let processes that are started in the block leave Ctrl-C to this one."""
+    if threading.current_thread() is not threading.main_thread():  # signals are not its business
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Given(Backend):
@@ -260,10 +277,10 @@ class Given(Backend):
 
 def run(
     units: Iterable[Unit], backend: Backend, work: Work = evaluate
-) -> Iterator[tuple[Unit, Answer]]:
+) -> Generator[tuple[Unit, Answer], None, None]:
     """Each unit with its answer, in the order in which they are done.
 
-    The backend is closed when the last answer is out, or the caller stops early.
+    The backend is closed when the last answer is out, or the generator is closed.
     """
     run = _Run(iter(units), backend, Task(work))
     finished = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,14 +91,15 @@ def sweep(
         if summary.reused == summary.total:
             return summary
         left = (unit for unit in study.units(model) if not store.part(unit.key).exists())
-        for unit, answer in run(left, open_backend(), work):
-            if answer.is_input:
-                raise InputError(unit.layer.operator.name, "", None, answer.error)
-            if answer.rows is None:
-                summary.failures.append((unit, answer))
-            else:
-                store.write(unit.key, answer.rows)
-                summary.done += 1
-                summary.count(answer.rows[0]["status"], answer.rows[0]["reason"])
-            on_progress(summary)
+        with closing(run(left, open_backend(), work)) as answers:
+            for unit, answer in answers:
+                if answer.is_input:
+                    raise InputError(unit.layer.operator.name, "", None, answer.error)
+                if answer.rows is None:
+                    summary.failures.append((unit, answer))
+                else:
+                    store.write(unit.key, answer.rows)
+                    summary.done += 1
+                    summary.count(answer.rows[0]["status"], answer.rows[0]["reason"])
+                on_progress(summary)
     return summary

@@ -113,11 +113,12 @@ def test_damaged_part_ends_the_command(store: Path, tmp_path: Path) -> None:
         assert part.name in result.stderr
 
 
-def test_interrupted_sweep_goes_on(tmp_path: Path, root: Path) -> None:
-    """Ctrl-C stops a sweep with its workers; the same command finishes it."""
+@pytest.mark.parametrize("workers", [("--workers", "2"), ("--dask", "local:2")])
+def test_interrupted_sweep_goes_on(tmp_path: Path, root: Path, workers: tuple[str, ...]) -> None:
+    """Ctrl-C, sent to all processes as a terminal does, ends a sweep that can go on later."""
     path = tmp_path / "store"
     latencies = "MEMORY_LATENCY=20..400"
-    command = ["sweep", OPERATOR, "--vary", latencies, "--out", str(path), "--workers", "2"]
+    command = ["sweep", OPERATOR, "--vary", latencies, "--out", str(path), *workers]
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, *command],
         cwd=root,
@@ -125,11 +126,12 @@ def test_interrupted_sweep_goes_on(tmp_path: Path, root: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while len(list(path.glob("parts/*/*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     output, error = process.communicate(timeout=30)
     kept = len(list(path.glob("parts/*/*.parquet")))
     assert process.returncode == 130
