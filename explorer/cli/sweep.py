@@ -38,7 +38,7 @@ EVERY = 30.0  # seconds between lines of progress where there is no terminal
 WorkloadArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="WORKLOAD...",
+        metavar="WORKLOAD",
         help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device), or one "
         "study file.",
         show_default=False,

@@ -28,7 +28,7 @@ from isa.config import Config
 from isa.document import Document, is_document, parse_yaml, read_text, validate
 from isa.errors import InputError
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # it names a file of the store
 _Count = Annotated[int, Field(ge=1)]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=400)]
 
@@ -45,7 +45,7 @@ class _WorkloadDocument(Document):
 class _StudyDocument(Document):
     """A study file; the fields are explained in docs/sweeps.md."""
 
-    name: _Name
+    name: str
     workloads: Annotated[list[Any], Field(min_length=1)]
     base: str = "default"
     vary: dict[str, Any] = Field(default_factory=dict)
@@ -134,6 +134,8 @@ def make(
     Raises:
         InputError: a name, value or condition cannot be used, or no configuration is left.
     """
+    if not _NAME.fullmatch(name):
+        raise InputError(source, "name", name, "letters, digits, '.', '_' and '-', at most 80")
     grid.check(source)
     _check_options(options, source)
     conditions = tuple(Expression.parse(text, f"{source}: constraints") for text in constraints)

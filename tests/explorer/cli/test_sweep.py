@@ -77,6 +77,7 @@ def test_study_file(tmp_path: Path) -> None:
         (("--objectives", "speed"), "the metrics are mac_units"),
         (("--require", "cycles <"), "a condition holds"),
         (("--costs", "nowhere.yaml"), "must be a file"),
+        (("--name", "../up"), "letters, digits"),
         (("--dask", "local:x"), "local:N"),
         (("--out", "/proc/nowhere"), "cannot be made"),
         (("--classes", "tiles"), "padded"),
