@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explorer import explore
+from explorer import explore, verification
 from explorer.baselines import search as tvm
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 WASTED = 0.5
 """Utilisation of the reference embedding below which a layer counts as one that it wastes."""
+NEAR = 1.1
+"""Cycles over their lower bound above which a layer is counted as far from it."""
+_BASES = {"over_reference": "the reference embedding", "over_tvm": "TVM's template"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +102,20 @@ def _ratio(one: int | None, other: int | None) -> float | None:
     return one / other if one and other else None
 
 
-def gain(
-    operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CLASSES, jobs: int = 1
-) -> Gain:
-    """Time the four programs of a layer."""
+def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CLASSES) -> Gain:
+    """Time the four programs of a layer.
+
+    Raises:
+        InputError: no embedding has a schedule that fits the machine.
+    """
     fixed = explore.reference(operator, config)
-    ranking = rank(
-        operator, config, explore.embeddings(operator, config, classes), top=1, jobs=jobs
-    )
+    ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
     relayout = explore.evaluate(operator, config, fixed)
     # The default classes leave out what does not fill the axes, which the reference may not.
-    candidates = [*ranking.evaluations, relayout]
-    best = min((e for e in candidates if e.scheduled), key=lambda e: _cycles(e) or math.inf)
+    fitting = [e for e in (*ranking.evaluations, relayout) if e.scheduled]
+    if not fitting:
+        raise InputError(operator.name, "", config.name, "no embedding has a schedule that fits")
+    best = min(fitting, key=lambda e: _cycles(e) or math.inf)
     try:
         template = tvm.best(operator, config)
     except InputError:  # not a convolution or product that the template knows
@@ -119,44 +125,89 @@ def gain(
     )
 
 
+def _row(
+    operator: Operator, config: Config, classes: Sequence[str], verify: bool
+) -> dict[str, object]:
+    found = gain(operator, config, classes)
+    row = found.row()
+    if verify:
+        verdict = verification.verify(
+            found.best.code, verification.random_data(operator), accumulators=False
+        )
+        row["exact"] = verdict.exact
+    return row
+
+
 def table(
     operators: Iterable[Operator],
     config: Config,
     classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    verify: bool = False,
     jobs: int = 1,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Iterator[dict[str, object]]:
-    """The rows of a workload; layers that are the same computation are timed once."""
-    seen: dict[object, dict[str, object]] = {}
-    for operator in operators:
-        key = (operator.computation, operator.epilogue)
-        if key not in seen:
-            seen[key] = gain(operator, config, classes, jobs).row()
-        yield {**seen[key], "layer": operator.name}
-        on_progress(1)
+    """The rows of a workload; layers that are the same computation are timed once.
+
+    Args:
+        operators: the layers.
+        config: what they are compiled for.
+        classes: of embeddings.
+        verify: execute each winner's program on random data, and tell whether every bit is right.
+        jobs: worker processes; the rows do not depend on their number.
+        on_progress: told how many layers have just been dealt with.
+
+    Raises:
+        InputError: a layer has no program.
+    """
+    layers = [(operator, (operator.computation, operator.epilogue)) for operator in operators]
+    distinct = {key: operator for operator, key in reversed(layers)}
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            rows = {
+                key: pool.submit(_row, operator, config, classes, verify)
+                for key, operator in reversed(distinct.items())
+            }
+            for operator, key in layers:
+                yield {**rows[key].result(), "layer": operator.name}
+                on_progress(1)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def summary(frame: pd.DataFrame) -> list[str]:
     """The headline: geometric means over all layers and over those that the reference wastes."""
-    lines = []
     wasted = frame[frame["reference_utilisation"] < WASTED]
-    for title, part in ((f"all {len(frame)} layers", frame), (
-        f"the {len(wasted)} layers that the reference uses less than {WASTED:.0%} of", wasted
-    )):  # fmt: skip
-        if len(part):
-            lines.append(
-                f"{title}: {_geomean(part['over_reference']):.2f} times the speed of the "
-                f"reference embedding, {_geomean(part['over_tvm']):.2f} times TVM's template"
-            )
-    for column, base in (
-        ("over_reference", "the reference embedding"),
-        ("over_tvm", "TVM's template"),
-    ):
+    parts = {
+        f"all {len(frame)} layers": frame,
+        f"the {len(wasted)} layers that use less than {WASTED:.0%} of the machine under the "
+        "reference embedding": wasted,
+    }
+    lines = [f"{_speeds(part)} on {title}" for title, part in parts.items() if len(part)]
+    for column, base in _BASES.items():
         if frame[column].notna().any():
             top = frame.iloc[int(frame[column].argmax())]
             lines.append(f"largest over {base}: {top[column]:.1f} on {top['layer']}")
-    lines.append(f"best cycles are {_geomean(frame['over_bound']):.4f} of their lower bounds")
+            slower = int((frame[column] < 1).sum())
+            lines.append(f"slower than {base}: {slower} layers")
+    far = int((frame["over_bound"] > NEAR).sum())
+    lines.append(
+        f"best cycles over their lower bounds: {_geomean(frame['over_bound']):.4f}; "
+        f"{far} layers above {NEAR}"
+    )
+    if "exact" in frame:
+        lines.append(f"winners executed bit-exactly: {int(frame['exact'].sum())} of {len(frame)}")
     return lines
+
+
+def _speeds(part: pd.DataFrame) -> str:
+    """The geometric means, each over the layers that have such a baseline."""
+    return " and ".join(
+        f"{_geomean(part[column]):.2f} times {base}"
+        + (f" ({known} layers)" if (known := int(part[column].notna().sum())) < len(part) else "")
+        for column, base in _BASES.items()
+    )
 
 
 def _geomean(values: pd.Series[float]) -> float:

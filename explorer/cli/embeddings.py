@@ -39,7 +39,7 @@ ConfigOption = Annotated[
 ]
 
 
-def _classes(text: str) -> tuple[str, ...]:
+def parse_classes(text: str) -> tuple[str, ...]:
     """The classes that an option names.
 
     Raises:
@@ -91,7 +91,7 @@ USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 
 def _embeddings(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
     return explore.embeddings(
-        op, machine, _classes(classes), all_tiles=all_tiles, maximal=not all_tiles
+        op, machine, parse_classes(classes), all_tiles=all_tiles, maximal=not all_tiles
     )
 
 

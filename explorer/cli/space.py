@@ -21,7 +21,7 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TilesOption,
-    _classes,
+    parse_classes,
 )
 from explorer.cli.output import OutputOption, print_table, progress, write_table
 from explorer.embedding import Embedding, nest
@@ -100,7 +100,7 @@ def facts(
 ) -> None:
     """Print the facts that clingo is given."""
     op, intrinsic = _problem(operator, instruction, config)
-    chosen = _classes(classes)
+    chosen = parse_classes(classes)
     if encoding is Encoding.EMBEDDING:
         found = symbols.instance(
             op,
@@ -132,7 +132,7 @@ def enumerate_(
 ) -> None:
     """List every embedding."""
     op, intrinsic = _problem(operator, instruction, config)
-    chosen, orders = _classes(classes), _orders(lane_orders, outer_orders)
+    chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
     if encoding is Encoding.UNSTRUCTURED:
         _show(_unstructured(op, intrinsic, chosen), output)
         return
@@ -200,7 +200,7 @@ def count(
 ) -> None:
     """Count the embeddings, in total and of each class."""
     op, intrinsic = _problem(operator, instruction, config)
-    chosen = _classes(classes)
+    chosen = parse_classes(classes)
     if mappings:
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
         _show(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)

@@ -190,7 +190,7 @@ class _Space:
     def rough(self, limit: int = UNLIMITED) -> Iterator[tuple[int, int]]:
         """Bounds below a limit that leave out the loading of micro-ops, the least first."""
         seen = -1
-        for slack in (64, 8, 0):
+        for slack in (256, 16, 0):
             found, horizon = scan(
                 self.machine,
                 self.tensors,

@@ -1,0 +1,140 @@
+"""The command that times whole workloads against the baselines."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from explorer import gains
+from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
+from explorer.cli.output import atomic_write, print_table, progress, write_table
+from explorer.facts import DEFAULT_CLASSES
+from explorer.operators import resolve
+from explorer.operators.workloads import catalogue
+from explorer.report.gains import figure, page
+from isa.config import Config
+from isa.errors import InputError
+
+_DEFAULT = ",".join(DEFAULT_CLASSES)
+SHOWN = [
+    "layer", "embedding", "tvm_cycles", "reference_cycles", "best_cycles",
+    "over_tvm", "over_reference", "over_bound",
+]  # fmt: skip
+
+
+def bench(
+    suite: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUITE", help="Shipped workloads: deepbench, deepbench:conv/server, resnet18, …"
+        ),
+    ],
+    config: ConfigOption = "default",
+    classes: ClassesOption = _DEFAULT,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write a CSV table, a figure and a page of headlines for each group of layers.",
+            file_okay=False,
+        ),
+    ] = None,
+    every: Annotated[
+        int, typer.Option(min=1, help="Take every so many-th layer only: a sample.")
+    ] = 1,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Execute each winner's program, and compare every bit.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
+    ] = None,
+) -> None:
+    """Compare best embeddings with the baselines.
+
+    Each layer is timed four times by the same cycle model: TVM's template with its best tiling
+    (tvm), the reference embedding in TVM's layouts (reference) and in its best layouts (relayout)
+    under our schedule search, and the best embedding (best). The columns by_schedule, by_layout and
+    by_embedding are the steps between them; their product is over_tvm.
+
+    The exit status is 1 if a winner's program computes a wrong bit.
+    """
+    machine, names = Config.load(config), parse_classes(classes)
+    references = [entry.reference for entry in catalogue(suite)][::every]
+    if out is not None:
+        _make(out)
+    wrong = False
+    for group, members in groupby(references, _group):
+        layers = [resolve(reference) for reference in members]
+        with progress(f"timing {len(layers)} layers of {group}", len(layers)) as advance:
+            rows = gains.table(
+                layers,
+                machine,
+                names,
+                verify=verify,
+                jobs=jobs or os.cpu_count() or 1,
+                on_progress=advance,
+            )
+            frame = pd.DataFrame(rows)
+        lines = gains.summary(frame)
+        if out is None:
+            print_table(frame[SHOWN])
+        else:
+            stem = group if machine.name == "default" else f"{group}_{machine.name}"
+            command = _command(suite, config, classes, every, verify)
+            _write(out, stem, frame, lines, machine, command)
+        typer.echo("\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)]))
+        wrong = wrong or (verify and not frame["exact"].all())
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _group(reference: str) -> str:
+    """The list that a workload is in: ``deepbench_conv``, ``resnet18``."""
+    head, slash, _ = reference.partition("/")
+    return head.replace(":", "_") if slash else head.partition(":")[0]
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out", "", str(directory), f"cannot be made: {error.strerror}") from None
+
+
+def _command(suite: str, config: str, classes: str, every: int, verify: bool) -> str:
+    words = ["explorer", "bench", suite]
+    words += ["--config", config] if config != "default" else []
+    words += ["--classes", classes] if classes != _DEFAULT else []
+    words += ["--every", str(every)] if every > 1 else []
+    words += ["--verify"] if verify else []
+    return " ".join([*words, "--out", "results"])
+
+
+def _write(
+    out: Path, stem: str, frame: pd.DataFrame, lines: list[str], machine: Config, command: str
+) -> None:
+    write_table(frame, out / f"{stem}.csv")
+    atomic_write(out / f"{stem}.svg", figure(frame, stem.replace("_", " ")))
+    about = {
+        "vta-explorer": version("vta-explorer"),
+        "clingo": version("clingo"),
+        "configuration": ", ".join(
+            f"{k}={v}" for k, v in asdict(machine).items() if k not in ("name", "timing")
+        ),
+        "timing": ", ".join(f"{k}={v}" for k, v in asdict(machine.timing).items()),
+    }
+    distant = frame[frame["over_bound"] > gains.NEAR]
+    far = [
+        f"{r.layer}: {r.best_cycles} cycles, {r.over_bound:.3f} of the bound"
+        for r in distant.itertuples()
+    ]
+    atomic_write(out / f"{stem}.md", page(stem, command, about, lines, far))
