@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 PANELS = 16  # groups that get a panel of their own
 DRAWN = 20_000  # dominated rows that are drawn at most, and
 HOVERED = 1_000  # at most on a page, in each case spread evenly over the table
-WIDE = 30.0  # ratio of greatest to least value from which an axis is logarithmic
+THOUSAND = 1000  # values from here on are written 20k, 3M
+WIDE = 8.0  # ratio of greatest to least value from which an axis is logarithmic
 
 HASHES = ("unit", "layer", "model")  # columns that say nothing to the eye
 UNITS = {"area": "mm²", "energy": "µJ", "dram_bytes": "bytes", "footprint": "bytes"}
@@ -123,6 +125,7 @@ def _figure(front: Front) -> Figure:
 
     groups = front.groups()
     shown = groups[:PANELS]
+    shared = _shared([name for name, _ in groups])
     across = min(4, math.ceil(math.sqrt(len(shown))))
     down = math.ceil(len(shown) / across)
     figure = Figure(figsize=(1.2 + 3.6 * across, 0.9 + 3.0 * down), layout="constrained")
@@ -130,14 +133,29 @@ def _figure(front: Front) -> Figure:
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
     for axis, (name, rows) in zip(axes.flat, shown, strict=False):
-        _panel(axis, front, rows, name)
+        _panel(axis, front, rows, name.removeprefix(shared))
     rest = f" ({PANELS} of {len(groups)} groups)" if len(groups) > PANELS else ""
-    figure.suptitle(front.title + rest)
+    figure.suptitle(front.title + (f"; {shared}" if shared else "") + rest)
     return figure
+
+
+def _shared(names: list[str]) -> str:
+    """What all names begin with, up to a slash."""
+    first, last = min(names), max(names)
+    alike = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
+    return first[: first.rfind("/", 0, alike) + 1]
 
 
 def _panel(axis: Axes, front: Front, rows: NDArray[np.int64], name: str) -> None:
     """One group: its front over what it dominates; a third objective is the colour."""
+    from matplotlib.ticker import (  # noqa: PLC0415 - see `image`
+        EngFormatter,
+        LogLocator,
+        NullFormatter,
+    )
+
     x, y = (*front.objectives, *front.objectives)[:2]
     frame, mask = front.frame.iloc[rows], front.mask[rows]
     grey = frame.iloc[_spread(np.flatnonzero(~mask), DRAWN)]
@@ -157,9 +175,17 @@ def _panel(axis: Axes, front: Front, rows: NDArray[np.int64], name: str) -> None
         axis.figure.colorbar(colours, ax=axis, label=_label(third))
     else:
         axis.scatter(_numbers(best[x]), _numbers(best[y]), s=20, color=_FRONT)
-    for column, scale in ((x, axis.set_xscale), (y, axis.set_yscale)):
-        if _is_wide(_numbers(frame[column])):
+    for column, scale, ticks in (
+        (x, axis.set_xscale, axis.xaxis),
+        (y, axis.set_yscale, axis.yaxis),
+    ):
+        values = _numbers(frame[column])
+        if _is_wide(values):
             scale("log")
+            ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            ticks.set_minor_formatter(NullFormatter())
+        if len(values) and values.min() >= THOUSAND:
+            ticks.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlabel(_label(x))
     axis.set_ylabel(_label(y))
     axis.set_title(f"{name}\n{len(best)} of {len(frame)} rows" if name else "", fontsize=7)
