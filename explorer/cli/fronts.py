@@ -97,6 +97,12 @@ def pareto_table(
     typer.echo(f"{len(front)} of {len(frame)} rows are on the front.", err=True)
 
 
+def is_table(text: str) -> bool:
+    """Whether an argument means a table (a directory, or a file of rows) and not an operator."""
+    path = Path(text)
+    return path.is_dir() or path.suffix in (".csv", ".parquet")
+
+
 def read(path: Path, kind: str = "results", model: str | None = None) -> pd.DataFrame:
     """The rows of a store that have a result, or those of a file.
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from explorer.cli import app
-from explorer.cli.fronts import read
+from explorer.cli.fronts import is_table, read
 from explorer.fronts import pareto
 from explorer.study.parameters import PARAMETERS
 from explorer.study.unit import COLUMNS
@@ -215,6 +215,27 @@ def test_pareto_of_nothing_readable(tmp_path: Path) -> None:
     for name, message in (("none.csv", "missing"), ("a.txt", ".txt"), ("a.parquet", "unreadable")):
         result = run("pareto", tmp_path / name, "--minimize", "a")
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+
+
+def test_tables_and_operators_are_told_apart(tmp_path: Path) -> None:
+    """Directories and files of rows are tables; operators, inline or in a file, are not."""
+    assert is_table(str(tmp_path))
+    assert is_table("front.csv")
+    assert not is_table("deepbench:conv/device/n1_c64_h112_w112_k64_r1_s1_p0x0_st1x1")
+    assert not is_table("operator.yaml")
+
+
+def test_shipped_fronts(root: Path) -> None:
+    """The fronts in results/ are those of the rows there."""
+    rows = pd.read_parquet(root / "results" / "vta_deepbench.parquet")
+    assert len(rows) == 15 * 204
+    found = rows[rows["status"] == "ok"]
+    front = pareto(found, ["cycles", "area", "energy"], group_by=["operator"])
+    shipped = pd.read_csv(root / "results" / "vta_deepbench_layers.csv")
+    assert shipped["unit"].tolist() == front["unit"].tolist()
+    sums = found.groupby("configuration")["cycles"].sum()
+    totals = pd.read_csv(root / "results" / "vta_deepbench_totals.csv")
+    assert totals["cycles"].tolist() == sums[totals["configuration"]].tolist()
 
 
 def test_pictures(store: Path, tmp_path: Path) -> None:
