@@ -62,6 +62,9 @@ COMMANDS = {
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
     "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
+    "template": Entry(
+        "template", "template", "Show what TVM's fixed template makes of an operator."
+    ),
     "bench": Entry("bench", "bench", "Compare best embeddings with the baselines."),
     "verify": Entry("embeddings", "verify", "Execute embeddings and check the results."),
     "execute": Entry(

@@ -15,14 +15,13 @@ import typer
 from explorer import gains
 from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
 from explorer.cli.output import atomic_write, print_table, progress, write_table
-from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
 from explorer.report.gains import figure, page
 from isa.config import Config
 from isa.errors import InputError
 
-_DEFAULT = ",".join(DEFAULT_CLASSES)
+_DEFAULT = "all"
 SHOWN = [
     "layer", "embedding", "tvm_cycles", "reference_cycles", "best_cycles",
     "over_tvm", "over_reference", "over_bound",

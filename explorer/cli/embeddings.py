@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from enum import StrEnum
 from typing import Annotated
 
 import pandas as pd
@@ -10,6 +11,8 @@ import typer
 from rich.console import Console
 
 from explorer import explore, verification
+from explorer.baselines.search import TvmScheduled
+from explorer.baselines.search import best as best_template
 from explorer.cli.output import OutputOption, print_table, progress, write_table
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES, DEFAULT_CLASSES
@@ -18,6 +21,7 @@ from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
 from explorer.report.describe import describe_embedding, describe_evaluation
 from explorer.report.lanes import picture
+from explorer.report.space import explained
 from explorer.solve import find
 from isa import intrinsics
 from isa.computation import Operator
@@ -25,6 +29,7 @@ from isa.config import Config
 from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
 
+EFFORT_FOR_ALL = 4
 OperatorArgument = Annotated[
     str,
     typer.Argument(
@@ -95,6 +100,13 @@ def _embeddings(op: Operator, machine: Config, classes: str, all_tiles: bool) ->
     )
 
 
+class Baseline(StrEnum):
+    """What a speedup is over."""
+
+    REFERENCE = "reference"
+    TVM = "tvm"
+
+
 def rank(
     operator: OperatorArgument,
     config: ConfigOption = "default",
@@ -109,9 +121,16 @@ def rank(
         typer.Option(
             min=1,
             help="Programs to simulate for each layout at most; by default as many as it takes to "
-            "prove the best, and 8 with --all.",
+            f"prove the best, and {EFFORT_FOR_ALL} with --all.",
         ),
     ] = None,
+    baseline: Annotated[
+        Baseline,
+        typer.Option(help="What speedup is over; tvm is TVM's template with its best tiling."),
+    ] = Baseline.REFERENCE,
+    explain_space: Annotated[
+        bool, typer.Option("--explain-space", help="Say what is searched and how large it is.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
     ] = None,
@@ -120,19 +139,25 @@ def rank(
     """Rank the embeddings by simulated cycles."""
     op, machine = resolve(operator), Config.load(config)
     found = _embeddings(op, machine, classes, all_tiles)
+    if explain_space:
+        typer.echo(explained(op, machine, found))
+        return
+    template = _template(op, machine) if baseline is Baseline.TVM else None
     with progress(f"ranking {len(found)} embeddings", len(found)) as advance:
         ranking = rank_embeddings(
             op,
             machine,
             found,
             top=None if everything else top,
-            effort=effort if effort or not everything else 8,
+            effort=effort if effort or not everything else EFFORT_FOR_ALL,
             jobs=jobs,
             on_progress=advance,
         )
     if not ranking.evaluations:
         raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
     frame = ranking.frame()
+    if template is not None:
+        frame["speedup"] = template.cycles / frame["cycles"]
     if output:
         write_table(frame, output)
     else:
@@ -141,10 +166,17 @@ def rank(
         printed = frame[[*shown, *layouts]].astype({"rank": object})
         printed.loc[printed["rank"] == 0, "rank"] = "ref"
         print_table(printed)
-    typer.echo(_summary(ranking), err=bool(output))
+    typer.echo(_summary(ranking, template), err=bool(output))
 
 
-def _summary(ranking: Ranking) -> str:
+def _template(op: Operator, machine: Config) -> TvmScheduled:
+    found = best_template(op, machine)
+    if found is None:
+        raise InputError(op.name, "", machine.name, "TVM's template has no tiling that runs on it")
+    return found
+
+
+def _summary(ranking: Ranking, template: TvmScheduled | None) -> str:
     space = (
         f"all {ranking.total} embeddings ranked"
         if ranking.evaluated == ranking.total
@@ -158,10 +190,12 @@ def _summary(ranking: Ranking) -> str:
         if unproven
         else "each has the best schedule of its space, proven"
     )
-    return (
-        f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over the reference embedding "
-        "(ref), which has TVM's fixed layout and the same schedule search."
+    base = (
+        "the reference embedding (ref), which has TVM's fixed layout and the same schedule search"
+        if template is None
+        else f"TVM's template, which takes {template.cycles} cycles with its best tiling"
     )
+    return f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over {base}."
 
 
 def show(

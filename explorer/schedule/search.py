@@ -100,6 +100,35 @@ def orders(design: Design) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a design's space is.
+
+    Attributes:
+        tilings: combinations of tile extents.
+        all_tilings: those there would be without the limit on their number.
+        orders: of the tile loops.
+    """
+
+    tilings: int
+    all_tilings: int
+    orders: int
+
+    @property
+    def points(self) -> int:
+        """Schedules: one or two contexts for loads and for accumulators each."""
+        return self.tilings * self.orders * 4
+
+
+def extent(design: Design) -> Extent:
+    """The size of the space that `search` looks through."""
+    extents = [loop.extent for loop in design.nest.outer]
+    tilings, whole = (
+        math.prod(map(len, candidates(extents, limit))) for limit in (MAX_TILINGS, UNLIMITED)
+    )
+    return Extent(tilings, whole, len(orders(design)))
+
+
 def search(design: Design, *, effort: int | None = None, below: float = math.inf) -> Search:
     """Look for the schedule with the least simulated cycles.
 
