@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 
+import pytest
 from hypothesis import given, settings
 
+from explorer import explore, verification
 from explorer.embedding import Embedding, canonical, nest, parse
 from explorer.facts import CLASSES
+from explorer.operators import resolve
 from explorer.solve import enumerate_embeddings
 from isa.computation import Computation
+from isa.config import Config
+from isa.errors import InputError
 from tests.tiny import computations, instructions
 
 
@@ -39,3 +44,22 @@ def test_every_order_is_one_answer(operator: Computation, intrinsic: Computation
         assert len({e.id for e in found}) == len(found)
         assert {canonical(e.swapped, e.digits, operator, intrinsic) for e in found} == set(plain)
         assert [parse(e.id, operator, intrinsic) for e in found] == found
+
+
+def test_programs_keep_the_order() -> None:
+    """Packed entries stand in the order of the outer loops, and the program is exact."""
+    operator, config = resolve("conv2d:n=1,c=16,h=6,w=6,k=32,r=3,s=3,pad=1"), Config.default()
+    embedding = explore.find(operator, config, "y=oc:16/z=ic:16/@ow,oh,oc,kw,kh")
+    evaluation = explore.evaluate(operator, config, embedding, effort=1)
+    acc, wgt = evaluation.design.acc, evaluation.design.wgt
+    assert [c.name for c in acc.coordinates] == ["ow", "oh", "oc.o"]
+    assert [c.name for c in wgt.coordinates] == ["oc.o", "kw", "kh"]
+    assert verification.verify(evaluation.code, verification.random_data(operator)).exact
+
+
+@pytest.mark.parametrize("order", ["ow,oh", "ow,oh,oc,kw,ic", "ow,oh,oc,kw,kw", ","])
+def test_an_order_names_every_outer_loop(order: str) -> None:
+    """An id whose order leaves out a loop, or names another, is refused with the loops."""
+    operator, config = resolve("conv2d:n=1,c=16,h=6,w=6,k=32,r=3,s=3,pad=1"), Config.default()
+    with pytest.raises(InputError, match="outer loops are oc,oh,ow,kh,kw"):
+        explore.find(operator, config, f"y=oc:16/z=ic:16/@{order}")
