@@ -147,6 +147,7 @@ def arrange(
     )
 
 
+_LONGEST = 2**31 - 1  # clingo's integers have 32 bits
 _DIGIT = re.compile(
     r"(?P<dims>\w+(?:\.\w+)*)(?:~(?P<partner>\w+)(?P<coefficient>[+-]\d+))?(?P<kind>[:%])(?P<lanes>\d+)"
 )
@@ -172,17 +173,21 @@ def parse(text: str, operator: Computation, intrinsic: Computation) -> Embedding
             if match is None:
                 raise InputError("embedding", part, item, "write DIM:LANES, DIM%LANES, A.B:LANES")
             groups.append((tuple(axis.split("+")), match))
-    sizes = operator.extents
-    for _, match in groups:
+    sizes, room = operator.extents, intrinsic.extents
+    for pair, match in groups:
+        if (lanes := int(match["lanes"])) > min(room[a] for a in pair):
+            raise InputError("embedding", match[0], lanes, f"axes have {room} lanes")
         for name in (*match["dims"].split("."), match["partner"]):
             if name is not None and name not in sizes:
                 raise InputError(
                     "embedding", match[0], name, f"the operator's dimensions are {list(sizes)}"
                 )
-        if match["partner"]:
-            widening = abs(int(match["coefficient"])) * (int(match["lanes"]) - 1)
-            sizes[match["partner"]] += widening
-    digits = [_digit(axis, match, sizes) for axis, match in groups]
+        if partner := match["partner"]:
+            if (step := abs(int(match["coefficient"]))) >= operator.extents[partner]:
+                allowed = f"less than the extent of {partner}, {operator.extents[partner]}"
+                raise InputError("embedding", match[0], match["coefficient"], allowed)
+            sizes[partner] += step * (lanes - 1)
+    digits = [_digit(pair, match, sizes) for pair, match in groups]
     first = [d.dims[0] for d in digits]
     if len({d for digit in digits for d in digit.dims}) < sum(len(d.dims) for d in digits):
         raise InputError("embedding", "", text, "each dimension is in one digit at most")
@@ -200,6 +205,8 @@ def _digit(axes: tuple[str, ...], match: re.Match[str], sizes: Mapping[str, int]
     if lanes < 2:
         raise InputError("embedding", match[0], lanes, "a digit has at least 2 lanes")
     values = int(np.prod([sizes[d] for d in dims], dtype=object))
+    if values > _LONGEST:
+        raise InputError("embedding", match[0], values, f"a loop has at most {_LONGEST} iterations")
     kind: Kind = "strided" if match["kind"] == "%" else "contiguous"
     if match["partner"]:
         kind = "skew"

@@ -63,3 +63,33 @@ def test_an_order_names_every_outer_loop(order: str) -> None:
     operator, config = resolve("conv2d:n=1,c=16,h=6,w=6,k=32,r=3,s=3,pad=1"), Config.default()
     with pytest.raises(InputError, match="outer loops are oc,oh,ow,kh,kw"):
         explore.find(operator, config, f"y=oc:16/z=ic:16/@{order}")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("y=oc:99999999999", ["oc:99999999999", "'y': 16"]),
+        ("y=ow~kw-9999999999:2", ["-9999999999", "extent of kw, 3"]),
+        ("y=oc:2,oc:2", ["oc:2,oc:2", "one digit at most"]),
+        ("x=oc:16", ["oc:16", "'x': 1"]),
+        ("q=oc:16", ["'q'", "['x', 'y', 'z']"]),
+        ("y=oc:", ["'oc:'", "DIM:LANES"]),
+        ("y=oc:1", ["oc:1", "at least 2"]),
+        ("y=od:2", ["'od'", "'oc'"]),
+        ("z=oh:2", ["z=oh:2", "no legal embedding"]),
+    ],
+)
+def test_ids_that_name_nothing_are_refused(text: str, parts: list[str]) -> None:
+    """Whatever is wrong with an id is said with the part that is, and what is allowed."""
+    operator, config = resolve("conv2d:n=1,c=16,h=6,w=6,k=32,r=3,s=3,pad=1"), Config.default()
+    with pytest.raises(InputError) as error:
+        explore.find(operator, config, text)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_long_fused_loops_are_refused() -> None:
+    """A fused loop that the solver's integers cannot count is refused, not miscounted."""
+    operator = resolve("gemm:m=65536,n=65536,k=3")
+    with pytest.raises(InputError, match="at most 2147483647 iterations"):
+        explore.find(operator, Config.default(), "y=m.n:16")
