@@ -27,6 +27,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from typing import Any, ParamSpec, TypeVar
 
@@ -134,12 +135,14 @@ class Local(Backend):
         self._context = multiprocessing.get_context(method)
         if method == "forkserver":
             self._context.set_forkserver_preload([evaluate.__module__])
+        # Workers hold the reading end of this pipe alone: it closes for them when we are gone.
+        self._reader, self._writer = self._context.Pipe(duplex=False)
         self._workers = workers
         self._pool = self._make()
 
     def _make(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self._workers, mp_context=self._context, initializer=_follow_parent
+            self._workers, self._context, initializer=_follow, initargs=(self._reader,)
         )
 
     def executor(self) -> Executor:
@@ -157,24 +160,23 @@ class Local(Backend):
 
     def close(self, *, at_once: bool) -> None:
         """End the workers."""
-        self._pool.shutdown(wait=not at_once, cancel_futures=True)
         if at_once:
-            for process in multiprocessing.active_children():
-                process.terminate()
+            self._writer.close()
+        self._pool.shutdown(wait=not at_once, cancel_futures=True)
+        self._writer.close()
+        self._reader.close()
 
 
-def _follow_parent() -> None:
-    """Make a worker leave Ctrl-C to its parent, and end as soon as that is gone.
+def _follow(line: Connection) -> None:
+    """Make a worker leave Ctrl-C to its parent, and end as soon as the line to that is dead.
 
-    A pool's worker waits on a pipe that its siblings hold open too: without this, it would wait for
-    ever after its parent was killed.
+    A pool's worker waits for work on a pipe that its siblings hold open too: without this, it would
+    wait for ever after its parent was killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
 
     def watch() -> None:
-        wait_for([parent.sentinel])
+        wait_for([line])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -303,7 +305,8 @@ class _Run:
 
     def hand_out(self) -> bool:
         """Submit what there is room for; False when all is done."""
-        while len(self._out) < (1 if self._suspects else self._backend.slots()):
+        slots = self._backend.slots()
+        while len(self._out) < (1 if self._suspects else slots):
             unit = self._suspects.popleft() if self._suspects else next(self._units, None)
             if unit is None:
                 break
