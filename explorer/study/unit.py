@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -219,6 +220,10 @@ def evaluate(unit: Unit) -> list[Row]:
     chosen = [row for row in rows if _meets(conditions, row | unit.point)]
     if not chosen:
         return [shared | {"status": EXCLUDED, "reason": _unmet(conditions, len(rows))}]
+    for name in options.objectives:  # no speedup where the reference has no schedule that fits
+        chosen = [row for row in chosen if not math.isnan(row[name])]
+        if not chosen:
+            return [shared | {"status": EXCLUDED, "reason": f"no candidate has a {name}"}]
     return best(chosen, options)
 
 

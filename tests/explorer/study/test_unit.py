@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,20 @@ def test_no_schedule_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = evaluate(asked())
     assert (row["status"], "cycles" in row) == ("unfit", False)
     assert "fits the scratchpads" in row["reason"]
+
+
+def test_no_reference_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the reference has no schedule there is no speedup to be an objective."""
+
+    def without_reference(*args: Any, **options: Any) -> Ranking:
+        found = rank(*args, **options)
+        return replace(found, reference=replace(found.reference, scheduled=None))
+
+    monkeypatch.setattr(unit, "rank", without_reference)
+    (row,) = evaluate(asked())
+    assert (row["status"], row["reference_cycles"]) == ("ok", None)
+    (row,) = evaluate(asked(options=replace(OPTIONS, objectives=("speedup",))))
+    assert (row["status"], row["reason"]) == ("excluded", "no candidate has a speedup")
 
 
 def test_several_objectives_give_a_front() -> None:
