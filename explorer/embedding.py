@@ -10,7 +10,7 @@ and the lanes that `Nest.equal` pairs are equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, get_args
@@ -107,16 +107,20 @@ class Embedding:
         return tuple(name for name, holds in found.items() if holds) or ("tile",)
 
 
+def digit_order(
+    operator: Computation, intrinsic: Computation
+) -> Callable[[Digit], tuple[int, list[int], int]]:
+    """The key by which digits are in canonical order; different digits have different keys."""
+    place = {a.name: i for i, a in enumerate(intrinsic.dims)}
+    position = {d.name: i for i, d in enumerate(operator.dims)}
+    return lambda d: (len(d.axes), [place[a] for a in d.axes], position[d.dims[0]])
+
+
 def canonical(
     swapped: bool, digits: Iterable[Digit], operator: Computation, intrinsic: Computation
 ) -> Embedding:
     """The embedding with the lanes and outer loops in operator order, diagonal digits last."""
-    place = {a.name: i for i, a in enumerate(intrinsic.dims)}
-    position = {d.name: i for i, d in enumerate(operator.dims)}
-    ordered = sorted(
-        digits, key=lambda d: (len(d.axes), [place[a] for a in d.axes], position[d.dims[0]])
-    )
-    return Embedding(swapped, tuple(ordered))
+    return Embedding(swapped, tuple(sorted(digits, key=digit_order(operator, intrinsic))))
 
 
 def arrange(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import clingo
 from clingo import Function, Symbol
 
-from explorer.embedding import Digit, Embedding, Kind, arrange, canonical, parse
+from explorer.embedding import Digit, Embedding, Kind, arrange, digit_order, parse
 from explorer.encoding import encoding
 from explorer.facts import DEFAULT_CLASSES, instance, scalar_instance, wanted_facts
 from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
@@ -51,23 +51,28 @@ class _Decoder:
     """Reads answers. Each distinct symbol is taken apart once: reading symbols is what costs."""
 
     def __init__(self, operator: Computation, intrinsic: Computation) -> None:
-        self.operator, self.intrinsic = operator, intrinsic
-        self.digits: dict[Symbol, Digit] = {}
+        self.operator = operator
+        self.order = digit_order(operator, intrinsic)
+        self.digits: dict[Symbol, tuple[tuple[int, list[int], int], Digit]] = {}
         self.swapped = Function("use", [Function("swapped")])
 
     def embedding(self, symbols: Sequence[Symbol]) -> Embedding:
-        swapped, digits = False, []
+        swapped = False
+        found: list[tuple[tuple[int, list[int], int], Digit]] = []
         pairs: dict[str, list[Symbol]] = {"slower": [], "earlier": []}
         for symbol in symbols:
-            if symbol == self.swapped:
+            known = self.digits.get(symbol)
+            if known is not None:
+                found.append(known)
+            elif symbol == self.swapped:
                 swapped = True
-            elif symbol in self.digits:
-                digits.append(self.digits[symbol])
             elif symbol.match("place", 5):
-                digits.append(self.digits.setdefault(symbol, _digit(symbol)))
+                digit = _digit(symbol)
+                self.digits[symbol] = self.order(digit), digit
+                found.append(self.digits[symbol])
             elif symbol.name in pairs:
                 pairs[symbol.name].append(symbol)
-        embedding = canonical(swapped, digits, self.operator, self.intrinsic)
+        embedding = Embedding(swapped, tuple(digit for _, digit in sorted(found)))
         if not any(pairs.values()):
             return embedding
         usual = [d.dims[0] for d in embedding.digits]
