@@ -108,7 +108,11 @@ BIAS = "epilogue: {bias: {name: bias, shape: [8], index: [%s]}}\n"
         ("name: strided", "name: [", ["line 3", "well-formed"]),
         ("name: strided", "name: strided\nconstants: [out]", ["constants.0: 'out'", "in1"]),
         ("name: strided", "name: x\nepilogue: {shift: 40}", ["epilogue.shift: 40", "31"]),
-        ("name: strided", "name: x\nepilogue: {bas: 40}", ["epilogue.bas", "shift, bias, residual, relu"]),
+        (
+            "name: strided",
+            "name: x\nepilogue: {bas: 40}",
+            ["epilogue.bas", "shift, bias, residual, relu"],
+        ),
         ("name: strided", "name: x\nepilogue: {clip: [5, 1]}", ["epilogue.clip", "least"]),
         ("name: strided", "name: x\nepilogue: {bias: {nam: b}}", ["epilogue.bias.name: missing"]),
         ("name: s", BIAS % "kh" + "name: s", ["epilogue.bias.index.0: 'kh'", "n, oc, oh, ow"]),
