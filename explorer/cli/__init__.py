@@ -73,6 +73,9 @@ COMMANDS = {
     "emit": Entry("programs", "emit", "Write a program with its tensors and the expected output."),
     "disasm": Entry("programs", "disasm", "List the instructions of a program."),
     "run": Entry("programs", "run", "Execute and time the program in a folder."),
+    "lint-program": Entry(
+        "lint", "lint_program", "Check a program for races, deadlocks, and what is not portable."
+    ),
     "sweep": Entry(
         "sweep",
         "sweep",

@@ -17,6 +17,8 @@ from explorer.schedule.space import Schedule, output_loops
 from explorer.solve import enumerate_embeddings
 from isa.computation import Operator
 from isa.config import Config
+from simulator.interleaving import POLICIES, Interleaving
+from simulator.lint import lint
 from tests.strategies import configs, operators
 
 
@@ -46,7 +48,10 @@ def _embedding(data: st.DataObject, operator: Operator, config: Config) -> Embed
 def test_any_schedule_of_any_embedding_is_exact(
     operator: Operator, config: Config, data: st.DataObject
 ) -> None:
-    """Every program that can be generated computes the operator, outputs and accumulators."""
+    """Every program that can be generated computes the operator, outputs and accumulators.
+
+    It does so in any order of the queues, and breaks no rule.
+    """
     embedding = _embedding(data, operator, config)
     intrinsic = explore.gemm_intrinsic(config)
     design = data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
@@ -54,8 +59,10 @@ def test_any_schedule_of_any_embedding_is_exact(
         code = lower(design, data.draw(schedules(design)))
     except Infeasible:
         assume(False)
+    assert not lint(code.program)
     tensors = verification.random_data(operator, data.draw(st.integers(0, 99)))
-    assert verification.verify(code, tensors).exact
+    order = Interleaving.parse(data.draw(st.sampled_from(POLICIES)).replace("SEED", "0"))
+    assert verification.verify(code, tensors, interleaving=order).exact
 
 
 @settings(max_examples=40)
@@ -70,6 +77,7 @@ def test_the_chosen_schedule_is_exact(
         return
     assert evaluation.scheduled.cycles >= evaluation.bound
     assert verification.verify(evaluation.code, verification.random_data(operator)).exact
+    assert not lint(evaluation.code.program)
 
 
 @pytest.mark.slow
@@ -89,3 +97,4 @@ def test_full_size_layers_are_exact(operator: str, embedding: str) -> None:
     evaluation = explore.evaluate(op, config, found, fixed_layout=embedding == "reference")
     verdict = verification.verify(evaluation.code, verification.random_data(op), accumulators=False)
     assert verdict.exact
+    assert not lint(evaluation.code.program)

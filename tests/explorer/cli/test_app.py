@@ -34,7 +34,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
 
 def test_help_lists_the_commands() -> None:
     """The list has every command, its summary, and the forms an operator may take."""
-    result = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "100"})
+    result = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
     assert result.exit_code == 0
     for name, entry in cli.COMMANDS.items():
         assert name in result.output

@@ -1,0 +1,74 @@
+"""The command that looks for what keeps a program from running everywhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from explorer.cli.programs import FolderArgument, FolderConfigOption, JsonOption
+from isa.config import Config
+from isa.encoding import Table
+from isa.errors import InputError
+from isa.folder import read
+from isa.listing import format_instruction
+from simulator.lint import RULES, TARGETS, Finding, lint
+
+SHOWN = 20  # findings of one rule; --json prints all
+
+
+def lint_program(
+    path: FolderArgument,
+    config: FolderConfigOption = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            help="portable: what every VTA needs. chisel: also what its default Chisel build needs."
+        ),
+    ] = TARGETS[0],
+    safe_distance: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Accumulators must not be used again before the N-th micro-op after the one that "
+            "writes them; 1 allows the next one. HLS promises nothing for close ones.",
+        ),
+    ] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a program for races, deadlocks, and what is not portable."""
+    if target not in TARGETS:
+        raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+    folder = read(path, Config.load(config) if config else None)
+    table = folder.stored
+    found = lint(folder.program, folder.inputs, target=target, safe_distance=safe_distance)
+    if as_json:
+        records = [asdict(f) | {"listing": format_instruction(table[f.instruction])} for f in found]
+        typer.echo(json.dumps({"instructions": len(table), "findings": records}, indent=2))
+    else:
+        typer.echo("\n".join(_lines(table, found)))
+    if found:
+        raise typer.Exit(1)
+
+
+def _lines(table: Table, found: Sequence[Finding]) -> Iterator[str]:
+    if not found:
+        yield f"no findings: {len(table):,} instructions keep all {len(RULES)} rules"
+        return
+    seen: Counter[str] = Counter()
+    for finding in found:
+        seen[finding.rule] += 1
+        if seen[finding.rule] > SHOWN:
+            continue
+        yield f"{finding.instruction:6d}  {format_instruction(table[finding.instruction])}"
+        yield f"        {finding.rule}: {finding.why}"
+        if finding.other is not None:
+            yield f"        with {finding.other}: {format_instruction(table[finding.other])}"
+    for rule, count in sorted(seen.items()):
+        more = f", of which {SHOWN} are shown; all with --json" if count > SHOWN else ""
+        yield f"{rule}: {count:,} findings{more}; the rule: {RULES[rule]}"

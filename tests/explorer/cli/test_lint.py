@@ -1,0 +1,77 @@
+"""The command lint-program, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from explorer.cli import app
+from isa.config import Config
+from isa.encoding import decode, encode
+from isa.fields import Column, Opcode
+from isa.folder import FILES, MANIFEST, RELOCATIONS
+from isa.manifest import FORMATS
+
+
+def run(*arguments: str) -> Result:
+    """One command."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def emitted(path: Path, form: str = "standalone-vta") -> Path:
+    """A folder of a small product."""
+    made = run("emit", "gemm:m=5,n=20,k=20", "reference", "--out", str(path), "--format", form)
+    assert made.exit_code == 0, made.output
+    return path
+
+
+def without_tokens(path: Path) -> None:
+    """Take the tokens from loads to computations out of a stand-alone folder."""
+    (path / MANIFEST).unlink()
+    file = path / FILES["INSN"]
+    table = decode(Config.default(), file.read_bytes())
+    computes = (table[:, Column.OPCODE] == Opcode.GEMM) | (table[:, Column.OPCODE] == Opcode.ALU)
+    table[computes, Column.POP_PREV] = 0
+    loads = (table[:, Column.OPCODE] == Opcode.LOAD) & ~computes
+    table[loads, Column.PUSH_NEXT] = 0
+    file.write_bytes(encode(Config.default(), table))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_emitted_programs_pass(form: str, tmp_path: Path) -> None:
+    """What is emitted has no findings, for any target."""
+    path = emitted(tmp_path / "program", form)
+    assert (path / RELOCATIONS).exists() == (form == "raw")
+    for target in ("portable", "chisel"):
+        result = run("lint-program", str(path), "--target", target)
+        assert result.exit_code == 0, result.output
+        assert "no findings" in result.stdout
+
+
+def test_findings_are_listed(tmp_path: Path) -> None:
+    """A finding has its instruction as listed, its rule and reason; the status is 1."""
+    path = emitted(tmp_path / "program")
+    without_tokens(path)
+    result = run("lint-program", str(path))
+    assert result.exit_code == 1
+    assert "race: races with instruction" in result.stdout
+    assert "GEMM uops" in result.stdout
+    assert "with 1: LOAD" in result.stdout
+    record = json.loads(run("lint-program", str(path), "--json").stdout)
+    races = [f for f in record["findings"] if f["rule"] == "race"]
+    assert races
+    assert {"instruction", "rule", "why", "other", "listing"} == set(races[0])
+    assert f"race: {len(races)} findings" in result.stdout
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    """A target or folder that does not exist is refused with status 2."""
+    path = emitted(tmp_path / "program")
+    for arguments in ((str(path), "--target", "fpga"), (str(tmp_path / "none"),)):
+        result = run("lint-program", *arguments)
+        assert result.exit_code == 2
+        assert result.output.count("\n") == 1
+    assert run("lint-program", str(path), "--safe-distance", "0").exit_code == 2
