@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,13 @@ def test_every_rule_is_tested() -> None:
     """No rule lacks a case here."""
     elsewhere = {"accumulation-distance", "chisel-uops", "chisel-batch"}
     assert {rule for _, _, found in CASES for rule, _ in found} | elsewhere == set(RULES)
+
+
+def test_every_rule_is_documented(root: Path) -> None:
+    """The documentation lists the rules, and no others."""
+    text = (root / "docs" / "linting.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(name.strip("` ") for row in rows for name in row.split(",")) == sorted(RULES)
 
 
 @settings(max_examples=60)
