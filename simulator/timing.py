@@ -192,6 +192,35 @@ def cycles(config: Config, table: Table) -> int:
     return int(steps[:, _Step.END].max(initial=0))
 
 
+class Span(IntEnum):
+    """Column of `spans`: when an instruction does what, in cycles."""
+
+    QUEUE = 0
+    READY = 1  # it and its module are there; from here it waits for its tokens
+    START = 2
+    WAIT = 3  # when it would be complete with the read channel to itself; then it waits for the bus
+    END = 4  # exclusive
+
+
+def spans(config: Config, table: Table) -> Table:
+    """When each instruction runs, int64 of shape (n, columns of `Span`); see `simulate`.
+
+    A load that shares the bus is slower throughout; here all of its waiting comes last.
+    """
+    steps, _, _ = _simulate(config, table)
+    result = np.empty((len(table), len(Span)), np.int64)
+    for queue in Queue:
+        own = np.flatnonzero(steps[:, _Step.QUEUE] == queue)
+        free = np.concatenate([[0], steps[own, _Step.END]])[: len(own)]
+        start = steps[own, _Step.START]
+        result[own, Span.QUEUE] = queue
+        result[own, Span.READY] = np.maximum(free, steps[own, _Step.ARRIVAL])
+        result[own, Span.START] = start
+        result[own, Span.WAIT] = start + steps[own, _Step.CYCLES]
+        result[own, Span.END] = steps[own, _Step.END]
+    return result
+
+
 def _simulate(config: Config, table: Table) -> tuple[Table, Table, int]:
     """When each instruction runs, what the modules spend their cycles on, and beats of fetches."""
     timing = config.timing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
@@ -13,7 +14,7 @@ from rich.console import Console
 from explorer import explore, verification
 from explorer.baselines.search import TvmScheduled
 from explorer.baselines.search import best as best_template
-from explorer.cli.output import OutputOption, print_table, progress, write_table
+from explorer.cli.output import OutputOption, atomic_write, print_table, progress, write_table
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES, DEFAULT_CLASSES
 from explorer.operators import resolve
@@ -22,12 +23,16 @@ from explorer.ranking import rank as rank_embeddings
 from explorer.report.describe import describe_embedding, describe_evaluation
 from explorer.report.lanes import picture
 from explorer.report.space import explained
+from explorer.report.timeline import SUFFIXES
+from explorer.report.timeline import image as timeline_image
+from explorer.report.timeline import lines as draw_timeline
 from explorer.solve import find
 from isa import intrinsics
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
+from simulator.timing import Span, spans
 
 EFFORT_FOR_ALL = 4
 OperatorArgument = Annotated[
@@ -207,9 +212,26 @@ def show(
     instruction: InstructionOption = VTA,
     step: Annotated[int, typer.Option(min=0, help="The step whose lanes are drawn.")] = 0,
     lanes: Annotated[bool, typer.Option("--lanes", help="Only the lanes of that step.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Only what VTA's three modules do over time.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help=f"Write the timeline as a figure to FILE ({', '.join(SUFFIXES)}).",
+        ),
+    ] = None,
 ) -> None:
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
+    if timeline or output:
+        if instruction != VTA:
+            raise InputError("--intrinsic", "", instruction, f"only {VTA} has a timing model")
+        _show_timeline(op, machine, embedding, output)
+        return
     if lanes:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
@@ -223,6 +245,25 @@ def show(
         found = find(op.computation, intrinsic, embedding)
         text = describe_embedding(found, op.computation, intrinsic, step)
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def _show_timeline(op: Operator, machine: Config, embedding: str, output: Path | None) -> None:
+    if output and output.suffix not in SUFFIXES:
+        allowed = f"the suffix must be one of {', '.join(SUFFIXES)}"
+        raise InputError("--out", "", str(output), allowed)
+    found = explore.find(op, machine, embedding)
+    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
+    times = spans(machine, evaluation.code.table)
+    if output is None:
+        console = Console()
+        for line in draw_timeline(times, console.width):
+            console.print(line, no_wrap=True, overflow="crop")
+        return
+    try:
+        atomic_write(output, timeline_image(times, f"{found.id} of {op.name}", output))
+    except OSError as error:
+        raise InputError("--out", "", str(output), f"cannot write it: {error.strerror}") from None
+    typer.echo(f"{output}: {int(times[:, Span.END].max()):,} cycles")
 
 
 def verify(

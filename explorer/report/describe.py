@@ -13,6 +13,7 @@ from explorer.ranking import describe
 from explorer.report.lanes import picture
 from isa.computation import Computation
 from isa.fields import Column, Memory, Opcode
+from simulator.roofline import Roofline, roofline
 from simulator.timing import ModuleReport, TimingReport
 
 KINDS = {
@@ -73,7 +74,9 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     lines += _section(f"Lanes in step {step}", drawn)
     lines += _section("Schedule", _schedule(code))
     lines += _section("Program", _instructions(code))
-    lines += _section("Cycles", _cycles(evaluation.scheduled.timing, evaluation.bound))
+    timing = evaluation.scheduled.timing
+    lines += _section("Cycles", _cycles(timing, evaluation.bound))
+    lines += _section("Roofline", _roofline(roofline(code.design.config, code.table, timing)))
     return "\n".join(lines).rstrip()
 
 
@@ -150,3 +153,12 @@ def _cycles(timing: TimingReport, bound: int | None) -> Iterator[str]:
         )
     yield f"read channel moves data {timing.read_beats / timing.cycles:.1%} of the time"
     yield "DRAM bytes: " + ", ".join(f"{name} {count:,}" for name, count in timing.bytes.items())
+
+
+def _roofline(position: Roofline) -> Iterator[str]:
+    reached, limit = position.achieved / position.attainable, position.limit
+    yield f"{position.intensity:.4g} multiply-accumulates for each byte read: {limit} bound"
+    yield (
+        f"{position.achieved:.4g} multiply-accumulates a cycle, {reached:.1%} of the "
+        f"{position.attainable:.4g} under the roof (peak {position.peak:,})"
+    )
