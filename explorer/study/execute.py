@@ -8,6 +8,8 @@ unit at a time: a unit that takes its worker down then does so alone, and is giv
 
 from __future__ import annotations
 
+import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -232,10 +234,15 @@ class Dask(Backend):
     def close(self, *, at_once: bool) -> None:
         """Leave the cluster, and end it if it is our own."""
         patience = 5 if at_once else 30
+        if at_once:  # what breaks off in the middle is of no interest
+            logging.disable(logging.CRITICAL)
         with suppress(TimeoutError):
             self._client.close(timeout=patience)
             if self._cluster is not None:
                 self._cluster.close(timeout=patience)
+        if at_once:
+            gc.collect()  # asyncio complains of broken connections when they are collected
+            logging.disable(logging.NOTSET)
 
 
 @contextmanager

@@ -25,7 +25,11 @@ from explorer.study.unit import COLUMNS
 OPERATOR = "gemm:m=4,n=16,k=16"
 GRID = ("--vary", "LOG_BLOCK=4,5,9", "--vary", "BUS_BITS=64,128")
 BUFFERS = ("inp", "wgt", "acc", "out")
-RUN = "from explorer.cli import main; main()"
+# A shell's background job, and all that it starts, would ignore Ctrl-C.
+RUN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from explorer.cli import main; main()"
+)
 
 
 def run(*arguments: str | Path) -> Result:
