@@ -134,13 +134,15 @@ class Lowering:
             Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
         """
         tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
+        restrictions = self.design.restrictions
         fault, table, uops = stream(
             self.extents,
             self.sections,
             self._orders(tile),
             self._epilogue,
             self._residual,
-            self.design.config.uop_depth,
+            restrictions.uop_depth(self.design.config),
+            restrictions.safe_distance,
             tile,
             order,
             schedule.load_contexts,
@@ -157,7 +159,8 @@ class Lowering:
         Raises:
             Infeasible: the tile has no layout.
         """
-        return int(whole_tile_uops(self.sections, self._orders(tile), tile))
+        distance = self.design.restrictions.safe_distance
+        return int(whole_tile_uops(self.sections, self._orders(tile), tile, distance))
 
     def code(self, schedule: Schedule) -> Code:
         """The program of a schedule.

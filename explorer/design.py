@@ -9,6 +9,40 @@ from explorer.embedding import Embedding, Nest, nest
 from explorer.layout import Layout, derive, overlaps
 from isa.computation import Computation, Operator
 from isa.config import Config
+from isa.errors import InputError
+from simulator.lint import CHISEL_UOPS, TARGETS
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What programs keep to beyond what the instructions allow.
+
+    Attributes:
+        uops: micro-ops that a program has at most; None for as many as the scratchpad holds.
+        safe_distance: how many micro-ops after one that writes an accumulator the first one that
+            uses it may come; 1 allows the next one.
+    """
+
+    uops: int | None = None
+    safe_distance: int = 1
+
+    @classmethod
+    def of(cls, target: str, safe_distance: int, config: Config) -> Restrictions:
+        """Those of a target, one of `simulator.lint.TARGETS`.
+
+        Raises:
+            InputError: there is no such target, or it does not run programs of the configuration.
+        """
+        if target not in TARGETS:
+            raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+        if target == "chisel" and config.batch > 1:
+            allowed = f"Chisel's ALU has a batch of 1, {config.name} one of {config.batch}"
+            raise InputError("--target", "", target, allowed)
+        return cls(CHISEL_UOPS if target == "chisel" else None, safe_distance)
+
+    def uop_depth(self, config: Config) -> int:
+        """Micro-ops that a program may have."""
+        return config.uop_depth if self.uops is None else min(self.uops, config.uop_depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +53,7 @@ class Design:
         inp, wgt, acc: the layout on each of VTA's ports.
         bias: the layout of the bias on port acc, where the operator has one.
         fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
+        restrictions: what its programs keep to.
     """
 
     operator: Operator
@@ -30,6 +65,7 @@ class Design:
     acc: Layout
     bias: Layout | None
     fixed_order: bool = False
+    restrictions: Restrictions = Restrictions()
 
     @property
     def residual(self) -> Layout | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from explorer.codegen import Code
-from explorer.design import Design, designs, reference_design
+from explorer.design import Design, Restrictions, designs, reference_design
 from explorer.embedding import Embedding, nest
 from explorer.facts import DEFAULT_CLASSES
 from explorer.schedule.bound import compute_bound, lower_bound
@@ -23,6 +23,8 @@ from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
+
+UNRESTRICTED = Restrictions()
 
 
 @cache
@@ -125,6 +127,7 @@ def evaluate(
     fixed_layout: bool = False,
     effort: int | None = None,
     below: float = math.inf,
+    restrictions: Restrictions = UNRESTRICTED,
 ) -> Evaluation:
     """The best program of an embedding over its layouts and schedules.
 
@@ -135,12 +138,14 @@ def evaluate(
         fixed_layout: use the reference's layouts (the same schedule search), not the best ones.
         effort: programs to simulate for each design at most; None for a proven optimum.
         below: cycles to undercut; no program is given if none does.
+        restrictions: what the program has to keep to.
     """
     intrinsic = gemm_intrinsic(config)
     if fixed_layout:
         choices = [reference_design(operator, config, intrinsic, embedding)]
     else:
         choices = list(designs(operator, config, intrinsic, embedding))
+    choices = [replace(design, restrictions=restrictions) for design in choices]
     best: Scheduled | None = None
     least, proven = math.inf, True
     for design in sorted(choices, key=lower_bound):

@@ -15,6 +15,7 @@ from explorer import explore, verification
 from explorer.baselines.search import TvmScheduled
 from explorer.baselines.search import best as best_template
 from explorer.cli.output import OutputOption, atomic_write, print_table, progress, write_table
+from explorer.design import Restrictions
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES, DEFAULT_CLASSES
 from explorer.operators import resolve
@@ -32,6 +33,7 @@ from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
+from simulator.lint import CHISEL_UOPS, TARGETS
 from simulator.timing import Span, spans
 
 EFFORT_FOR_ALL = 4
@@ -203,6 +205,48 @@ def _summary(ranking: Ranking, template: TvmScheduled | None) -> str:
     return f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over {base}."
 
 
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help=f"{TARGETS[0]}: every VTA. chisel: also its default Chisel build, which holds "
+        f"{CHISEL_UOPS} micro-ops.",
+    ),
+]
+DistanceOption = Annotated[
+    int,
+    typer.Option(
+        "--safe-distance",
+        min=1,
+        metavar="N",
+        help="Use an accumulator again no sooner than the N-th micro-op after the one that wrote "
+        "it, as HLS may need; 1 allows the next one.",
+    ),
+]
+
+
+def restricted(
+    op: Operator, machine: Config, text: str, restrictions: Restrictions
+) -> tuple[explore.Evaluation, str]:
+    """The best restricted program of an embedding's id, and what the restrictions cost, in words.
+
+    Raises:
+        InputError: the id is none, or no program fits.
+    """
+    found, fixed = explore.find(op, machine, text), text == "reference"
+    plain = explore.evaluate(op, machine, found, fixed_layout=fixed)
+    if restrictions == explore.UNRESTRICTED:
+        return plain, ""
+    evaluation = explore.evaluate(op, machine, found, fixed_layout=fixed, restrictions=restrictions)
+    if plain.scheduled is None or evaluation.scheduled is None:
+        raise InputError(op.name, "", text, "no schedule fits the scratchpads and restrictions")
+    ours, free = evaluation.scheduled.cycles, plain.scheduled.cycles
+    return (
+        evaluation,
+        f"{ours:,} cycles under the restrictions, {free:,} without ({ours / free - 1:+.2%})",
+    )
+
+
 def show(
     operator: OperatorArgument,
     embedding: Annotated[
@@ -224,22 +268,26 @@ def show(
             help=f"Write the timeline as a figure to FILE ({', '.join(SUFFIXES)}).",
         ),
     ] = None,
+    target: TargetOption = TARGETS[0],
+    safe_distance: DistanceOption = 1,
 ) -> None:
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
+    restrictions = Restrictions.of(target, safe_distance, machine)
     if timeline or output:
         if instruction != VTA:
             raise InputError("--intrinsic", "", instruction, f"only {VTA} has a timing model")
-        _show_timeline(op, machine, embedding, output)
+        evaluation, _ = restricted(op, machine, embedding, restrictions)
+        _show_timeline(evaluation, output)
         return
     if lanes:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
         text = "\n".join(picture(found, op.computation, intrinsic, step))
     elif instruction == VTA:
-        found = explore.find(op, machine, embedding)
-        evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
+        evaluation, cost = restricted(op, machine, embedding, restrictions)
         text = describe_evaluation(evaluation, step)
+        text += f"\n\nRestrictions\n  {cost}" if cost else ""
     else:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
@@ -247,20 +295,20 @@ def show(
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def _show_timeline(op: Operator, machine: Config, embedding: str, output: Path | None) -> None:
+def _show_timeline(evaluation: explore.Evaluation, output: Path | None) -> None:
     if output and output.suffix not in SUFFIXES:
         allowed = f"the suffix must be one of {', '.join(SUFFIXES)}"
         raise InputError("--out", "", str(output), allowed)
-    found = explore.find(op, machine, embedding)
-    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
-    times = spans(machine, evaluation.code.table)
+    design = evaluation.design
+    times = spans(design.config, evaluation.code.table)
     if output is None:
         console = Console()
         for line in draw_timeline(times, console.width):
             console.print(line, no_wrap=True, overflow="crop")
         return
+    title = f"{evaluation.embedding.id} of {design.operator.name}"
     try:
-        atomic_write(output, timeline_image(times, f"{found.id} of {op.name}", output))
+        atomic_write(output, timeline_image(times, title, output))
     except OSError as error:
         raise InputError("--out", "", str(output), f"cannot write it: {error.strerror}") from None
     typer.echo(f"{output}: {int(times[:, Span.END].max()):,} cycles")

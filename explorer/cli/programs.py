@@ -9,13 +9,16 @@ from typing import Annotated
 
 import typer
 
-from explorer import explore
 from explorer.cli.embeddings import (
     ConfigOption,
+    DistanceOption,
     InterleavingOption,
     OperatorArgument,
     SeedOption,
+    TargetOption,
+    restricted,
 )
+from explorer.design import Restrictions
 from explorer.emission import check_target, load_data, write_folder
 from explorer.emission import emit as emit_files
 from explorer.operators import resolve
@@ -28,6 +31,7 @@ from simulator.errors import SimulationError
 from simulator.folder import Run
 from simulator.folder import run as run_folder
 from simulator.interleaving import Interleaving
+from simulator.lint import TARGETS
 
 FolderArgument = Annotated[
     Path,
@@ -72,19 +76,23 @@ def emit(
             "in0, in1, bias, or as NAME=FILE.",
         ),
     ] = "",
+    target: TargetOption = TARGETS[0],
+    safe_distance: DistanceOption = 1,
 ) -> None:
     """Write a program with its tensors and the expected output."""
     chosen, (op, machine) = _format(form), (resolve(operator), Config.load(config))
+    restrictions = Restrictions.of(target, safe_distance, machine)
     check_target(out)
     given = load_data(op, data)
-    found = explore.find(op, machine, embedding)
-    evaluation = explore.evaluate(op, machine, found, fixed_layout=embedding == "reference")
+    evaluation, cost = restricted(op, machine, embedding, restrictions)
     files = emit_files(evaluation.code, chosen, given=given, seed=seed)
     write_folder(out, files)
     total = sum(map(len, files.values()))
     typer.echo(
         f"{out}: {len(files)} files, {total:,} bytes; {len(evaluation.code.table)} instructions"
     )
+    if cost:
+        typer.echo(cost)
 
 
 def _format(text: str) -> Format:

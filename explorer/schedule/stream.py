@@ -161,21 +161,22 @@ def arrangement(
 
 @jit
 def whole_tile_uops(
-    sections: Sections, orders: tuple[Array, Array, Array, Array], tile: Array
+    sections: Sections, orders: tuple[Array, Array, Array, Array], tile: Array, distance: int
 ) -> int:
     """Micro-ops of a whole tile's GEMM, for one combination of scratchpad contexts."""
     strides = np.zeros((3, len(tile)), np.int64)
     for s in range(3):
         _add_strides(sections[s], orders[s], tile, strides[(1, 2, 0)[s]])
-    return kernel_uops(kernel(tile, strides))
+    return kernel_uops(kernel(tile, strides, distance))
 
 
 @jit
-def kernel(length: Array, strides: Array) -> Kernel:
+def kernel(length: Array, strides: Array, distance: int) -> Kernel:
     """In-tile loops (loops,) with strides (3, loops): joined, then split.
 
     Loops of one iteration are dropped, and a loop that runs on into the next is joined. The two
-    longest are the instruction's, the others the micro-ops'.
+    longest are the instruction's, the others the micro-ops'. With a distance above 1, they are
+    chosen so that an accumulator is used again no sooner than that many micro-ops later.
     """
     found = np.zeros((len(length) + 2, 4), np.int64)
     n = 0
@@ -197,9 +198,74 @@ def kernel(length: Array, strides: Array) -> Kernel:
             found[n, 0] = length[i]
             found[n, 1:] = strides[:, i]
             n += 1
+    if distance > 1:
+        return _spaced(found[: n + 2], distance)
     _sort(found, n)
     found[n:2, 0] = 1
     return Kernel(found[:2], found[2 : max(n, 2)])
+
+
+@jit
+def _spaced(loops: Array, distance: int) -> Kernel:
+    """The split with the fewest micro-ops that keeps the distance; the last two loops are empty.
+
+    Among the micro-ops, the loops of the outputs are the fastest. Where there are too few outputs
+    for that, each iteration of the reductions gets an instruction of its own (`gemm_parts`), and
+    the instruction's loops must be of the outputs.
+    """
+    loops[-2:, 0] = 1
+    separate = _others(loops, -1, -1, False) < distance
+    best, first, second = -1, len(loops) - 2, len(loops) - 1
+    for i in range(len(loops)):
+        for j in range(len(loops)):
+            if i == j or max(loops[i, 0], loops[j, 0]) > MAX_ITERATIONS:
+                continue
+            inside, reductions = _others(loops, i, j, False), _others(loops, i, j, True)
+            if separate:
+                fits = not _reduces(loops[i]) and not _reduces(loops[j])
+            elif reductions > 1 or _reduces(loops[j]):
+                fits = inside >= distance
+            else:
+                fits = inside * loops[j, 0] >= distance or not _reduces(loops[i])
+            if fits and (best < 0 or inside * reductions < best):
+                best, first, second = inside * reductions, i, j
+    rest, n = np.empty((len(loops) - 2, 4), np.int64), 0
+    for reduces in (False, True):
+        for k in range(len(loops)):
+            if k not in (first, second) and _reduces(loops[k]) == reduces:
+                rest[n] = loops[k]
+                n += 1
+    hardware = np.empty((2, 4), np.int64)
+    hardware[0], hardware[1] = loops[first], loops[second]
+    return Kernel(hardware, rest)
+
+
+@jit
+def _others(loops: Array, i: int, j: int, reduces: bool) -> int:
+    """Iterations of all loops but two that are reductions, or that are not."""
+    iterations = 1
+    for k in range(len(loops)):
+        if k not in (i, j) and _reduces(loops[k]) == reduces:
+            iterations *= loops[k, 0]
+    return iterations
+
+
+@jit
+def _reduces(loop: Array) -> bool:
+    """Whether all iterations of a loop use the same accumulators."""
+    return bool(loop[0] > 1 and loop[1] == 0)
+
+
+@jit
+def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
+    """Instructions of a tile's GEMM: one, unless it has too few outputs to keep the distance."""
+    moved, outputs, reductions = _moved(sections[ACC]), 1, 1
+    for i in range(len(length)):
+        if moved[i]:
+            outputs *= length[i]
+        else:
+            reductions *= length[i]
+    return reductions if outputs < distance else 1
 
 
 @jit
@@ -243,6 +309,7 @@ class _Uops(NamedTuple):
         gemms, adds, sweeps: the row in `sequences` for each kind of tile and its contexts, or 0;
             of the sweeps, those over the residual stand in the second half.
         gemm_loops, add_loops: the instruction's loops for these, (kinds, 2, 4).
+        distance: see `kernel`.
     """
 
     table: Array
@@ -252,10 +319,11 @@ class _Uops(NamedTuple):
     sweeps: Array
     gemm_loops: Array
     add_loops: Array
+    distance: int
 
 
 @jit
-def _no_uops(depth: int, loops: int, sweeps: int) -> _Uops:
+def _no_uops(depth: int, loops: int, sweeps: int, distance: int) -> _Uops:
     """Nothing yet; a tile is of one of 2^loops kinds, and contexts are two each."""
     kinds = 1 << loops
     return _Uops(
@@ -266,6 +334,7 @@ def _no_uops(depth: int, loops: int, sweeps: int) -> _Uops:
         np.zeros(sweeps, np.int64),
         np.zeros((8 * kinds, 2, 4), np.int64),
         np.zeros((2 * kinds, 2, 4), np.int64),
+        distance,
     )
 
 
@@ -330,9 +399,11 @@ def _write_moves(
 
 
 @jit
-def _write_compute(table: Array, n: int, opcode: int, sequence: Array, hardware: Array) -> None:
+def _write_compute(
+    table: Array, n: int, opcode: int, bounds: tuple[int, int], hardware: Array
+) -> None:
     _begin(table, n, opcode)
-    table[n, Column.UOP_BGN], table[n, Column.UOP_END] = sequence[0], sequence[1]
+    table[n, Column.UOP_BGN], table[n, Column.UOP_END] = bounds
     table[n, Column.ITER_OUT], table[n, Column.ITER_IN] = hardware[0, 0], hardware[1, 0]
     for port in range(3):
         table[n, Column.DST_OUT + 2 * port] = hardware[0, port + 1]
@@ -427,7 +498,7 @@ def _write_sweeps(
         if residual:
             at, source = at + len(uops.sweeps) // 2, here.residual + begin
         if uops.sweeps[at] == 0:
-            single = kernel(np.ones(0, np.int64), np.zeros((3, 0), np.int64))
+            single = kernel(np.ones(0, np.int64), np.zeros((3, 0), np.int64), 1)
             found = _sequence(uops, single, (here.base[ACC] + begin, source, 0))
             if found < 0:
                 return found
@@ -466,7 +537,7 @@ def _write_gemm(
         _add_strides(sections[ACC], orders[ACC], here.length, strides[0])
         _add_strides(sections[INP], orders[INP], here.length, strides[1])
         _add_strides(sections[WGT], orders[WGT], here.length, strides[2])
-        k = kernel(here.length, strides)
+        k = kernel(here.length, strides, uops.distance)
         if k.hardware[0, 0] > MAX_ITERATIONS:
             return Fault.LOOP.value
         found = _sequence(uops, k, (here.base[ACC], here.base[INP], here.base[WGT]))
@@ -474,9 +545,13 @@ def _write_gemm(
             return found
         uops.gemms[key] = found
         uops.gemm_loops[key] = k.hardware
-    sequence = uops.sequences[uops.gemms[key]]
-    _write_compute(table, n, Opcode.GEMM, sequence, uops.gemm_loops[key])
-    return n + 1
+    begin, end = uops.sequences[uops.gemms[key]]
+    parts = gemm_parts(sections, here.length, uops.distance)
+    step = (end - begin) // parts
+    for part in range(parts):
+        bounds = (begin + part * step, begin + (part + 1) * step)
+        _write_compute(table, n + part, Opcode.GEMM, bounds, uops.gemm_loops[key])
+    return n + parts
 
 
 @jit
@@ -494,7 +569,7 @@ def _write_add(
         strides = np.zeros((3, len(here.length)), np.int64)
         _add_strides(sections[ACC], orders[ACC], here.length, strides[0])
         _add_strides(sections[ADDEND], orders[ADDEND], here.length, strides[1])
-        k = kernel(np.where(_moved(sections[ACC]), here.length, 1), strides)
+        k = kernel(np.where(_moved(sections[ACC]), here.length, 1), strides, 1)
         if k.hardware[0, 0] > MAX_ITERATIONS:
             return Fault.LOOP.value
         found = _sequence(uops, k, (here.base[ACC], here.base[ADDEND], 0))
@@ -502,7 +577,8 @@ def _write_add(
             return found
         uops.adds[key] = found
         uops.add_loops[key] = k.hardware
-    _write_compute(table, n, Opcode.ALU, uops.sequences[uops.adds[key]], uops.add_loops[key])
+    begin, end = uops.sequences[uops.adds[key]]
+    _write_compute(table, n, Opcode.ALU, (begin, end), uops.add_loops[key])
     table[n, Column.ALU_OPCODE] = AluOp.ADD
     return n + 1
 
@@ -581,6 +657,7 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
     epilogue: Array,
     residual: Section,
     uop_depth: int,
+    distance: int,
     tile: Array,
     order: Array,
     loads: int,
@@ -596,6 +673,7 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
             ADD_IMMEDIATE; opcode; immediate.
         residual: what ADD_RESIDUAL adds; it lies in DRAM as the output does.
         uop_depth: micro-ops that their scratchpad holds.
+        distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
         order: the tile loops, the slowest first.
         loads: tiles of inp and of wgt held at once.
@@ -606,7 +684,7 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
     """
     loops, tiles = len(extents), (extents + tile - 1) // tile
     share = _shares(sections, tile, tiles, order, loads, accs, residual.depth > 0)
-    uops = _no_uops(uop_depth, loops, 4 * share.chunks)
+    uops = _no_uops(uop_depth, loops, 4 * share.chunks, distance)
     if not _share_fits(sections, share):
         return Fault.TILE.value, np.zeros((0, _COLUMNS), np.int64), uops.table[:0]
     table, n = np.empty((256, _COLUMNS), np.int64), 1  # row 0 loads the micro-ops
@@ -639,7 +717,8 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
         if need < 0:
             fault = need
             break
-        table = _grown(table, n, 2 * need + (1 + len(epilogue)) * (1 + share.chunks))
+        need = 2 * need + (1 + len(epilogue)) * (1 + share.chunks)
+        table = _grown(table, n, need + gemm_parts(sections, length, distance))
 
         # A load waits for the last tile that read what it overwrites. The load queue is in order,
         # so that a load which follows one that waited as long need not wait again.
@@ -665,6 +744,7 @@ def stream(  # noqa: PLR0912, PLR0915 - the loop over tiles is told in one piece
         if n > 0:
             n = _write_gemm(table, n, uops, sections, orders, here)
             table[gemm, Column.POP_PREV] = changed[INP] or changed[WGT]
+            gemm = n - 1
         if n > 0 and final:
             n = _write_epilogue(table, n, epilogue, uops, sections, orders, share, here)
         if n < 0:

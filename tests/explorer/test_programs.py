@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from explorer import explore, verification
 from explorer.codegen import lower
-from explorer.design import Design, designs
+from explorer.design import Design, Restrictions, designs
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES
 from explorer.operators import resolve
@@ -17,6 +19,7 @@ from explorer.schedule.space import Schedule, output_loops
 from explorer.solve import enumerate_embeddings
 from isa.computation import Operator
 from isa.config import Config
+from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import lint
 from tests.strategies import configs, operators
@@ -36,6 +39,13 @@ def schedules(draw: st.DrawFn, design: Design) -> Schedule:
     )
 
 
+RESTRICTIONS = st.builds(
+    Restrictions,
+    uops=st.none() | st.integers(4, 64),
+    safe_distance=st.just(1) | st.integers(2, 9),
+)
+
+
 def _embedding(data: st.DataObject, operator: Operator, config: Config) -> Embedding:
     classes = data.draw(st.sets(st.sampled_from(sorted(CLASSES)))) | {"padded"}
     intrinsic = explore.gemm_intrinsic(config)
@@ -50,16 +60,19 @@ def test_any_schedule_of_any_embedding_is_exact(
 ) -> None:
     """Every program that can be generated computes the operator, outputs and accumulators.
 
-    It does so in any order of the queues, and breaks no rule.
+    It does so in any order of the queues, breaks no rule, and keeps to its restrictions.
     """
     embedding = _embedding(data, operator, config)
     intrinsic = explore.gemm_intrinsic(config)
     design = data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
+    design = replace(design, restrictions=data.draw(RESTRICTIONS))
     try:
         code = lower(design, data.draw(schedules(design)))
     except Infeasible:
         assume(False)
-    assert not lint(code.program)
+    distance = design.restrictions.safe_distance
+    assert not lint(code.program, safe_distance=distance)
+    assert len(code.uops) <= design.restrictions.uop_depth(config)
     tensors = verification.random_data(operator, data.draw(st.integers(0, 99)))
     order = Interleaving.parse(data.draw(st.sampled_from(POLICIES)).replace("SEED", "0"))
     assert verification.verify(code, tensors, interleaving=order).exact
@@ -72,12 +85,54 @@ def test_the_chosen_schedule_is_exact(
 ) -> None:
     """What the search picks computes the operator, and takes no fewer cycles than the bound."""
     embedding = _embedding(data, operator, config)
-    evaluation = explore.evaluate(operator, config, embedding)
-    if evaluation.scheduled is None or evaluation.bound is None:
-        return
-    assert evaluation.scheduled.cycles >= evaluation.bound
-    assert verification.verify(evaluation.code, verification.random_data(operator)).exact
-    assert not lint(evaluation.code.program)
+    free = explore.evaluate(operator, config, embedding)
+    restrictions = data.draw(RESTRICTIONS)
+    restricted = explore.evaluate(operator, config, embedding, restrictions=restrictions)
+    for evaluation in (free, restricted):
+        if evaluation.scheduled is None or evaluation.bound is None:
+            continue
+        assert evaluation.scheduled.cycles >= evaluation.bound
+        assert verification.verify(evaluation.code, verification.random_data(operator)).exact
+        distance = evaluation.design.restrictions.safe_distance
+        assert not lint(evaluation.code.program, safe_distance=distance)
+
+
+def test_restrictions_cost_little() -> None:
+    """A layer has a program that accumulates no closer than 8 micro-ops, and one for Chisel."""
+    operator, config = resolve("conv2d:n=1,c=32,h=14,w=14,k=32,r=3,s=3,pad=1"), Config.default()
+    embedding = explore.reference(operator, config)
+    free, spaced, chisel = (
+        explore.evaluate(operator, config, embedding, restrictions=restrictions)
+        for restrictions in (
+            explore.UNRESTRICTED,
+            Restrictions(safe_distance=8),
+            Restrictions.of("chisel", 1, config),
+        )
+    )
+    assert free.scheduled is not None
+    assert spaced.scheduled is not None
+    assert chisel.scheduled is not None
+    assert lint(free.code.program, safe_distance=8)
+    assert not lint(spaced.code.program, safe_distance=8)
+    assert not lint(chisel.code.program, target="chisel")
+    assert spaced.scheduled.cycles < 1.1 * free.scheduled.cycles
+
+
+def test_few_outputs_are_accumulated_by_instructions_of_their_own() -> None:
+    """Where a tile has fewer outputs than the distance, no instruction uses one twice."""
+    operator, config = resolve("gemm:m=1,n=10,k=84"), Config.default()
+    embedding = explore.reference(operator, config)
+    code = explore.evaluate(
+        operator, config, embedding, restrictions=Restrictions(safe_distance=4)
+    ).code
+    assert not lint(code.program, safe_distance=4)
+    assert verification.verify(code, verification.random_data(operator)).exact
+
+
+def test_chisel_has_a_batch_of_1() -> None:
+    """A configuration that Chisel's ALU does not run is refused by its batch."""
+    with pytest.raises(InputError, match="a batch of 1, b4 one of 4"):
+        Restrictions.of("chisel", 1, Config.load("b4"))
 
 
 @pytest.mark.slow

@@ -21,9 +21,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def emitted(path: Path, form: str = "standalone-vta") -> Path:
+def emitted(path: Path, form: str = "standalone-vta", *options: str) -> Path:
     """A folder of a small product."""
-    made = run("emit", "gemm:m=5,n=20,k=20", "reference", "--out", str(path), "--format", form)
+    product = "gemm:m=5,n=20,k=20"
+    made = run("emit", product, "reference", "--out", str(path), "--format", form, *options)
     assert made.exit_code == 0, made.output
     return path
 
@@ -65,6 +66,19 @@ def test_findings_are_listed(tmp_path: Path) -> None:
     assert races
     assert {"instruction", "rule", "why", "other", "listing"} == set(races[0])
     assert f"race: {len(races)} findings" in result.stdout
+
+
+def test_restricted_programs(tmp_path: Path) -> None:
+    """A program that is emitted for a safe distance keeps it; what that costs is said."""
+    close = emitted(tmp_path / "close")
+    assert run("lint-program", str(close), "--safe-distance", "4").exit_code == 1
+    spaced = emitted(tmp_path / "spaced", "raw", "--target", "chisel", "--safe-distance", "4")
+    options = ("--target", "chisel", "--safe-distance", "4")
+    assert run("lint-program", str(spaced), *options).exit_code == 0
+    shown = run("show", "gemm:m=5,n=20,k=20", "reference", *options)
+    assert "cycles under the restrictions" in shown.stdout
+    refused = run("show", "gemm:m=5,n=20,k=20", "reference", "--target", "fpga")
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
