@@ -26,12 +26,21 @@ def encoding(name: str) -> Path:
 
 
 def encodings() -> list[Path]:
-    """The paths of all encodings, sorted by name.
+    """The paths of all encodings and profiles, sorted.
 
     Raises:
         FileNotFoundError: if the folder is neither in the package nor beside it.
     """
-    return sorted(_folder().glob("*.lp"))
+    return sorted(_folder().rglob("*.lp"))
+
+
+def profiles() -> dict[str, Path]:
+    """Shipped preferences by name.
+
+    Raises:
+        FileNotFoundError: as for `encodings`.
+    """
+    return {path.stem: path for path in sorted((_folder() / "profiles").glob("*.lp"))}
 
 
 def _folder() -> Path:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import clingo
-from clingo import Function, Symbol
+from clingo import Function, Number, Symbol
 
 from explorer.embedding import Digit, Embedding, Kind, arrange, digit_order, parse
 from explorer.encoding import encoding
-from explorer.facts import DEFAULT_CLASSES, instance, scalar_instance, wanted_facts
+from explorer.facts import DEFAULT_CLASSES, atom, instance, scalar_instance, wanted_facts
+from explorer.preferences import LARGEST, logarithm
 from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
 from isa.computation import Computation
 from isa.errors import InputError
@@ -26,8 +30,17 @@ class EncodingError(RuntimeError):
 
 
 def _ground(
-    facts: Iterable[Symbol], entry: str = "enumerate.lp", options: Sequence[str] = ()
+    facts: Iterable[Symbol],
+    entry: str = "enumerate.lp",
+    rules: Sequence[Path] = (),
+    options: Sequence[str] = (),
 ) -> clingo.Control:
+    """A grounded program: facts, an entry file, and files of a user's own rules.
+
+    Raises:
+        EncodingError: clingo has something to say about the encodings.
+        InputError: it has something to say about the user's rules.
+    """
     messages: list[str] = []
     control = clingo.Control(
         ["--warn=all", *options, "0"],
@@ -38,13 +51,44 @@ def _ground(
         for fact in facts:
             backend.add_rule([backend.add_atom(fact)])
     control.load(str(encoding(entry)))
-    control.ground()
+    try:
+        for path in rules:
+            control.load(str(path))
+        control.ground(context=_Functions)
+    except RuntimeError as error:
+        messages.append(str(error))
     if messages:
-        raise EncodingError("\n".join(messages))
+        raise _rejected(messages, rules) or EncodingError("\n".join(messages))
     warnings = [str(a.symbol) for a in control.symbolic_atoms.by_signature("warning", 2)]
     if warnings:
         raise EncodingError(f"malformed instance: {', '.join(warnings)}")
     return control
+
+
+class _Functions:
+    """What encodings call by ``@name(…)``."""
+
+    @staticmethod
+    def log2(number: Symbol) -> Symbol:
+        """The fixed-point logarithm of a number."""
+        return Number(logarithm(number.number))
+
+
+def _rejected(messages: Sequence[str], rules: Sequence[Path]) -> InputError | None:
+    """The first message about one of these files, with its line and what stands there."""
+    for message in messages:
+        for path in rules:
+            found = re.search(re.escape(f"{path}:") + r"(\d+)[^ ]*: \w+: (.*)", message, re.DOTALL)
+            if found:
+                line = int(found[1])
+                reason, *more = [text.strip() for text in found[2].splitlines() if text.strip()]
+                notes = [text.partition("note: ")[2] for text in more if "note: " in text]
+                text = "".join(
+                    path.read_text(encoding="utf-8").splitlines()[line - 1 : line]
+                ).strip()
+                allowed = f"{reason.rstrip(':')}{f' ({notes[0]})' if notes else ''}"
+                return InputError(str(path), f"line {line}", text or "end of file", allowed)
+    return None
 
 
 class _Decoder:
@@ -292,3 +336,191 @@ def find(operator: Computation, intrinsic: Computation, text: str) -> Embedding:
         allowed = f"it is no legal embedding of {operator.name}; see enumerate"
         raise InputError("embedding", "", text, allowed)
     return embedding
+
+
+# ------------------------------------------------------------------ designs, by wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An embedding with the choices of its layouts, and what it costs.
+
+    Attributes:
+        embedding: the embedding.
+        shared: the tensors whose overlapping windows share entries (halo).
+        trimmed: the tensors whose border of zeros is left to the DMA engine.
+        costs: the value of each metric that was asked for, by its term in the encodings.
+        violated: the requirements that it does not meet, each with what fails.
+    """
+
+    embedding: Embedding
+    shared: frozenset[str]
+    trimmed: frozenset[str]
+    costs: Mapping[str, int]
+    violated: frozenset[tuple[str, str]] = frozenset()
+
+
+Values = tuple[int, ...]
+Model = tuple[Values, tuple[Symbol, ...]]
+"""The values of all levels or objectives, the strongest first, and the symbols shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one run of the solver found.
+
+    Attributes:
+        models: the answers.
+        exhausted: whether everything was searched, so that nothing better is missing.
+        interrupted: whether the user ended it.
+    """
+
+    models: list[Model]
+    exhausted: bool
+    interrupted: bool
+
+
+class Search:
+    """A program of preferences and requirements, grounded once and solved as often as needed."""
+
+    def __init__(
+        self,
+        operator: Computation,
+        intrinsic: Computation,
+        facts: Iterable[Symbol],
+        rules: Sequence[Path] = (),
+    ) -> None:
+        """Ground the program.
+
+        Raises:
+            InputError: the rules are faulty, or a metric, demand or weight cannot be used.
+        """
+        self._decoder = _Decoder(operator, intrinsic)
+        self._control = _ground(facts, "optimize.lp", rules, ("--project=show",))
+        self._bounds: set[tuple[Symbol, int]] = set()
+        self.metrics = self._names("metric")
+        self.demands = self._names("demand")
+        self.requirements = self._names("requirement")
+        objectives = [a.symbol.arguments for a in self._atoms("objective", 2)]
+        self.objectives = [metric for metric, _ in sorted(objectives, key=lambda o: o[1])]
+        self._check_names(rules)
+        self._check_weights()
+        for limit in [a.symbol.arguments for a in self._atoms("limit", 2)]:
+            self._bound(limit[0], limit[1].number)
+
+    def _atoms(self, name: str, arity: int) -> Iterator[clingo.SymbolicAtom]:
+        return self._control.symbolic_atoms.by_signature(name, arity)
+
+    def _names(self, name: str) -> dict[str, Symbol]:
+        symbols = sorted(a.symbol.arguments[0] for a in self._atoms(name, 1))
+        return {str(symbol): symbol for symbol in symbols}
+
+    def _check_names(self, rules: Sequence[Path]) -> None:
+        wanted = [(a.symbol.arguments[0], self.metrics, "metric") for a in self._atoms("asked", 1)]
+        wanted += [(s, self.demands, "requirement") for s in self.requirements.values()]
+        for symbol, known, kind in sorted(wanted, key=str):
+            if str(symbol) not in known:
+                names = ", ".join(n.replace("_", "-") for n in known if "(" not in n)
+                source, field = _mention(symbol.name, rules) or (f"unknown {kind}", "")
+                raise InputError(source, field, str(symbol).replace("_", "-"), f"one of {names}")
+
+    def _check_weights(self) -> None:
+        """Check that the solver's 32 bits hold each weighted value."""
+        weights: dict[Symbol, int] = {}
+        for found in self._atoms("prefer", 3):
+            metric, _, weight = found.symbol.arguments
+            weights[metric] = max(weights.get(metric, 0), abs(weight.number))
+        for found in self._atoms("cost", 3):
+            metric, _, value = found.symbol.arguments
+            factor = weights.get(metric, 0)
+            if factor * abs(value.number) > LARGEST:
+                allowed = f"{metric} is up to {abs(value.number)}: lessen the weight"
+                raise InputError("weight", str(metric), factor, allowed)
+
+    def _bound(self, metric: Symbol, value: int) -> None:
+        if (metric, value) not in self._bounds:
+            self._bounds.add((metric, value))
+            self._control.ground([("bound", [metric, Number(value)])])
+
+    def cut(self, point: int, values: Values) -> None:
+        """Leave only answers that are better than a point in some objective.
+
+        Args:
+            point: the point's number.
+            values: its value in each objective, in their order.
+        """
+        for metric, value in zip(self.objectives, values, strict=True):
+            self._bound(metric, value - 1)
+            self._control.ground([("beats", [metric, Number(value - 1), Number(point)])])
+        self._control.ground([("cut", [Number(point)])])
+
+    def solve(
+        self,
+        mode: Literal["opt", "optN", "enum"],
+        *,
+        waived: Collection[str] = (),
+        most: int | None = None,
+    ) -> Found:
+        """Solve under all requirements but the waived ones.
+
+        Ctrl-C ends the run; what was found so far is given, as not exhausted.
+
+        Args:
+            mode: one optimum (the last model), all optima, or all answers.
+            waived: requirements that need not hold.
+            most: stop after so many answers.
+        """
+        self._control.configuration.solve.opt_mode = mode  # type: ignore[union-attr]
+        models: list[Model] = []
+        interrupted = False
+
+        def take(model: clingo.Model) -> bool:
+            if mode == "opt":
+                models.clear()
+            if mode != "optN" or model.optimality_proven:
+                models.append((tuple(model.cost), tuple(model.symbols(shown=True))))
+            return most is None or len(models) < most
+
+        with self._control.solve(
+            assumptions=self._assumptions(waived), on_model=take, async_=True
+        ) as handle:
+            try:
+                while not handle.wait(0.1):
+                    pass
+            except KeyboardInterrupt:
+                interrupted = True
+                handle.cancel()
+            return Found(models, bool(handle.get().exhausted), interrupted)
+
+    def is_satisfiable(self, waived: Collection[str] = ()) -> bool:
+        """Whether an answer meets all requirements but the waived ones."""
+        return bool(self.solve("enum", waived=waived, most=1).models)
+
+    def _assumptions(self, waived: Collection[str]) -> list[tuple[Symbol, bool]]:
+        return [(atom("enforce", s), n not in waived) for n, s in self.requirements.items()]
+
+    def answer(self, symbols: Sequence[Symbol]) -> Answer:
+        """An answer from its shown symbols."""
+        chosen: dict[str, set[str]] = {"share": set(), "trim": set()}
+        costs: dict[str, int] = {}
+        violated = set()
+        for symbol in symbols:
+            if symbol.name in chosen:
+                chosen[symbol.name].add(str(symbol.arguments[0]))
+            elif symbol.match("cost", 3):
+                metric, _, value = symbol.arguments
+                costs[str(metric)] = costs.get(str(metric), 0) + value.number
+            elif symbol.match("unmet", 2):
+                violated.add((str(symbol.arguments[0]), str(symbol.arguments[1])))
+        shared, trimmed = frozenset(chosen["share"]), frozenset(chosen["trim"])
+        embedding = self._decoder.embedding(symbols)
+        return Answer(embedding, shared, trimmed, costs, frozenset(violated))
+
+
+def _mention(name: str, rules: Sequence[Path]) -> tuple[str, str] | None:
+    """Where a user's rules first name something: the file, and the line in words."""
+    for path in rules:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if re.search(rf"\b{re.escape(name)}\b", line.partition("%")[0]):
+                return str(path), f"line {number}"
+    return None

@@ -59,7 +59,9 @@ def test_every_encoding_is_found(root: Path) -> None:
     expected = sorted((root / "encodings").rglob("*.lp"))
     assert expected
     assert encoding.encodings() == expected
-    assert [encoding.encoding(path.name) for path in expected] == expected
+    assert [
+        encoding.encoding(str(path.relative_to(root / "encodings"))) for path in expected
+    ] == expected
 
 
 def test_unknown_encoding() -> None:

@@ -61,6 +61,9 @@ COMMANDS = {
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
     "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
+    "optimize": Entry(
+        "preferences", "optimize", "Find the embeddings that are preferred, with proof."
+    ),
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
     "template": Entry(
         "template", "template", "Show what TVM's fixed template makes of an operator."

@@ -1,0 +1,167 @@
+"""The preferable part of the space: optima, and the answers that none dominates, with proof.
+
+The solver decides what is better; this module asks it, and keeps account of what is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from operator import le
+from typing import Literal
+
+from explorer.design import Design, designs
+from explorer.facts import DEFAULT_CLASSES, design_instance
+from explorer.preferences import Wishes
+from explorer.solve import Answer, Found, Model, Search, Values
+from isa.computation import Computation, Operator
+from isa.config import Config
+
+Method = Literal["cuts", "enumerate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Answers that preferences rank first, or that none dominates.
+
+    Attributes:
+        answers: sorted, a Pareto set by its objectives, and then by embedding and layouts.
+        points: number of different values of the objectives or preferences among the answers.
+        proven: whether it is shown that none is better than any of them.
+        complete: whether it is shown that none is missing.
+        method: "optimum", or how a Pareto set was found, "enumerate" or "cuts".
+    """
+
+    answers: tuple[Answer, ...]
+    points: int
+    proven: bool
+    complete: bool
+    method: str
+
+
+def search(
+    operator: Operator,
+    config: Config,
+    intrinsic: Computation,
+    wishes: Wishes,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+) -> Search:
+    """The grounded program of one problem.
+
+    Raises:
+        InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
+            be told from its access maps.
+    """
+    facts = design_instance(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
+    return Search(operator.computation, intrinsic, facts, wishes.rules)
+
+
+def optimum(program: Search, *, everything: bool = False, waived: Collection[str] = ()) -> Best:
+    """An answer that the preferences rank first, or all such; none if none meets the requirements.
+
+    Ctrl-C ends the search; the best answer so far is then given as not proven.
+    """
+    found = program.solve("opt", waived=waived)
+    proven = found.exhausted
+    if proven and found.models and everything:
+        found = program.solve("optN", waived=waived)
+    answers = sorted((program.answer(symbols) for _, symbols in found.models), key=_identity)
+    complete = proven and found.exhausted and (everything or not answers)
+    return Best(tuple(answers), min(1, len(answers)), proven, complete, "optimum")
+
+
+def conflict(program: Search) -> tuple[str, ...] | None:
+    """Requirements that no answer meets together, each of which could be met without the others.
+
+    The set is minimal: what is left when every requirement that the conflict does not need has been
+    taken away, one by one. All others count as waived, so an answer that meets those, too, may not
+    exist without one of these alone. None if there are no answers at all.
+
+    Args:
+        program: a problem without answers.
+    """
+    kept = sorted(program.requirements)
+    if not program.is_satisfiable(kept):
+        return None
+    for name in tuple(kept):
+        rest = [n for n in kept if n != name]
+        if not program.is_satisfiable(program.requirements.keys() - rest):
+            kept = rest
+    return tuple(kept)
+
+
+def pareto(program: Search, *, method: Method = "cuts", limit: int | None = None) -> Best:
+    """The answers that none dominates in the objectives.
+
+    Both methods give the same set. Enumeration compares all answers, and proves nothing before it
+    has seen the last. Cuts find one point at a time, each proven when it is found: the answers that
+    are least in the first objective, among those in the second, and so on; what they dominate is
+    cut off, until nothing is left. Ctrl-C ends the search; what was found so far is given.
+
+    Args:
+        program: a problem with objectives.
+        method: cuts are faster where few points are left of many answers.
+        limit: stop after so many points.
+    """
+    if method == "enumerate":
+        return _compared(program, program.solve("enum"), limit)
+    return _cut(program, limit)
+
+
+def _compared(program: Search, found: Found, limit: int | None) -> Best:
+    """The Pareto set among answers that were enumerated."""
+    front = minima(values for values, _ in found.models)
+    kept = set(front[:limit])
+    models = [(values, symbols) for values, symbols in found.models if values in kept]
+    complete = found.exhausted and len(kept) == len(front)
+    return _front(program, models, found.exhausted, complete, "enumerate")
+
+
+def minima(values: Iterable[Values]) -> list[Values]:
+    """The values that no other one dominates, each once, in lexicographic order."""
+    front: list[Values] = []
+    for value in sorted(set(values)):  # none is dominated by a later one
+        if not any(all(map(le, other, value)) for other in front):
+            front.append(value)
+    return front
+
+
+def _cut(program: Search, limit: int | None) -> Best:
+    """The Pareto set by cutting off what its points dominate, one after the other."""
+    models: list[Model] = []
+    for point in count():
+        if point == limit:
+            return _front(program, models, True, False, "cuts")
+        found = program.solve("optN")
+        if not found.exhausted or not found.models:
+            return _front(program, models, True, found.exhausted, "cuts")
+        models += found.models
+        program.cut(point, found.models[0][0])
+    raise AssertionError("unreachable")
+
+
+def _front(
+    program: Search, models: Sequence[Model], proven: bool, complete: bool, method: str
+) -> Best:
+    points = len({values for values, _ in models})
+    answers = [(values, program.answer(symbols)) for values, symbols in models]
+    ordered = sorted(answers, key=lambda found: (found[0], _identity(found[1])))
+    return Best(tuple(answer for _, answer in ordered), points, proven, complete, method)
+
+
+def _identity(answer: Answer) -> tuple[str, list[str], list[str]]:
+    return answer.embedding.id, sorted(answer.shared), sorted(answer.trimmed)
+
+
+def design(operator: Operator, config: Config, intrinsic: Computation, answer: Answer) -> Design:
+    """The layouts that an answer stands for."""
+    for found in designs(operator, config, intrinsic, answer.embedding):
+        inputs = (found.inp, found.wgt)
+        shared = {str(x.role) for x in inputs if x.halo}
+        trimmed = {str(x.role) for x in inputs if any(c.is_padded for c in x.coordinates)}
+        if shared == answer.shared and trimmed == answer.trimmed:
+            return found
+    raise AssertionError(f"no layouts of {answer.embedding.id} are those of {answer}")
