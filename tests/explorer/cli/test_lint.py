@@ -89,3 +89,13 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert result.output.count("\n") == 1
     assert run("lint-program", str(path), "--safe-distance", "0").exit_code == 2
+
+
+def test_schedules(tmp_path: Path) -> None:
+    """`verify` and `run` execute any order of the queues; an order that does not exist is refused."""
+    path = emitted(tmp_path / "program")
+    for command in (("verify", "gemm:m=5,n=20,k=20", "reference"), ("run", str(path))):
+        for order in ("eager-load", "lazy-store", "random:7"):
+            assert run(*command, "--schedule", order).exit_code == 0
+        refused = run(*command, "--schedule", "random")
+        assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
