@@ -121,6 +121,15 @@ class Lowering:
         steps = [*steps, *shifts, *adds, *limits]
         self._epilogue = np.array(steps, np.int64).reshape(-1, 3)
 
+    @property
+    def signature(self) -> bytes:
+        """What programs depend on, besides the configuration and the schedule."""
+        parts = [self.extents, self._epilogue]
+        for section in self.sections:
+            parts += [section.moves, section.low, section.high]
+            parts.append(np.array([section.base, section.depth, section.memory], np.int64))
+        return b"".join(np.array(p.shape, np.int64).tobytes() + p.tobytes() for p in parts)
+
     def _orders(self, tile: Array) -> tuple[Array, Array, Array, Array]:
         fault, orders = arrangement(self.sections, tile, self.design.fixed_order)
         if fault:

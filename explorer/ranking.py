@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[int], None]
-CHUNK = 2  # embeddings that a worker takes at a time
+CHUNK = 4  # embeddings that a worker takes at a time
 PORTION = 16  # embeddings evaluated under one limit
 QUICK = 2  # programs simulated for each design in a quick look
 
@@ -189,7 +189,7 @@ def _evaluations(
         limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top)
     done = 0
     while done < len(ordered) and ordered[done][0] <= limit:
-        portion = ordered[done : done + PORTION]
+        portion = ordered[done : done + PORTION] if top is not None else ordered
         work = partial(evaluate, operator, config, effort=effort, below=limit + 1)
         for evaluation in run(work, [e for _, e in portion]):
             if evaluation.scheduled is not None:

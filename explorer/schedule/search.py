@@ -27,6 +27,7 @@ from isa.fields import Memory
 from simulator.timing import TimingReport, cycles, load_lead, simulate
 
 MAX_TILINGS = 20_000
+MAX_KNOWN = 4096  # outcomes that are kept
 UNLIMITED = np.iinfo(np.int64).max
 Array = NDArray[np.int64]
 
@@ -140,32 +141,78 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
     cheap = lower_bound(design)
     if cheap >= below:
         return Search(None, cheap, True, 0)
-    space = _Space(design)
+    lowering = Lowering(design)
+    key = (design.config, design.restrictions, design.fixed_order, lowering.signature)
+    known = _KNOWN.get(key)
+    if known is None or not known.answers(effort, below):
+        if len(_KNOWN) == MAX_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[key] = _outcome(_Space(lowering), effort, below)
+    best = None
+    if known.schedule is not None and known.cycles < below:
+        code = lowering.code(known.schedule)
+        best = Scheduled(code, simulate(design.config, code.table))
+    least = None if known.least is None else min(known.least, below)
+    return Search(best, None if least is None else int(least), known.proven, known.simulated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a search found, without the program; see `Search`.
+
+    Attributes:
+        effort, below: what was asked.
+        cycles: of the schedule; infinite if there is none.
+        least: cycles that no point undercuts; None if no point fits.
+    """
+
+    effort: int | None
+    below: float
+    schedule: Schedule | None
+    cycles: float
+    least: float | None
+    proven: bool
+    simulated: int
+
+    def answers(self, effort: int | None, below: float) -> bool:
+        """Whether a search that asks this would find the same."""
+        if (self.effort, self.below) == (effort, below) or self.least is None:
+            return True
+        return self.effort is effort is None and (self.schedule is not None or below <= self.below)
+
+
+_KNOWN: dict[tuple[object, ...], _Outcome] = {}
+"""Outcomes by what they depend on; embeddings that differ in their lanes alone share theirs."""
+
+
+def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
+    asked = below
     if not space.fits:
-        return Search(None, None, True, 0)
+        return _Outcome(effort, asked, None, math.inf, None, True, 0)
     best: Schedule | None = None
-    least = below
-    simulated = 0
+    least, simulated, proven = below, 0, True
     for bound, schedule in space.points(below):
         least = min(least, bound)
         if bound >= below:
             break
         if simulated == effort:
-            return Search(space.scheduled(best), int(least), False, simulated)
+            proven = False
+            break
         try:
             table, _ = space.lowering.instructions(schedule)
         except Infeasible:
             continue
-        found = cycles(design.config, table)
+        found = cycles(space.design.config, table)
         simulated += 1
         if found < below:
             best, below = schedule, found
-    return Search(space.scheduled(best), None if math.isinf(least) else int(least), True, simulated)
+    known = None if math.isinf(least) else least
+    return _Outcome(effort, asked, best, below if best else math.inf, known, proven, simulated)
 
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     """The points of the space that fit, by their lower bounds."""
-    return _Space(design).points()
+    return _Space(Lowering(design)).points()
 
 
 class _Space:
@@ -174,9 +221,9 @@ class _Space:
     A point is known by its index into the array of all bounds, which is flat.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, lowering: Lowering) -> None:
+        self.lowering, design = lowering, lowering.design
         self.design = design
-        self.lowering = Lowering(design)
         self.machine = machine(design)
         self.tensors = (
             operand(design, design.inp, Memory.INP),
@@ -248,13 +295,6 @@ class _Space:
         """The point itself."""
         _, tile, order, loads, accs = self._point(index)
         return Schedule(tuple(tile.tolist()), tuple(order.tolist()), loads, accs)
-
-    def scheduled(self, schedule: Schedule | None) -> Scheduled | None:
-        """A schedule with its program."""
-        if schedule is None:
-            return None
-        code = self.lowering.code(schedule)
-        return Scheduled(code, simulate(self.design.config, code.table))
 
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
