@@ -92,7 +92,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
 
 
 def test_schedules(tmp_path: Path) -> None:
-    """`verify` and `run` execute any order of the queues; an order that does not exist is refused."""
+    """`verify` and `run` execute any order of the queues, and refuse what is none."""
     path = emitted(tmp_path / "program")
     for command in (("verify", "gemm:m=5,n=20,k=20", "reference"), ("run", str(path))):
         for order in ("eager-load", "lazy-store", "random:7"):
