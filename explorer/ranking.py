@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from explorer.design import Restrictions
 from explorer.embedding import Embedding
-from explorer.explore import Evaluation, evaluate, floor, reference
+from explorer.explore import UNRESTRICTED, Evaluation, evaluate, floor, reference
 from explorer.layout import Layout
 from isa.computation import Operator
 from isa.config import Config
@@ -43,6 +44,8 @@ class Ranking:
         evaluated: of those, how many were scheduled; the others are proven worse than every one
             listed.
         unfit: of the evaluated, how many have no schedule that fits the scratchpads.
+        unrestricted: where programs are restricted, the cycles without restrictions of each
+            evaluation and of the reference, NaN where there is no program.
     """
 
     operator: Operator
@@ -52,9 +55,13 @@ class Ranking:
     total: int
     evaluated: int
     unfit: int
+    unrestricted: tuple[float, ...] = ()
 
     def frame(self) -> pd.DataFrame:
-        """One row an embedding, and the reference embedding's own row."""
+        """One row an embedding, and the reference embedding's own row.
+
+        With restrictions there are also the cycles without, and the share that they cost on top.
+        """
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
         rows = [
@@ -63,7 +70,11 @@ class Ranking:
         ]
         if self.reference.scheduled is not None:
             rows.append({"rank": 0, **self.row(self.reference)})
-        return pd.DataFrame(rows)
+        frame = pd.DataFrame(rows)
+        if self.unrestricted:
+            frame["unrestricted"] = self.unrestricted[: len(frame)]
+            frame["cost"] = frame["cycles"] / frame["unrestricted"] - 1
+        return frame
 
     def row(self, evaluation: Evaluation) -> dict[str, object]:
         """The columns of one evaluation, in the order of the table."""
@@ -130,6 +141,7 @@ def rank(
     effort: int | None = None,
     jobs: int | None = None,
     on_progress: Progress = lambda _: None,
+    restrictions: Restrictions = UNRESTRICTED,
 ) -> Ranking:
     """The embeddings by the cycles of their best programs.
 
@@ -142,33 +154,40 @@ def rank(
             with it the order.
         jobs: worker processes; by default one a core.
         on_progress: told how many embeddings have just been dealt with.
+        restrictions: what all programs keep to, the reference's too.
 
     Returns:
         The ranking; the same input gives the same one, whatever the number of jobs.
     """
-    base = evaluate(operator, config, reference(operator, config), fixed_layout=True)
+    judge = partial(evaluate, operator, config)
+    held = partial(judge, restrictions=restrictions)
+    base = held(reference(operator, config), fixed_layout=True)
     with _workers(jobs, len(embeddings)) as run:
         floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
         ordered = [(least, e) for least, _, e in sorted(floors)]
-        found = list(_evaluations(operator, config, ordered, top, effort, run, on_progress))
-    best = sorted(
-        (e for e in found if e.scheduled is not None),
-        key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id),
-    )
+        found = list(_evaluations(held, ordered, top, effort, run, on_progress))
+        best = sorted(
+            (e for e in found if e.scheduled is not None),
+            key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id),
+        )[:top]
+        free = []
+        if restrictions != UNRESTRICTED:
+            free = list(run(partial(judge, effort=effort), [e.embedding for e in best]))
+            free.append(judge(base.embedding, fixed_layout=True))
     return Ranking(
         operator,
         config,
-        tuple(best[:top]),
+        tuple(best),
         base,
         len(embeddings),
         len(found),
         sum(e.bound is None for e in found),
+        tuple(e.scheduled.cycles if e.scheduled else math.nan for e in free),
     )
 
 
 def _evaluations(
-    operator: Operator,
-    config: Config,
+    judge: Callable[..., Evaluation],
     ordered: Sequence[tuple[int, Embedding]],
     top: int | None,
     effort: int | None,
@@ -183,14 +202,12 @@ def _evaluations(
     limit = math.inf
     cycles: list[int] = []
     if top is not None:
-        quick = run(
-            partial(evaluate, operator, config, effort=QUICK), [e for _, e in ordered[: 2 * top]]
-        )
+        quick = run(partial(judge, effort=QUICK), [e for _, e in ordered[: 2 * top]])
         limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top)
     done = 0
     while done < len(ordered) and ordered[done][0] <= limit:
         portion = ordered[done : done + PORTION] if top is not None else ordered
-        work = partial(evaluate, operator, config, effort=effort, below=limit + 1)
+        work = partial(judge, effort=effort, below=limit + 1)
         for evaluation in run(work, [e for _, e in portion]):
             if evaluation.scheduled is not None:
                 cycles.append(evaluation.scheduled.cycles)

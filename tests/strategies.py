@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from explorer.design import Restrictions
 from explorer.operators.kinds import construct
 from isa import intrinsics
 from isa.computation import Computation, Operator
@@ -96,4 +97,13 @@ def configs(draw: st.DrawFn) -> Config:
         timing=Timing(
             bus_bits=draw(st.sampled_from([64, 128])), burst_beats=draw(st.sampled_from([16, 256]))
         ),
+    )
+
+
+def restrictions() -> st.SearchStrategy[Restrictions]:
+    """None at all, few micro-ops, accumulations far apart, or both."""
+    return st.builds(
+        Restrictions,
+        uops=st.none() | st.integers(4, 64),
+        safe_distance=st.just(1) | st.integers(2, 9),
     )

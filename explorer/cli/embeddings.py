@@ -98,6 +98,24 @@ InterleavingOption = Annotated[
         help=f"The order in which the three queues execute: {', '.join(POLICIES)}.",
     ),
 ]
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help=f"{TARGETS[0]}: every VTA. chisel: also its default Chisel build, which holds "
+        f"{CHISEL_UOPS} micro-ops.",
+    ),
+]
+DistanceOption = Annotated[
+    int,
+    typer.Option(
+        "--safe-distance",
+        min=1,
+        metavar="N",
+        help="Use an accumulator again no sooner than the N-th micro-op after the one that wrote "
+        "it, as HLS may need; 1 allows the next one.",
+    ),
+]
 USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 
 
@@ -141,10 +159,13 @@ def rank(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
     ] = None,
+    target: TargetOption = TARGETS[0],
+    safe_distance: DistanceOption = 1,
     output: OutputOption = None,
 ) -> None:
     """Rank the embeddings by simulated cycles."""
     op, machine = resolve(operator), Config.load(config)
+    restrictions = Restrictions.of(target, safe_distance, machine)
     found = _embeddings(op, machine, classes, all_tiles)
     if explain_space:
         typer.echo(explained(op, machine, found))
@@ -159,6 +180,7 @@ def rank(
             effort=effort if effort or not everything else EFFORT_FOR_ALL,
             jobs=jobs,
             on_progress=advance,
+            restrictions=restrictions,
         )
     if not ranking.evaluations:
         raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
@@ -170,7 +192,8 @@ def rank(
     else:
         shown = ["rank", "embedding", "cycles", "speedup", "bound", "steps", "utilisation"]
         layouts = ["inp", "wgt", "out", "tile"]
-        printed = frame[[*shown, *layouts]].astype({"rank": object})
+        costs = ["unrestricted", "cost"] if ranking.unrestricted else []
+        printed = frame[[*shown, *costs, *layouts]].astype({"rank": object})
         printed.loc[printed["rank"] == 0, "rank"] = "ref"
         print_table(printed)
     typer.echo(_summary(ranking, template), err=bool(output))
@@ -201,28 +224,14 @@ def _summary(ranking: Ranking, template: TvmScheduled | None) -> str:
         "the reference embedding (ref), which has TVM's fixed layout and the same schedule search"
         if template is None
         else f"TVM's template, which takes {template.cycles} cycles with its best tiling"
+        + (", without restrictions" if ranking.unrestricted else "")
     )
-    return f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over {base}."
-
-
-TargetOption = Annotated[
-    str,
-    typer.Option(
-        "--target",
-        help=f"{TARGETS[0]}: every VTA. chisel: also its default Chisel build, which holds "
-        f"{CHISEL_UOPS} micro-ops.",
-    ),
-]
-DistanceOption = Annotated[
-    int,
-    typer.Option(
-        "--safe-distance",
-        min=1,
-        metavar="N",
-        help="Use an accumulator again no sooner than the N-th micro-op after the one that wrote "
-        "it, as HLS may need; 1 allows the next one.",
-    ),
-]
+    cost = (
+        " Cost is what the restrictions add to the cycles of each embedding's unrestricted program."
+        if ranking.unrestricted
+        else ""
+    )
+    return f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over {base}.{cost}"
 
 
 def restricted(
@@ -327,10 +336,13 @@ def verify(
     all_tiles: TilesOption = False,
     seed: SeedOption = 0,
     schedule: InterleavingOption = "program",
+    target: TargetOption = TARGETS[0],
+    safe_distance: DistanceOption = 1,
     output: OutputOption = None,
 ) -> None:
     """Execute embeddings and check the results."""
     op, machine = resolve(operator), Config.load(config)
+    restrictions = Restrictions.of(target, safe_distance, machine)
     interleaving = Interleaving.parse(schedule)
     if ids and sample:
         raise InputError("--sample", "", sample, "give ids or a sample size, not both")
@@ -344,7 +356,8 @@ def verify(
     rows = []
     with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
         for item in chosen:
-            rows.append(_verified(op, machine, item, data, interleaving))
+            evaluation = explore.evaluate(op, machine, item, restrictions=restrictions)
+            rows.append(_verified(evaluation, data, interleaving))
             advance(1)
     frame = pd.DataFrame(rows)
     if output:
@@ -356,18 +369,14 @@ def verify(
 
 
 def _verified(
-    op: Operator,
-    machine: Config,
-    embedding: Embedding,
-    data: verification.Data,
-    interleaving: Interleaving,
+    evaluation: explore.Evaluation, data: verification.Data, interleaving: Interleaving
 ) -> dict[str, object]:
-    evaluation = explore.evaluate(op, machine, embedding)
+    name = evaluation.embedding.id
     if evaluation.scheduled is None:
-        return {"embedding": embedding.id, "verdict": "does not fit", "outputs": 0, "wrong": 0}
+        return {"embedding": name, "verdict": "does not fit", "outputs": 0, "wrong": 0}
     verdict = verification.verify(evaluation.code, data, interleaving=interleaving)
     return {
-        "embedding": embedding.id,
+        "embedding": name,
         "verdict": "exact" if verdict.exact else "differs",
         "outputs": verdict.outputs,
         "wrong": verdict.wrong,

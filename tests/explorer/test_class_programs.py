@@ -14,6 +14,7 @@ from explorer.facts import CLASSES
 from explorer.solve import enumerate_embeddings
 from isa.computation import Operator
 from isa.config import Config
+from simulator.lint import lint
 from tests.strategies import configs, operators
 
 
@@ -38,6 +39,7 @@ def test_every_mix_of_classes_is_exact() -> None:
             if evaluation.scheduled is not None:
                 verdict = verification.verify(evaluation.code, verification.random_data(operator))
                 assert verdict.exact, embedding.id
+                assert not lint(evaluation.code.program), embedding.id
                 seen.update(mix)
                 mixes.add(mix)
 

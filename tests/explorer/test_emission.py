@@ -28,6 +28,7 @@ from isa.folder import MANIFEST, read
 from isa.manifest import FORMATS, Format
 from simulator import folder as runner
 from simulator import functional
+from simulator.lint import lint
 from simulator.reference import epilogue
 from tests.strategies import configs, operators
 
@@ -58,7 +59,9 @@ def test_a_folder_runs_as_expected(
         return
     path = tmp_path_factory.mktemp("folder") / "program"
     write_folder(path, emit(evaluation.code, form))
-    result = runner.run(read(path))
+    folder = read(path)
+    assert not lint(folder.program, folder.inputs)
+    result = runner.run(folder)
     assert result.verdict == "as expected"
     assert result.objection is None
     assert result.compared == evaluation.code.sizes["OUT"]

@@ -14,6 +14,7 @@ from isa.computation import Epilogue, Operator
 from isa.config import Config
 from isa.fields import AluOp, Column, Memory, Opcode
 from isa.listing import format_instruction
+from simulator.lint import lint
 from simulator.reference import accumulate
 
 BASE = "conv2d:n=1,c=5,h=6,w=6,k=20,r=3,s=3,pad=1"
@@ -22,7 +23,9 @@ BASE = "conv2d:n=1,c=5,h=6,w=6,k=20,r=3,s=3,pad=1"
 def _code(operator: Operator, config: Config | None = None) -> Code:
     config = config or Config.default()
     embedding = explore.reference(operator, config)
-    return explore.evaluate(operator, config, embedding, effort=4).code
+    code = explore.evaluate(operator, config, embedding, effort=4).code
+    assert not lint(code.program)
+    return code
 
 
 @pytest.mark.parametrize(

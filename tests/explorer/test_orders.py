@@ -16,6 +16,7 @@ from explorer.solve import enumerate_embeddings
 from isa.computation import Computation
 from isa.config import Config
 from isa.errors import InputError
+from simulator.lint import lint
 from tests.tiny import computations, instructions
 
 
@@ -55,6 +56,7 @@ def test_programs_keep_the_order() -> None:
     assert [c.name for c in acc.coordinates] == ["ow", "oh", "oc.o"]
     assert [c.name for c in wgt.coordinates] == ["oc.o", "kw", "kh"]
     assert verification.verify(evaluation.code, verification.random_data(operator)).exact
+    assert not lint(evaluation.code.program)
 
 
 @pytest.mark.parametrize("order", ["ow,oh", "ow,oh,oc,kw,ic", "ow,oh,oc,kw,kw", ","])

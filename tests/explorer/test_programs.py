@@ -22,7 +22,7 @@ from isa.config import Config
 from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import lint
-from tests.strategies import configs, operators
+from tests.strategies import configs, operators, restrictions
 
 
 @st.composite
@@ -37,13 +37,6 @@ def schedules(draw: st.DrawFn, design: Design) -> Schedule:
         draw(st.integers(1, 2)),
         draw(st.integers(1, 2)),
     )
-
-
-RESTRICTIONS = st.builds(
-    Restrictions,
-    uops=st.none() | st.integers(4, 64),
-    safe_distance=st.just(1) | st.integers(2, 9),
-)
 
 
 def _embedding(data: st.DataObject, operator: Operator, config: Config) -> Embedding:
@@ -65,7 +58,7 @@ def test_any_schedule_of_any_embedding_is_exact(
     embedding = _embedding(data, operator, config)
     intrinsic = explore.gemm_intrinsic(config)
     design = data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
-    design = replace(design, restrictions=data.draw(RESTRICTIONS))
+    design = replace(design, restrictions=data.draw(restrictions()))
     try:
         code = lower(design, data.draw(schedules(design)))
     except Infeasible:
@@ -86,8 +79,8 @@ def test_the_chosen_schedule_is_exact(
     """What the search picks computes the operator, and takes no fewer cycles than the bound."""
     embedding = _embedding(data, operator, config)
     free = explore.evaluate(operator, config, embedding)
-    restrictions = data.draw(RESTRICTIONS)
-    restricted = explore.evaluate(operator, config, embedding, restrictions=restrictions)
+    kept = data.draw(restrictions())
+    restricted = explore.evaluate(operator, config, embedding, restrictions=kept)
     for evaluation in (free, restricted):
         if evaluation.scheduled is None or evaluation.bound is None:
             continue
@@ -102,8 +95,8 @@ def test_restrictions_cost_little() -> None:
     operator, config = resolve("conv2d:n=1,c=32,h=14,w=14,k=32,r=3,s=3,pad=1"), Config.default()
     embedding = explore.reference(operator, config)
     free, spaced, chisel = (
-        explore.evaluate(operator, config, embedding, restrictions=restrictions)
-        for restrictions in (
+        explore.evaluate(operator, config, embedding, restrictions=kept)
+        for kept in (
             explore.UNRESTRICTED,
             Restrictions(safe_distance=8),
             Restrictions.of("chisel", 1, config),

@@ -73,6 +73,38 @@ def test_top_agrees_with_ranking_all(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(top)[columns].head(7), head)
 
 
+def test_restrictions_are_ranked_with_their_cost(tmp_path: Path) -> None:
+    """A restricted ranking is proven as well, and says what each program takes without."""
+    product, path = "gemm:m=2,n=20,k=48", tmp_path / "restricted.csv"
+    options = ("--target", "chisel", "--safe-distance", "6")
+    result = run("rank", product, "--top", "3", *options, "--out", str(path))
+    assert result.exit_code == 0, result.output
+    assert "what the restrictions add" in result.output
+    frame, free = pd.read_csv(path), tmp_path / "free.csv"
+    assert frame["proven"].all()
+    assert (frame["cost"] >= 0).all()
+    assert frame["cost"].max() > 0
+    assert run("rank", product, "--all", "--effort", "100000", "--out", str(free)).exit_code == 0
+    plain = pd.read_csv(free).set_index(["rank", "embedding"])["cycles"].groupby("embedding").min()
+    for _, row in frame[frame["rank"] > 0].iterrows():
+        assert plain[row["embedding"]] == row["unrestricted"]
+        assert row["cycles"] == pytest.approx(row["unrestricted"] * (1 + row["cost"]))
+    verified = run("verify", product, *frame["embedding"].unique(), *options)
+    assert verified.exit_code == 0, verified.output
+    for cycles in frame.loc[frame["rank"] > 0, "cycles"]:
+        assert str(cycles) in verified.stdout
+    assert "unrestricted" in run("rank", product, "--top", "1", *options).stdout
+
+
+@pytest.mark.parametrize("command", ["rank", "verify"])
+def test_targets_that_do_not_run_the_machine_are_refused(command: str) -> None:
+    """Neither an unknown target nor Chisel with batches is a target."""
+    for options in (("--target", "fpga"), ("--target", "chisel", "--config", "b4")):
+        refused = run(command, SMALL, *options)
+        assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+        assert "--target" in refused.output
+
+
 def test_show_tells_all_of_one_embedding() -> None:
     """Digits, loops, layouts with formulas, schedule, instructions, and where cycles go."""
     text = run("show", SMALL, "y=oc:10/z=ic:3,kh%2,kw%2").stdout

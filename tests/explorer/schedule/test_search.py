@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from explorer.schedule.search import candidates, points, search
 from isa.computation import Operator
 from isa.config import Config
 from simulator.timing import simulate
-from tests.strategies import configs, operators
+from tests.strategies import configs, operators, restrictions
 
 
 def _design(data: st.DataObject, operator: Operator, config: Config) -> Design:
@@ -32,7 +33,7 @@ def test_bounds_hold_and_the_search_finds_the_optimum(
     operator: Operator, config: Config, data: st.DataObject
 ) -> None:
     """Simulating the whole space gives the search's cycles; no bound exceeds a simulation."""
-    design = _design(data, operator, config)
+    design = replace(_design(data, operator, config), restrictions=data.draw(restrictions()))
     cheap, best = lower_bound(design), math.inf
     for bound, schedule in points(design):
         try:
