@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from explorer import counting, emission, execution, explore, fronts, verification
+from explorer.design import Restrictions
 from explorer.embedding import Embedding
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
@@ -30,16 +31,21 @@ from explorer.verification import Verdict
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
+from isa.errors import InputError
 from isa.folder import read, stored_instructions
 from isa.listing import listing
 from isa.manifest import Format
 from simulator import folder as folders
+from simulator.interleaving import Interleaving
+from simulator.lint import TARGETS, Finding
+from simulator.lint import lint as lint_program
 
 OperatorLike = Operator | str
 ConfigLike = Config | str | Path
 IntrinsicLike = Computation | str | Path
 
 VTA = "vta_gemm"
+PORTABLE = TARGETS[0]
 
 
 def _operator(operator: OperatorLike) -> Operator:
@@ -139,17 +145,30 @@ def execute(
 
 
 def evaluate(
-    operator: OperatorLike, embedding: Embedding | str, config: ConfigLike = "default"
+    operator: OperatorLike,
+    embedding: Embedding | str,
+    config: ConfigLike = "default",
+    *,
+    target: str = PORTABLE,
+    safe_distance: int = 1,
 ) -> Evaluation:
     """The best program of one embedding (or of its id, or of ``reference``).
 
+    Args:
+        operator: what is compiled.
+        embedding: how it uses the instruction.
+        config: what it is compiled for.
+        target: one of `simulator.lint.TARGETS`.
+        safe_distance: see `explorer.design.Restrictions`.
+
     Raises:
-        InputError: the id is no legal embedding.
+        InputError: the id is no legal embedding, or the target does not run the configuration.
     """
     op, machine = _operator(operator), _config(config)
+    kept = Restrictions.of(target, safe_distance, machine)
     fixed = embedding == "reference"
     found = explore.find(op, machine, embedding) if isinstance(embedding, str) else embedding
-    return explore.evaluate(op, machine, found, fixed_layout=fixed)
+    return explore.evaluate(op, machine, found, fixed_layout=fixed, restrictions=kept)
 
 
 def rank(
@@ -160,15 +179,18 @@ def rank(
     top: int | None = 10,
     all_tiles: bool = False,
     jobs: int | None = None,
+    target: str = PORTABLE,
+    safe_distance: int = 1,
 ) -> Ranking:
-    """The embeddings by simulated cycles; `top` None ranks all.
+    """The embeddings by simulated cycles; `top` None ranks all. Targets are as in `evaluate`.
 
     Raises:
         InputError: the operator or the configuration is unusable, or there is no embedding.
     """
     op, machine = _operator(operator), _config(config)
+    kept = Restrictions.of(target, safe_distance, machine)
     found = enumerate(op, machine, classes, all_tiles=all_tiles)
-    return rank_embeddings(op, machine, found, top=top, jobs=jobs)
+    return rank_embeddings(op, machine, found, top=top, jobs=jobs, restrictions=kept)
 
 
 def verify(
@@ -177,15 +199,21 @@ def verify(
     config: ConfigLike = "default",
     *,
     seed: int = 0,
+    schedule: str = "program",
+    target: str = PORTABLE,
+    safe_distance: int = 1,
 ) -> Verdict:
     """Execute an embedding's best program on random data and compare every bit.
+
+    The three queues execute in the order that `schedule` names, see `simulator.interleaving`;
+    targets are as in `evaluate`.
 
     Raises:
         InputError: the id is no legal embedding, or no schedule fits the scratchpads.
     """
-    op = _operator(operator)
-    code = evaluate(op, embedding, config).code
-    return verification.verify(code, verification.random_data(op, seed))
+    op, order = _operator(operator), Interleaving.parse(schedule)
+    code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
+    return verification.verify(code, verification.random_data(op, seed), interleaving=order)
 
 
 def emit(
@@ -197,11 +225,13 @@ def emit(
     form: Format = "raw",
     data: Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
+    target: str = PORTABLE,
+    safe_distance: int = 1,
 ) -> None:
     """Write an embedding's best program with its tensors and the expected output to a folder.
 
     Tensors of `data` replace random ones; their names are ``in0``, ``in1``, ``bias`` and
-    ``residual``.
+    ``residual``. Targets are as in `evaluate`.
 
     Raises:
         InputError: the id is no legal embedding, no schedule fits the scratchpads, or the folder
@@ -210,18 +240,39 @@ def emit(
     emission.check_target(Path(out))
     op = _operator(operator)
     emission.check_data(op, data or {})
-    code = evaluate(op, embedding, config).code
+    code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
     emission.write_folder(Path(out), emission.emit(code, form, given=data, seed=seed))
 
 
-def run(path: str | Path, config: ConfigLike | None = None) -> folders.Run:
+def run(
+    path: str | Path, config: ConfigLike | None = None, *, schedule: str = "program"
+) -> folders.Run:
     """Execute and time the program in a folder; see ``explorer run --help``.
 
     Raises:
         InputError: the folder holds no program.
         simulator.errors.SimulationError: hardware would hang or go out of bounds.
     """
-    return folders.run(read(Path(path), None if config is None else _config(config)))
+    order = Interleaving.parse(schedule)
+    return folders.run(read(Path(path), None if config is None else _config(config)), order)
+
+
+def lint(
+    path: str | Path,
+    config: ConfigLike | None = None,
+    *,
+    target: str = PORTABLE,
+    safe_distance: int = 1,
+) -> list[Finding]:
+    """What keeps the program in a folder from running everywhere; see `simulator.lint.lint`.
+
+    Raises:
+        InputError: the folder holds no program, or there is no such target.
+    """
+    if target not in TARGETS:
+        raise InputError("target", "", target, f"one of {', '.join(TARGETS)}")
+    folder = read(Path(path), None if config is None else _config(config))
+    return lint_program(folder.program, folder.inputs, target=target, safe_distance=safe_distance)
 
 
 def disasm(path: str | Path, config: ConfigLike | None = None) -> str:

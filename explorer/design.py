@@ -31,8 +31,11 @@ class Restrictions:
         """Those of a target, one of `simulator.lint.TARGETS`.
 
         Raises:
-            InputError: there is no such target, or it does not run programs of the configuration.
+            InputError: there is no such target, it does not run programs of the configuration, or
+                the distance is none.
         """
+        if safe_distance < 1:
+            raise InputError("--safe-distance", "", safe_distance, "at least 1")
         if target not in TARGETS:
             raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
         if target == "chisel" and config.batch > 1:

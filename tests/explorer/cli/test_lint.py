@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import explorer
 from explorer.cli import app
 from isa.config import Config
 from isa.encoding import decode, encode
+from isa.errors import InputError
 from isa.fields import Column, Opcode
 from isa.folder import FILES, MANIFEST, RELOCATIONS
 from isa.manifest import FORMATS
@@ -79,6 +81,22 @@ def test_restricted_programs(tmp_path: Path) -> None:
     assert "cycles under the restrictions" in shown.stdout
     refused = run("show", "gemm:m=5,n=20,k=20", "reference", "--target", "fpga")
     assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+
+
+def test_the_api_does_the_same(tmp_path: Path) -> None:
+    """From Python, programs are emitted, checked, executed and refused as by the commands."""
+    product, path = "gemm:m=5,n=20,k=20", tmp_path / "program"
+    explorer.emit(product, "reference", path, target="chisel", safe_distance=4)
+    assert explorer.lint(path, target="chisel", safe_distance=4) == []
+    assert explorer.run(path, schedule="lazy-store").verdict == "as expected"
+    assert {f.rule for f in explorer.lint(path, safe_distance=99)} == {"accumulation-distance"}
+    assert explorer.verify(product, "reference", schedule="random:3", safe_distance=4).exact
+    assert explorer.rank(product, top=1, safe_distance=4, jobs=1).unrestricted
+    for options in ({"target": "fpga"}, {"safe_distance": 0}):
+        with pytest.raises(InputError):
+            explorer.evaluate(product, "reference", **options)
+    with pytest.raises(InputError, match="fpga"):
+        explorer.lint(path, target="fpga")
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
