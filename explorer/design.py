@@ -10,7 +10,7 @@ from explorer.layout import Layout, derive, overlaps
 from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import CHISEL_UOPS, TARGETS
+from simulator.lint import CHISEL_UOPS, check_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,9 @@ class Restrictions:
 
         Raises:
             InputError: there is no such target, it does not run programs of the configuration, or
-                the distance is none.
+                the distance is none that can be kept.
         """
-        if safe_distance < 1:
-            raise InputError("--safe-distance", "", safe_distance, "at least 1")
-        if target not in TARGETS:
-            raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+        check_options(target, safe_distance)
         if target == "chisel" and config.batch > 1:
             allowed = f"Chisel's ALU has a batch of 1, {config.name} one of {config.batch}"
             raise InputError("--target", "", target, allowed)

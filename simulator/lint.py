@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.encoding import COUNTERS, MAX_TOKENS, Counter, Queue, Table, queues
+from isa.errors import InputError
 from isa.fields import Column, Opcode
 from simulator.checks import portable_violations, violations
 from simulator.counts import element_bytes
@@ -61,6 +62,7 @@ RULES = {
 
 CHISEL_UOPS = 2048
 TARGETS = ("portable", "chisel")
+MAX_DISTANCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,6 +82,18 @@ class Finding:
     other: int | None = None
 
 
+def check_options(target: str, safe_distance: int) -> None:
+    """See that there are such restrictions.
+
+    Raises:
+        InputError: it is none of `TARGETS`, or the distance is not of 1 to `MAX_DISTANCE`.
+    """
+    if target not in TARGETS:
+        raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+    if not 1 <= safe_distance <= MAX_DISTANCE:
+        raise InputError("--safe-distance", "", safe_distance, f"from 1 to {MAX_DISTANCE}")
+
+
 def lint(
     program: Program,
     inputs: Mapping[str, NDArray[np.generic]] | None = None,
@@ -95,7 +109,11 @@ def lint(
         target: one of `TARGETS`; ``chisel`` adds what its default build needs.
         safe_distance: how many micro-ops after one that writes an accumulator the first one that
             uses it may come; with 1 the next one may. HLS promises nothing for close ones.
+
+    Raises:
+        InputError: there is no such target or distance.
     """
+    check_options(target, safe_distance)
     config, table, image = program.config, program.table, program.image(inputs or {})
     if not len(table):
         return [Finding(0, "finish", "an empty program never finishes")]

@@ -33,7 +33,7 @@ from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.interleaving import POLICIES, Interleaving
-from simulator.lint import CHISEL_UOPS, TARGETS
+from simulator.lint import CHISEL_UOPS, MAX_DISTANCE, TARGETS
 from simulator.timing import Span, spans
 
 EFFORT_FOR_ALL = 4
@@ -111,6 +111,7 @@ DistanceOption = Annotated[
     typer.Option(
         "--safe-distance",
         min=1,
+        max=MAX_DISTANCE,
         metavar="N",
         help="Use an accumulator again no sooner than the N-th micro-op after the one that wrote "
         "it, as HLS may need; 1 allows the next one.",

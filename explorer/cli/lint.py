@@ -13,10 +13,9 @@ import typer
 from explorer.cli.programs import FolderArgument, FolderConfigOption, JsonOption
 from isa.config import Config
 from isa.encoding import Table
-from isa.errors import InputError
 from isa.folder import read
 from isa.listing import format_instruction
-from simulator.lint import RULES, TARGETS, Finding, lint
+from simulator.lint import MAX_DISTANCE, RULES, TARGETS, Finding, check_options, lint
 
 SHOWN = 20  # findings of one rule; --json prints all
 
@@ -34,6 +33,7 @@ def lint_program(
         int,
         typer.Option(
             min=1,
+            max=MAX_DISTANCE,
             metavar="N",
             help="Accumulators must not be used again before the N-th micro-op after the one that "
             "writes them; 1 allows the next one. HLS promises nothing for close ones.",
@@ -42,8 +42,7 @@ def lint_program(
     as_json: JsonOption = False,
 ) -> None:
     """Check a program for races, deadlocks, and what is not portable."""
-    if target not in TARGETS:
-        raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+    check_options(target, safe_distance)
     folder = read(path, Config.load(config) if config else None)
     table = folder.stored
     found = lint(folder.program, folder.inputs, target=target, safe_distance=safe_distance)

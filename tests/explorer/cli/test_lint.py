@@ -92,7 +92,7 @@ def test_the_api_does_the_same(tmp_path: Path) -> None:
     assert {f.rule for f in explorer.lint(path, safe_distance=99)} == {"accumulation-distance"}
     assert explorer.verify(product, "reference", schedule="random:3", safe_distance=4).exact
     assert explorer.rank(product, top=1, safe_distance=4, jobs=1).unrestricted
-    for options in ({"target": "fpga"}, {"safe_distance": 0}):
+    for options in ({"target": "fpga"}, {"safe_distance": 0}, {"safe_distance": 1 << 64}):
         with pytest.raises(InputError):
             explorer.evaluate(product, "reference", **options)
     with pytest.raises(InputError, match="fpga"):
@@ -106,7 +106,9 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         result = run("lint-program", *arguments)
         assert result.exit_code == 2
         assert result.output.count("\n") == 1
-    assert run("lint-program", str(path), "--safe-distance", "0").exit_code == 2
+    for distance in ("0", "99999999999999999999"):
+        for command in (("lint-program", str(path)), ("show", "gemm:m=1,n=1,k=1", "reference")):
+            assert run(*command, "--safe-distance", distance).exit_code == 2
 
 
 def test_schedules(tmp_path: Path) -> None:
