@@ -20,9 +20,13 @@ from explorer.solve import enumerate_embeddings
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+from isa.fields import Column
+from isa.program import Program
+from simulator.functional import run
 from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import lint
 from tests.strategies import configs, operators, restrictions
+from tests.tokens import without_token
 
 
 @st.composite
@@ -109,6 +113,28 @@ def test_restrictions_cost_little() -> None:
     assert not lint(spaced.code.program, safe_distance=8)
     assert not lint(chisel.code.program, target="chisel")
     assert spaced.scheduled.cycles < 1.1 * free.scheduled.cycles
+
+
+def test_a_generated_program_that_lacks_a_token_races() -> None:
+    """Whichever token is taken from a program: if orders then disagree, a race is reported."""
+    config = Config.default()
+    operator = resolve("conv2d:n=1,c=32,h=14,w=14,k=32,r=3,s=3,pad=1,bias=1")
+    code = explore.evaluate(operator, config, explore.reference(operator, config)).code
+    inputs = verification.packed(code, verification.random_data(operator))
+    pushes = code.table[:, [Column.PUSH_PREV, Column.PUSH_NEXT]].sum()
+    differ = 0
+    for place in range(pushes):
+        table = without_token(code.table, place)
+        program = Program.build(config, table, code.uops, code.sizes)
+        results = {
+            run(
+                program, inputs, portable=False, interleaving=Interleaving.parse(order)
+            ).image.tobytes()
+            for order in ("program", "eager-load", "lazy-store", "random:0", "random:1")
+        }
+        differ += len(results) > 1
+        assert len(results) == 1 or "race" in {finding.rule for finding in lint(program)}
+    assert differ > pushes / 2
 
 
 def test_few_outputs_are_accumulated_by_instructions_of_their_own() -> None:
