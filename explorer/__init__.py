@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         run,
         sweep,
         verify,
+        why,
     )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "run",
     "sweep",
     "verify",
+    "why",
 ]
 
 

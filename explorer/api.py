@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from explorer import counting, emission, execution, explore, fronts, verification
 from explorer.design import Restrictions
 from explorer.embedding import Embedding
+from explorer.explain import Verdict as Judgement
+from explorer.explain import why as explain_why
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
@@ -141,6 +143,30 @@ def execute(
     data = verification.random_data(op, seed)
     tensors = data.in0, data.in1, data.accumulated
     return list(execution.check(embedding, op.computation, instruction, tensors))
+
+
+def why(
+    operator: OperatorLike,
+    embedding: str,
+    config: ConfigLike = "default",
+    classes: Sequence[str] | None = None,
+    *,
+    intrinsic: IntrinsicLike = VTA,
+) -> Judgement:
+    """Whether the embedding that an id names is legal, and what rejects it if it is not.
+
+    Args:
+        operator: what is embedded.
+        embedding: an embedding's id.
+        config: gives the extents of VTA's axes.
+        classes: the classes that may be used; all by default.
+        intrinsic: the instruction: its name, a YAML file, or the object.
+
+    Raises:
+        InputError: the text is no id, or the operator or the instruction is unusable.
+    """
+    instruction = _intrinsic(intrinsic, config)
+    return explain_why(_operator(operator).computation, instruction, embedding, classes)
 
 
 def evaluate(

@@ -224,6 +224,14 @@ def count_answers(facts: Iterable[Symbol]) -> int:
         return sum(1 for _ in handle)
 
 
+def shown(facts: Iterable[Symbol], entry: str) -> Iterator[Sequence[Symbol]]:
+    """The symbols that each answer of a problem shows."""
+    control = _ground(facts, entry)
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            yield model.symbols(shown=True)
+
+
 class Part(NamedTuple):
     """What an answer is counted by: its classes, and how many outer loops its digits save."""
 

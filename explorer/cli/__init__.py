@@ -65,6 +65,7 @@ COMMANDS = {
         "preferences", "optimize", "Find the embeddings that are preferred, with proof."
     ),
     "show": Entry("embeddings", "show", "Show one embedding and what follows from it."),
+    "why": Entry("why", "why", "Tell whether an embedding is legal, and if not, why."),
     "template": Entry(
         "template", "template", "Show what TVM's fixed template makes of an operator."
     ),

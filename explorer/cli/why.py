@@ -1,0 +1,34 @@
+"""The command that tells what rejects an embedding."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from explorer.cli.embeddings import ConfigOption, OperatorArgument, parse_classes
+from explorer.cli.programs import JsonOption
+from explorer.explain import why as explain
+from explorer.explore import gemm_intrinsic
+from explorer.operators import resolve
+from isa.config import Config
+
+
+def why(
+    operator: OperatorArgument,
+    embedding: Annotated[str, typer.Argument(metavar="ID", help="An embedding's id.")],
+    config: ConfigOption = "default",
+    classes: Annotated[
+        str, typer.Option("--classes", metavar="NAMES", help="Classes that are allowed, or: all.")
+    ] = "all",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether an embedding is legal, and if not, why."""
+    intrinsic = gemm_intrinsic(Config.load(config))
+    found = explain(resolve(operator).computation, intrinsic, embedding, parse_classes(classes))
+    if as_json:
+        typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
+    else:
+        typer.echo("\n".join(found.lines()))

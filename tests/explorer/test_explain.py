@@ -1,0 +1,93 @@
+"""Explanations: a verdict agrees with the enumeration, and a conflict is minimal and true."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import explorer
+from explorer.embedding import parse
+from explorer.explain import why
+from explorer.explore import gemm_intrinsic
+from explorer.optimize import conflict, search
+from explorer.preferences import Wishes, parse_requirements
+from explorer.solve import is_legal
+from isa.computation import Computation, Operator
+from isa.config import Config
+from isa.errors import InputError
+from tests.strategies import configs, gemm_intrinsics, operators
+
+DEMANDS = (
+    "dense", "no-im2col", "no-padding", "no-swap", "no-strided", "no-multi",
+    "min-utilisation=0.9", "max-steps=2", "max-footprint=64", "max-transform=0",
+)  # fmt: skip
+
+
+@st.composite
+def texts(draw: st.DrawFn, operator: Computation, intrinsic: Computation) -> str:
+    """Digits of any kind on any axis."""
+    free = draw(st.permutations([d.name for d in operator.dims]))
+    axes = [a.name for a in intrinsic.dims]
+    parts = ["swap"] if draw(st.booleans()) else []
+    while free and len(parts) < 4 and draw(st.integers(0, 4)):
+        kind = draw(st.sampled_from(["one", "one", "strided", "fused", "skew", "diagonal"]))
+        dims = [free.pop() for _ in range(min(len(free), 2 if kind == "fused" else 1))]
+        subject = ".".join(d for d in operator.extents if d in dims)
+        pair = draw(st.permutations(axes))[: 2 if kind == "diagonal" else 1]
+        if kind == "skew":
+            partner = draw(st.sampled_from(list(operator.extents)))
+            subject += f"~{partner}{draw(st.sampled_from([-2, -1, 1])):+d}"
+        lanes = draw(st.integers(2, 4))
+        mark = "%" if kind == "strided" else ":"
+        parts.append(f"{'+'.join(sorted(pair))}={subject}{mark}{lanes}")
+    return "/".join(parts) or "scalar"
+
+
+@settings(max_examples=200)
+@given(st.data(), operators(), gemm_intrinsics())
+def test_verdicts_agree_with_the_enumeration(
+    data: st.DataObject, operator: Operator, intrinsic: Computation
+) -> None:
+    """An embedding has reasons against it iff it is not among the answers."""
+    text = data.draw(texts(operator.computation, intrinsic))
+    try:
+        embedding = parse(text, operator.computation, intrinsic)
+    except InputError:
+        assume(False)
+    found = why(operator.computation, intrinsic, text)
+    assert found.embedding == embedding.id
+    assert found.legal == is_legal(embedding, operator.computation, intrinsic)
+
+
+@settings(max_examples=30)
+@given(operators(), configs(), st.sets(st.sampled_from(DEMANDS), min_size=2))
+def test_conflicts_are_minimal_and_true(
+    operator: Operator, config: Config, demands: set[str]
+) -> None:
+    """No answer meets the requirements named, and one meets them as soon as any is left out."""
+    lanes = config.batch * config.block_in * config.block_out
+    wishes = parse_requirements(sorted(demands), operator.computation, lanes)
+    program = search(operator, config, gemm_intrinsic(config), Wishes(requirements=wishes))
+    assume(not program.is_satisfiable())
+    named = conflict(program)
+    assert named
+    others = program.requirements.keys() - set(named)
+    assert not program.is_satisfiable(others)
+    assert all(program.is_satisfiable(others | {name}) for name in named)
+
+
+def test_the_tensor_and_the_port_are_named() -> None:
+    """A broken dataflow is told by dimension, axis, tensor and port."""
+    (reason,) = explorer.why("gemm:m=4,n=20,k=20", "z=n:4").reasons
+    assert (reason.rule, reason.tensor, reason.port) == ("dataflow", "output", "acc")
+    assert reason.text == (
+        "dimension n cannot lie on axis z: the output moves along it, and port acc, which holds "
+        "the output, has no axis z"
+    )
+
+
+def test_classes_that_are_off_are_told() -> None:
+    """A legal embedding of another class is rejected by that class alone."""
+    rules = {r.rule for r in explorer.why("gemm:m=4,n=20,k=20", "y=n%10", classes=()).reasons}
+    assert "class" in rules
+    assert explorer.why("gemm:m=4,n=20,k=20", "y=n%10").legal
