@@ -111,8 +111,9 @@ def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CL
     fixed = explore.reference(operator, config)
     ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
     relayout = explore.evaluate(operator, config, fixed)
-    # The default classes leave out what does not fill the axes, which the reference may not.
-    fitting = [e for e in (*ranking.evaluations, relayout) if e.scheduled]
+    # The space leaves out embeddings that do not fill the axes, and the DRAM orders that TVM fixes.
+    candidates = (*ranking.evaluations, relayout, ranking.reference)
+    fitting = [e for e in candidates if e.scheduled]
     if not fitting:
         raise InputError(operator.name, "", config.name, "no embedding has a schedule that fits")
     best = min(fitting, key=lambda e: _cycles(e) or math.inf)
