@@ -86,7 +86,9 @@ COMMANDS = {
         "Evaluate operators under many configurations, and keep the results.",
     ),
     "results": Entry("sweep", "results", "Query or export what a sweep found."),
-    "pareto": Entry("fronts", "pareto_table", "Find the rows of a table that no other row beats."),
+    "pareto": Entry(
+        "pareto", "pareto", "Find embeddings, or rows of a table, that no other beats."
+    ),
 }
 
 

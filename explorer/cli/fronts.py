@@ -1,4 +1,4 @@
-"""The command that finds the Pareto front of a table."""
+"""The Pareto front of a table, printed, written and drawn."""
 
 from __future__ import annotations
 

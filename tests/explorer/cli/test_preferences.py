@@ -44,14 +44,10 @@ def test_conflicts_are_named() -> None:
     assert "conflict: without" in result.output
 
 
-def test_rules_of_a_users_own(tmp_path: Path) -> None:
+def test_rules_of_a_users_own(root: Path) -> None:
     """A file may add a metric, prefer it, and add a demand."""
-    path = tmp_path / "my.lp"
-    path.write_text(
-        "metric(digits).\ncost(digits, N) :- N = #count { X, S : place(X, S, _, _, _) }.\n"
-        "prefer(digits, 1, 1).\ndemand(no_x).\nviolated(no_x, S) :- place(x, S, _, _, _).\n"
-    )
-    result = run(SMALL, "--rules", str(path), "--require", "no-x")
+    rules = str(root / "docs" / "few_digits.lp")
+    result = run(SMALL, "--rules", rules, "--require", "no-batch")
     assert result.exit_code == 0, result.output
     assert "digits" in result.stdout
 
@@ -101,3 +97,19 @@ def test_bad_input_is_one_line(arguments: list[str], named: list[str]) -> None:
     assert result.output.count("\n") == 1
     for part in named:
         assert part in result.output
+
+
+def test_pareto_takes_operators_and_tables(tmp_path: Path) -> None:
+    """The front of an operator is that of optimize; options of the other kind are refused."""
+    found = CliRunner().invoke(app, ["pareto", SMALL, "--objectives", "steps,footprint"])
+    assert found.exit_code == 0, found.output
+    assert found.stdout == run(SMALL, "--objectives", "steps,footprint").stdout
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n2,1\n2,2\n")
+    front = CliRunner().invoke(app, ["pareto", str(table), "--minimize", "a,b"])
+    assert front.exit_code == 0, front.output
+    assert "2 of 3 rows" in front.output
+    for words in ([SMALL, "--minimize", "a"], [str(table), "--objectives", "steps"]):
+        refused = CliRunner().invoke(app, ["pareto", *words])
+        assert refused.exit_code == 2, refused.output
+        assert "it is an option for" in refused.stderr
