@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every benchmark, one line a figure.
+"""``python -m benchmarks [NAME]...``: benchmarks, all by default, one line a figure.
 
 Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
 first, so that neither compilation nor caches are measured.
@@ -6,6 +6,7 @@ first, so that neither compilation nor caches are measured.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from explorer.design import Design, designs
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
 from explorer.operators import resolve
+from explorer.operators.workloads import catalogue
 from explorer.ranking import rank
 from explorer.schedule.search import extent, points, search
 from explorer.solve import answers, count_answers
@@ -130,20 +132,42 @@ def rankings() -> Iterator[str]:
         )
 
 
-def main() -> None:
-    """Run every benchmark."""
-    for benchmark in (
-        enumeration,
-        functional,
-        cycle_model,
-        schedules,
-        rankings,
-        *sweeps.BENCHMARKS,
-    ):
+def convolutions() -> Iterator[str]:
+    """Wall time of the proven top ten of every DeepBench convolution."""
+    spent = []
+    for entry in catalogue("deepbench:conv"):
+        begin = time.perf_counter()
+        operator = resolve(entry.reference)
+        found = explore.embeddings(operator, CONFIG, DEFAULT_CLASSES)
+        rank(operator, CONFIG, found)
+        spent.append(time.perf_counter() - begin)
+    spent.sort()
+    yield (
+        f"{len(spent)} layers in {sum(spent):.0f} s; median {spent[len(spent) // 2]:.2f} s, "
+        f"slowest {spent[-1]:.2f} s"
+    )
+
+
+BENCHMARKS = (
+    enumeration,
+    functional,
+    cycle_model,
+    schedules,
+    rankings,
+    convolutions,
+    *sweeps.BENCHMARKS,
+)
+
+
+def main(names: Sequence[str]) -> None:
+    """Run the benchmarks of these names, or every one."""
+    for benchmark in BENCHMARKS:
+        if names and benchmark.__name__ not in names:
+            continue
         print(f"{benchmark.__name__}: {(benchmark.__doc__ or '').splitlines()[0]}")
         for line in benchmark():
             print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
