@@ -209,7 +209,7 @@ class Dask(Backend):
                 self._cluster = where = distributed.LocalCluster(
                     n_workers=int(count),
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address=":0",  # any free port
                     silence_logs="ERROR",
                 )
         try:
