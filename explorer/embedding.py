@@ -246,11 +246,6 @@ class Quasi:
     divisor: int = 1
     modulus: int = 0
 
-    @property
-    def is_affine(self) -> bool:
-        """Whether the term is its value unchanged."""
-        return self.divisor == 1 and self.modulus == 0
-
     def at(self, point: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         """The value on arrays of loop indices that broadcast."""
         value = self.value.at(point, np.zeros((), np.int64)) // self.divisor

@@ -108,9 +108,8 @@ def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CL
     Raises:
         InputError: no embedding has a schedule that fits the machine.
     """
-    fixed = explore.reference(operator, config)
     ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
-    relayout = explore.evaluate(operator, config, fixed)
+    relayout = explore.evaluate(operator, config, ranking.reference.embedding)
     # The space leaves out embeddings that do not fill the axes, and the DRAM orders that TVM fixes.
     candidates = (*ranking.evaluations, relayout, ranking.reference)
     fitting = [e for e in candidates if e.scheduled]

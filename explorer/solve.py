@@ -358,14 +358,12 @@ class Answer:
         shared: the tensors whose overlapping windows share entries (halo).
         trimmed: the tensors whose border of zeros is left to the DMA engine.
         costs: the value of each metric that was asked for, by its term in the encodings.
-        violated: the requirements that it does not meet, each with what fails.
     """
 
     embedding: Embedding
     shared: frozenset[str]
     trimmed: frozenset[str]
     costs: Mapping[str, int]
-    violated: frozenset[tuple[str, str]] = frozenset()
 
 
 Values = tuple[int, ...]
@@ -511,18 +509,15 @@ class Search:
         """An answer from its shown symbols."""
         chosen: dict[str, set[str]] = {"share": set(), "trim": set()}
         costs: dict[str, int] = {}
-        violated = set()
         for symbol in symbols:
             if symbol.name in chosen:
                 chosen[symbol.name].add(str(symbol.arguments[0]))
             elif symbol.match("cost", 3):
                 metric, _, value = symbol.arguments
                 costs[str(metric)] = costs.get(str(metric), 0) + value.number
-            elif symbol.match("unmet", 2):
-                violated.add((str(symbol.arguments[0]), str(symbol.arguments[1])))
         shared, trimmed = frozenset(chosen["share"]), frozenset(chosen["trim"])
         embedding = self._decoder.embedding(symbols)
-        return Answer(embedding, shared, trimmed, costs, frozenset(violated))
+        return Answer(embedding, shared, trimmed, costs)
 
 
 def _mention(name: str, rules: Sequence[Path]) -> tuple[str, str] | None:

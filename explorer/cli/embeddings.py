@@ -14,7 +14,7 @@ from rich.console import Console
 from explorer import explore, verification
 from explorer.baselines.search import TvmScheduled
 from explorer.baselines.search import best as best_template
-from explorer.cli.output import OutputOption, atomic_write, print_table, progress, write_table
+from explorer.cli.output import OutputOption, atomic_write, progress, show_table
 from explorer.design import Restrictions
 from explorer.embedding import Embedding
 from explorer.facts import CLASSES, DEFAULT_CLASSES
@@ -188,15 +188,12 @@ def rank(
     frame = ranking.frame()
     if template is not None:
         frame["speedup"] = template.cycles / frame["cycles"]
-    if output:
-        write_table(frame, output)
-    else:
-        shown = ["rank", "embedding", "cycles", "speedup", "bound", "steps", "utilisation"]
-        layouts = ["inp", "wgt", "out", "tile"]
-        costs = ["unrestricted", "cost"] if ranking.unrestricted else []
-        printed = frame[[*shown, *costs, *layouts]].astype({"rank": object})
-        printed.loc[printed["rank"] == 0, "rank"] = "ref"
-        print_table(printed)
+    shown = ["rank", "embedding", "cycles", "speedup", "bound", "steps", "utilisation"]
+    layouts = ["inp", "wgt", "out", "tile"]
+    costs = ["unrestricted", "cost"] if ranking.unrestricted else []
+    printed = frame[[*shown, *costs, *layouts]].astype({"rank": object})
+    printed.loc[printed["rank"] == 0, "rank"] = "ref"
+    show_table(frame, output, printed)
     typer.echo(_summary(ranking, template), err=bool(output))
 
 
@@ -361,10 +358,7 @@ def verify(
             rows.append(_verified(evaluation, data, interleaving))
             advance(1)
     frame = pd.DataFrame(rows)
-    if output:
-        write_table(frame, output)
-    else:
-        print_table(frame)
+    show_table(frame, output)
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
 

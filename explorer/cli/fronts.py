@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import typer
 
-from explorer.cli.output import OutputOption, atomic_write, print_table, write_table
+from explorer.cli.output import OutputOption, atomic_write, show_table
 from explorer.fronts import pareto, pareto_mask
 from explorer.report.fronts import Front, image, page
 from explorer.study import tables
@@ -88,12 +88,10 @@ def pareto_table(
         picture = Front(frame, mask, down, up, groups, title)
         for path in plot:
             _draw(picture, path)
-    if output:
-        write_table(front, output)
-    else:
-        shown = [*groups, *down, *up]
-        named = ("configuration", "workload", "operator", "embedding")
-        print_table(front[[*(n for n in named if n in front and n not in shown), *shown]])
+    shown = [*groups, *down, *up]
+    named = ("configuration", "workload", "operator", "embedding")
+    names = [name for name in named if name in front and name not in shown]
+    show_table(front, output, front[[*names, *shown]])
     typer.echo(f"{len(front)} of {len(frame)} rows are on the front.", err=True)
 
 

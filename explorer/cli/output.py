@@ -118,6 +118,14 @@ def _unusable(path: Path, allowed: str) -> InputError:
     return InputError(OPTION, "", str(path), allowed)
 
 
+def show_table(frame: pd.DataFrame, path: Path | None, printed: pd.DataFrame | None = None) -> None:
+    """Write a table to the file of ``--out``, or print it, or what is `printed` of it, without."""
+    if path:
+        write_table(frame, path)
+    else:
+        print_table(frame if printed is None else printed)
+
+
 def print_table(frame: pd.DataFrame, title: str | None = None) -> None:
     """Print a table: ruled on a terminal, else as aligned plain text without the title.
 

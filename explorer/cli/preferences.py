@@ -16,7 +16,7 @@ from explorer.cli.embeddings import (
     TilesOption,
     parse_classes,
 )
-from explorer.cli.output import OutputOption, print_table, write_table
+from explorer.cli.output import OutputOption, show_table
 from explorer.embedding import nest
 from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
@@ -99,10 +99,7 @@ def optimize(
         typer.echo(f"explorer: {text}", err=True)
         raise typer.Exit(1)
     frame = pd.DataFrame([_row(op, machine, answer) for answer in best.answers])
-    if output:
-        write_table(frame, output)
-    else:
-        print_table(frame)
+    show_table(frame, output)
     typer.echo(_summary(best), err=bool(output))
 
 

@@ -23,7 +23,7 @@ from explorer.cli.embeddings import (
     TilesOption,
     parse_classes,
 )
-from explorer.cli.output import OutputOption, print_table, progress, write_table
+from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import Embedding, nest
 from explorer.execution import Outcome, arrangements, check, utilisation
 from explorer.explore import no_embedding
@@ -134,7 +134,7 @@ def enumerate_(
     op, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
     if encoding is Encoding.UNSTRUCTURED:
-        _show(_unstructured(op, intrinsic, chosen), output)
+        show_table(_unstructured(op, intrinsic, chosen), output)
         return
     if encoding is Encoding.SCALAR:
         if orders:
@@ -146,7 +146,7 @@ def enumerate_(
         )
     if not found:
         raise no_embedding(op.name, chosen)
-    _show(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
+    show_table(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
 
 
 def _row(
@@ -170,13 +170,6 @@ def _unstructured(op: Computation, intrinsic: Computation, classes: Sequence[str
     found = unstructured_embeddings(op, intrinsic, swapped="swapped" in classes)
     rows = sorted((a.steps, str(a)) for a in found)
     return pd.DataFrame(rows, columns=["steps", "lane:node"])
-
-
-def _show(frame: pd.DataFrame, output: OutputOption) -> None:
-    if output:
-        write_table(frame, output)
-    else:
-        print_table(frame)
 
 
 def count(
@@ -203,7 +196,7 @@ def count(
     chosen = parse_classes(classes)
     if mappings:
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
-        _show(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)
+        show_table(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)
         return
     found = counting.count(
         op,
@@ -217,7 +210,7 @@ def count(
     frame = pd.DataFrame(rows, columns=["class", "embeddings"])
     if found.total >= 2**63:  # more than a column of integers can hold
         frame["embeddings"] = frame["embeddings"].map(str)
-    _show(frame, output)
+    show_table(frame, output)
 
 
 def _mappings(op: Computation, intrinsic: Computation, *, swapped: bool) -> dict[str, int]:
@@ -248,7 +241,7 @@ def execute(
             rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
             advance(1)
     frame = pd.DataFrame(rows)
-    _show(frame, output)
+    show_table(frame, output)
     if frame["wrong"].any():
         raise typer.Exit(1)
 

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from explorer.cli.embeddings import ClassesOption, TilesOption
+from explorer.cli import INTERRUPTED
+from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, TilesOption, parse_classes
 from explorer.cli.fronts import ModelOption, note_left_out
 from explorer.cli.output import OutputOption, print_table, write_table
-from explorer.facts import CLASSES, DEFAULT_CLASSES
 from explorer.study import cost, tables
 from explorer.study.execute import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid, configuration, parse_assignment
@@ -31,7 +31,6 @@ from explorer.study.version import model_version
 from isa.config import Config
 from isa.errors import InputError
 
-INTERRUPTED = 130
 SHOWN = 10  # reasons and failures that are listed
 EVERY = 30.0  # seconds between lines of progress where there is no terminal
 
@@ -52,7 +51,6 @@ StoreOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Directory that keeps the results."),
 ]
-_USUAL = ",".join(DEFAULT_CLASSES)
 
 
 def sweep(
@@ -67,7 +65,7 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="CONDITION", help="On configurations: 'on_chip_bytes <= 2**19'."),
     ] = None,
-    classes: ClassesOption = _USUAL,
+    classes: ClassesOption = USUAL_CLASSES,
     all_tiles: TilesOption = False,
     effort: Annotated[
         int, typer.Option(min=0, help="Programs simulated for each layout; 0 proves the best.")
@@ -106,7 +104,7 @@ def sweep(
         grid = Grid(Config.load(config), _assignments(vary or []))
         wanted, preferred, required = _split(objectives), _split(prefer), tuple(require or ())
         options = Options(
-            classes=tuple(CLASSES) if classes == "all" else _split(classes),
+            classes=parse_classes(classes),
             costs=cost.load(costs),
             all_tiles=all_tiles,
             effort=effort or None,

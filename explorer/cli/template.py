@@ -18,7 +18,7 @@ from explorer.baselines.template import (
 )
 from explorer.baselines.tophub import tuned
 from explorer.cli.embeddings import ConfigOption, OperatorArgument
-from explorer.cli.output import OutputOption, print_table, write_table
+from explorer.cli.output import OutputOption, show_table
 from explorer.operators import resolve
 from isa.computation import Operator
 from isa.config import Config
@@ -60,10 +60,8 @@ def template(
         raise InputError("--tiling", "", tiling, allowed)
     found = cycles(machine, lower(layer, chosen).table)
     frame = pd.DataFrame([{**asdict(chosen), "cycles": found, **asdict(counted)}])
-    if output:
-        write_table(frame, output)
-    else:
-        print_table(frame.T.reset_index().set_axis(["counter", "value"], axis=1))
+    counters_down = frame.T.reset_index().set_axis(["counter", "value"], axis=1)
+    show_table(frame, output, counters_down)
 
 
 def _tiling(op: Operator, machine: Config, layer: PackedLayer, text: str) -> TvmTiling:

@@ -347,6 +347,8 @@ def _used(uops: _Uops) -> int:
 @jit
 def _sequence(uops: _Uops, k: Kernel, base: tuple[int, int, int]) -> int:
     """Find or append a kernel's micro-ops, from these dst, src and wgt on; its row or a `Fault`."""
+    if k.hardware[0, 0] > MAX_ITERATIONS:
+        return Fault.LOOP.value
     count, used = kernel_uops(k), _used(uops)
     if count > len(uops.table):
         return Fault.UOPS.value
@@ -538,8 +540,6 @@ def _write_gemm(
         _add_strides(sections[INP], orders[INP], here.length, strides[1])
         _add_strides(sections[WGT], orders[WGT], here.length, strides[2])
         k = kernel(here.length, strides, uops.distance)
-        if k.hardware[0, 0] > MAX_ITERATIONS:
-            return Fault.LOOP.value
         found = _sequence(uops, k, (here.base[ACC], here.base[INP], here.base[WGT]))
         if found < 0:
             return found
@@ -570,8 +570,6 @@ def _write_add(
         _add_strides(sections[ACC], orders[ACC], here.length, strides[0])
         _add_strides(sections[ADDEND], orders[ADDEND], here.length, strides[1])
         k = kernel(np.where(_moved(sections[ACC]), here.length, 1), strides, 1)
-        if k.hardware[0, 0] > MAX_ITERATIONS:
-            return Fault.LOOP.value
         found = _sequence(uops, k, (here.base[ACC], here.base[ADDEND], 0))
         if found < 0:
             return found
