@@ -10,7 +10,7 @@ and the lanes that `Nest.equal` pairs are equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, get_args
@@ -292,6 +292,7 @@ class Nest:
         dims: each operator dimension as a row over the loops.
         equal: pairs of lane loops that a live point has equal (diagonal digits).
         extents: what each dimension stays below at a live point.
+        widened: for a skew's partner, its loop without the skew, and what that stays below.
     """
 
     outer: tuple[Loop, ...]
@@ -299,6 +300,7 @@ class Nest:
     dims: Mapping[str, Row]
     equal: tuple[tuple[str, str], ...]
     extents: Mapping[str, int]
+    widened: Mapping[str, tuple[Row, int]]
 
     @property
     def steps(self) -> int:
@@ -321,7 +323,23 @@ class Nest:
         """A dimension as a row over the loops that a port with these axes sees."""
         return self._compose(Affine.of({dim: 1}), axes)
 
+    def bounds(self, dim: str, axes: frozenset[str]) -> Iterator[tuple[Row, int]]:
+        """What stays within an extent where the dimension does: itself, and its widened loop.
+
+        The widened loop says less, but does not depend on the lanes of the skew, which a port may
+        not see.
+        """
+        yield self.seen(dim, axes), self.extents[dim]
+        if dim in self.widened:
+            loop, extent = self.widened[dim]
+            yield self._combine([(1, loop)], 0, axes), extent
+
     def _compose(self, row: Affine, axes: frozenset[str]) -> Row:
+        return self._combine([(c, self.dims[n]) for n, c in row.terms], row.const, axes)
+
+    def _combine(
+        self, scaled: Iterable[tuple[int, Row]], const: int, axes: frozenset[str]
+    ) -> Row:
         stand_in = {}
         on_port = {loop.name for loop in self.lanes if loop.axis in axes}
         for left, right in self.equal:
@@ -330,14 +348,13 @@ class Nest:
             elif right in on_port:
                 stand_in[left] = right
         coefficients: dict[str, int] = {}
-        const, terms = row.const, []
-        for name, factor in row.terms:
-            dim = self.dims[name]
-            const += factor * dim.affine.const
-            for loop, c in dim.affine.terms:
+        terms = []
+        for factor, row in scaled:
+            const += factor * row.affine.const
+            for loop, c in row.affine.terms:
                 seen = stand_in.get(loop, loop)
                 coefficients[seen] = coefficients.get(seen, 0) + factor * c
-            terms += [(factor * f, t) for f, t in dim.terms]
+            terms += [(factor * f, t) for f, t in row.terms]
         return Row(Affine.of(coefficients, const), tuple(terms))
 
 
@@ -371,12 +388,14 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
             dims[name] = Row(Affine.of({name: 1} if used else {}))
             if used:
                 outer[name] = Loop(name, sizes[name])
+    widened = {name: (dims[name], sizes[name]) for name in skews}
     for name, moves in skews.items():
         row = dims[name]
         skewed = dict(row.affine.terms) | dict(moves)
         dims[name] = Row(Affine.of(skewed, row.affine.const + shift[name]), row.terms)
     ordered = tuple(outer[name] for name in embedding.order or extents if name in outer)
-    return Nest(ordered, tuple(lanes), {n: dims[n] for n in extents}, tuple(equal), extents)
+    ordered_dims = {name: dims[name] for name in extents}
+    return Nest(ordered, tuple(lanes), ordered_dims, tuple(equal), extents, widened)
 
 
 def _widened(

@@ -190,11 +190,10 @@ def design_instance(
     """All facts of one problem that asks for embeddings with their layouts, sorted.
 
     Raises:
-        InputError: the layouts of the operator's tensors cannot be told from its access maps, or a
-            class is skewed.
+        InputError: the layouts of the operator's tensors cannot be told from its access maps.
     """
     if "skewed" in classes:
-        raise InputError("classes", "", "skewed", "preferences rank every class but this one")
+        check_skewable(operator.computation)
     enforce = () if all_tiles else ("maximal",)
     facts = [
         *instance(operator.computation, intrinsic, classes, all_tiles=all_tiles, enforce=enforce),
@@ -259,6 +258,25 @@ def check_separable(computation: Computation) -> None:
             seen |= names
         if role != "out" and (missing := long & set(computation.reductions) - seen):
             raise _inseparable(computation, tensor, min(missing), "is a reduction that stays")
+
+
+def check_skewable(computation: Computation) -> None:
+    """Check that a skew's two dimensions share one row only, as the rules on layouts expect.
+
+    Raises:
+        InputError: a reduction that shares a row with a dimension of the output is not alone in its
+            row of the other input.
+    """
+    long = {d.name for d in computation.dims if d.extent > 1}
+    reductions = long & set(computation.reductions)
+    for tensor, other in (computation.in0, computation.in1), (computation.in1, computation.in0):
+        for row in tensor.index:
+            names = {name for name, _ in row.terms} & long
+            for there in other.index if len(names) > 1 else ():
+                mixed = {name for name, _ in there.terms} & long
+                if len(mixed) > 1 and mixed & names & reductions:
+                    problem = "shares a reduction with such a row of the other input"
+                    raise _inseparable(computation, tensor, row, problem)
 
 
 def _inseparable(

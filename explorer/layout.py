@@ -295,13 +295,12 @@ def derive(
 def _guards(
     nest: Nest, tensor: Tensor, axes: frozenset[str], visible: set[str]
 ) -> tuple[tuple[Row, int], ...]:
-    """The dimensions that move the tensor and whose loops the layout shows one by one."""
+    """For each dimension that moves the tensor, the bound whose loops the layout shows."""
     found = []
-    for name, extent in nest.extents.items():
+    for name in nest.extents:
         if tensor.varies({name: 1}):
-            row = nest.seen(name, axes)
-            if row.loops <= visible:
-                found.append((row, extent))
+            bounds = nest.bounds(name, axes)
+            found += [b for b in bounds if b[0].loops <= visible][:1]
     return tuple(found)
 
 

@@ -32,9 +32,7 @@ METRICS = (
     *(Metric(name) for name in ("steps", "utilisation", "idle", *BY_TENSOR)),
     *(Metric(name, role) for name in BY_TENSOR for role in ROLES),
 )
-classes = st.sets(st.sampled_from(sorted(CLASSES.keys() - {"skewed"}))).map(
-    lambda names: sorted(names | {"padded"})
-)
+classes = st.sets(st.sampled_from(sorted(CLASSES))).map(lambda names: sorted(names | {"padded"}))
 
 
 @settings(max_examples=40)
@@ -54,22 +52,22 @@ def test_every_metric_equals_what_the_arrays_say(
 
 
 @settings(max_examples=15)
-@given(operators(3), configs())
+@given(operators(3), configs(), classes)
 def test_profiles_and_fronts_equal_the_whole_enumeration(
-    operator: Operator, config: Config
+    operator: Operator, config: Config, names: list[str]
 ) -> None:
     """A profile's optimum is the least of all answers; both methods give their front."""
     intrinsic = gemm_intrinsic(config)
     for path in profiles().values():
-        program = search(operator, config, intrinsic, Wishes(rules=(path,)))
+        program = search(operator, config, intrinsic, Wishes(rules=(path,)), names)
         values = [value for value, _ in program.solve("enum").models]
         best = program.solve("optN")
         assert best.exhausted
         assert {value for value, _ in best.models} == {min(values)}
         assert len(best.models) == values.count(min(values))
     wishes = Wishes(objectives=parse_objectives("steps,footprint,transform,row-length"))
-    cuts = pareto(search(operator, config, intrinsic, wishes))
-    program = search(operator, config, intrinsic, wishes)
+    cuts = pareto(search(operator, config, intrinsic, wishes, names))
+    program = search(operator, config, intrinsic, wishes, names)
     assert cuts.complete
     assert cuts.answers == pareto(program, method="enumerate").answers
     values = [value for value, _ in program.solve("enum").models]
@@ -82,9 +80,9 @@ def test_profiles_and_fronts_equal_the_whole_enumeration(
 
 
 @settings(max_examples=25)
-@given(operators(), configs(), st.data())
+@given(operators(), configs(), classes, st.data())
 def test_a_kept_layout_is_the_layout(
-    operator: Operator, config: Config, data: st.DataObject
+    operator: Operator, config: Config, names: list[str], data: st.DataObject
 ) -> None:
     """The answers that keep a layout are those whose packed tensor is cut into its blocks."""
     intrinsic = gemm_intrinsic(config)
@@ -97,7 +95,7 @@ def test_a_kept_layout_is_the_layout(
     (keep,) = parse_requirements([f"keep-{name}-layout={text}"], operator.computation, 1)
     assert isinstance(keep, Keep)
     wishes = Wishes(requirements=(keep,))
-    program = search(operator, config, intrinsic, wishes)
+    program = search(operator, config, intrinsic, wishes, names)
     everything = program.solve("enum", waived=list(program.requirements), most=400)
     kept = {symbols for _, symbols in program.solve("enum").models}
     for _, symbols in everything.models:
