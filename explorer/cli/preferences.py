@@ -22,7 +22,7 @@ from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
 from explorer.facts import requirement_term
 from explorer.operators import resolve
-from explorer.optimize import Best, conflict, design, optimum, pareto, search
+from explorer.optima import Best, conflict, design, optimum, pareto, search
 from explorer.preferences import (
     NAMES_BY_ROLE,
     Wishes,

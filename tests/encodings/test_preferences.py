@@ -11,7 +11,7 @@ from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES
 from explorer.operators import resolve
-from explorer.optimize import conflict, design, minima, optimum, pareto, search
+from explorer.optima import conflict, design, minima, optimum, pareto, search
 from explorer.preferences import (
     ROLES_BY_NAME,
     Keep,

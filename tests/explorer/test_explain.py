@@ -9,7 +9,7 @@ import explorer
 from explorer.embedding import parse
 from explorer.explain import why
 from explorer.explore import gemm_intrinsic
-from explorer.optimize import conflict, search
+from explorer.optima import conflict, search
 from explorer.preferences import Wishes, parse_requirements
 from explorer.solve import is_legal
 from isa.computation import Computation, Operator
