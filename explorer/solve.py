@@ -386,6 +386,17 @@ class Found:
     interrupted: bool
 
 
+def _never(facts: Iterable[Symbol]) -> list[Symbol]:
+    """Which digits no embedding has. What a program says of layouts grows with the digits."""
+    control = _ground(facts, options=("--enum-mode=brave",))
+    found: set[Symbol] = set()
+    with control.solve(yield_=True) as handle:
+        for model in handle:  # each has the digits of all before
+            found = set(model.symbols(shown=True))
+    digits = [a.symbol for a in control.symbolic_atoms.by_signature("place", 5)]
+    return [atom("never", digit) for digit in digits if digit not in found]
+
+
 class Search:
     """A program of preferences and requirements, grounded once and solved as often as needed."""
 
@@ -402,6 +413,8 @@ class Search:
             InputError: the rules are faulty, or a metric, demand or weight cannot be used.
         """
         self._decoder = _Decoder(operator, intrinsic)
+        facts = list(facts)
+        facts += _never(facts)
         self._control = _ground(facts, "optimize.lp", rules, ("--project=show",))
         self._bounds: set[tuple[Symbol, int]] = set()
         self.metrics = self._names("metric")

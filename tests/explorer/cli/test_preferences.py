@@ -86,7 +86,7 @@ def test_faulty_rules_are_named(tmp_path: Path, text: str, line: str, reason: st
         (["--require", "keep-bias-layout=N"], ["bias", "weight"]),
         (["--profile", "nonsense"], ["nonsense", "latency"]),
         (["--rules", "missing.lp"], ["missing.lp"]),
-        (["--classes", "skewed"], ["skewed"]),
+        (["--classes", "slanted"], ["slanted", "skewed"]),
         (["--objectives", "steps,steps"], ["steps", "once"]),
     ],
 )
