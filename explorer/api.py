@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from explorer import counting, emission, execution, explore, fronts, verification
+from explorer import counting, emission, execution, explore, fronts, optimization, verification
 from explorer.design import Restrictions
 from explorer.embedding import Embedding
 from explorer.explain import Verdict as Judgement
@@ -19,6 +19,8 @@ from explorer.explain import why as explain_why
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
+from explorer.optima import Method
+from explorer.optimization import Optima
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
 from explorer.solve import enumerate_embeddings, find
@@ -355,6 +357,63 @@ def results(
     return tables.totals(store, frame) if totals else frame
 
 
+def optimize(
+    operator: OperatorLike,
+    config: ConfigLike = "default",
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    profile: str | None = None,
+    prefer: str = "",
+    require: Sequence[str] = (),
+    objectives: str = "",
+    rules: Sequence[str | Path] = (),
+    all_tiles: bool = False,
+    everything: bool = False,
+    method: Method = "auto",
+    limit: int | None = None,
+) -> Optima:
+    """The embeddings that are preferred, with proof; see ``explorer optimize --help``.
+
+    Args:
+        operator: what is embedded.
+        config: what it is embedded for.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        profile: the name of preferences that ship.
+        prefer: metrics, the most important first: ``steps,footprint:2+transform``.
+        require: requirements: ``no-im2col``, ``max-footprint=2MiB``.
+        objectives: metrics in which no answer may be dominated, in place of preferences.
+        rules: files with rules of your own.
+        all_tiles: take every tile extent.
+        everything: every optimum, not only one.
+        method: how a front is found, see `explorer.optima.pareto`.
+        limit: stop after so many points of the front.
+
+    Raises:
+        InputError: something of this is not what is allowed; where the requirements exclude every
+            answer, the result says so instead.
+    """
+    op, machine = _operator(operator), _config(config)
+    wishes = optimization.wish(
+        op,
+        machine,
+        profile=profile,
+        prefer=prefer,
+        require=require,
+        objectives=objectives,
+        rules=[Path(path) for path in rules],
+    )
+    return optimization.optimize(
+        op,
+        machine,
+        wishes,
+        classes,
+        all_tiles=all_tiles,
+        everything=everything,
+        method=method,
+        limit=limit,
+    )
+
+
 def pareto(
     frame: pd.DataFrame,
     minimize: Sequence[str] = (),
@@ -362,6 +421,8 @@ def pareto(
     group_by: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The rows of a table that no other row of their group beats.
+
+    The embeddings of an operator that no other beats are `optimize` with objectives.
 
     Raises:
         InputError: an objective is no column of numbers, or has missing values.

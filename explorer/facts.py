@@ -194,9 +194,8 @@ def design_instance(
     """
     if "skewed" in classes:
         check_skewable(operator.computation)
-    enforce = () if all_tiles else ("maximal",)
     facts = [
-        *instance(operator.computation, intrinsic, classes, all_tiles=all_tiles, enforce=enforce),
+        *instance(operator.computation, intrinsic, classes, all_tiles=all_tiles, enforce=()),
         *layout_facts(operator, config),
         *wish_facts(wishes),
     ]

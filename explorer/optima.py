@@ -6,19 +6,22 @@ The solver decides what is better; this module asks it, and keeps account of wha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from operator import le
 from typing import Literal
 
+from clingo import Symbol
+
 from explorer.design import Design, designs
-from explorer.facts import DEFAULT_CLASSES, design_instance
+from explorer.facts import DEFAULT_CLASSES, atom, design_instance
 from explorer.preferences import Wishes
 from explorer.solve import Answer, Found, Model, Search, Values
 from isa.computation import Computation, Operator
 from isa.config import Config
 
-Method = Literal["cuts", "enumerate"]
+Method = Literal["auto", "cuts", "enumerate"]
+FEW = 1000  # answers that are compared sooner than cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,30 @@ def search(
     classes: Sequence[str] = DEFAULT_CLASSES,
     *,
     all_tiles: bool = False,
+    objectives: Sequence[Symbol] = (),
+    entry: str = "optimize.lp",
 ) -> Search:
     """The grounded program of one problem.
+
+    Args:
+        operator: what is embedded.
+        config: VTA's configuration.
+        intrinsic: its instruction.
+        wishes: preferences, requirements, objectives.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+        objectives: metrics in place of those that are wished for.
+        entry: the encodings.
 
     Raises:
         InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
             be told from its access maps.
     """
+    if objectives:
+        wishes = replace(wishes, objectives=())
     facts = design_instance(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
-    return Search(operator.computation, intrinsic, facts, wishes.rules)
+    facts += [atom("objective", metric, place) for place, metric in enumerate(objectives, start=1)]
+    return Search(operator.computation, intrinsic, facts, wishes.rules, entry)
 
 
 def optimum(program: Search, *, everything: bool = False, waived: Collection[str] = ()) -> Best:
@@ -73,39 +91,23 @@ def optimum(program: Search, *, everything: bool = False, waived: Collection[str
     return Best(tuple(answers), min(1, len(answers)), proven, complete, "optimum")
 
 
-def conflict(program: Search) -> tuple[str, ...] | None:
-    """Requirements that no answer meets together, each of which could be met without the others.
-
-    The set is minimal: what is left when every requirement that the conflict does not need has been
-    taken away, one by one. All others count as waived, so an answer that meets those, too, may not
-    exist without one of these alone. None if there are no answers at all.
-
-    Args:
-        program: a problem without answers.
-    """
-    kept = sorted(program.requirements)
-    if not program.is_satisfiable(kept):
-        return None
-    for name in tuple(kept):
-        rest = [n for n in kept if n != name]
-        if not program.is_satisfiable(program.requirements.keys() - rest):
-            kept = rest
-    return tuple(kept)
-
-
-def pareto(program: Search, *, method: Method = "cuts", limit: int | None = None) -> Best:
+def pareto(program: Search, *, method: Method = "auto", limit: int | None = None) -> Best:
     """The answers that none dominates in the objectives.
 
-    Both methods give the same set. Enumeration compares all answers, and proves nothing before it
+    All methods give the same set. Enumeration compares all answers, and proves nothing before it
     has seen the last. Cuts find one point at a time, each proven when it is found: the answers that
     are least in the first objective, among those in the second, and so on; what they dominate is
     cut off, until nothing is left. Ctrl-C ends the search; what was found so far is given.
 
     Args:
         program: a problem with objectives.
-        method: cuts are faster where few points are left of many answers.
+        method: "auto" enumerates up to `FEW` answers, and cuts where there are more.
         limit: stop after so many points.
     """
+    if method == "auto":
+        found = program.solve("enum", most=FEW)
+        if found.exhausted:
+            return _compared(program, found, limit)
     if method == "enumerate":
         return _compared(program, program.solve("enum"), limit)
     return _cut(program, limit)

@@ -379,11 +379,13 @@ class Found:
         models: the answers.
         exhausted: whether everything was searched, so that nothing better is missing.
         interrupted: whether the user ended it.
+        core: where there is no answer, requirements that alone exclude every answer.
     """
 
     models: list[Model]
     exhausted: bool
     interrupted: bool
+    core: frozenset[str] = frozenset()
 
 
 def _never(facts: Iterable[Symbol]) -> list[Symbol]:
@@ -406,8 +408,16 @@ class Search:
         intrinsic: Computation,
         facts: Iterable[Symbol],
         rules: Sequence[Path] = (),
+        entry: str = "optimize.lp",
     ) -> None:
         """Ground the program.
+
+        Args:
+            operator: what is embedded.
+            intrinsic: what it is embedded into.
+            facts: those of both, and what is wished for.
+            rules: files of a user's own.
+            entry: the encodings.
 
         Raises:
             InputError: the rules are faulty, or a metric, demand or weight cannot be used.
@@ -415,11 +425,13 @@ class Search:
         self._decoder = _Decoder(operator, intrinsic)
         facts = list(facts)
         facts += _never(facts)
-        self._control = _ground(facts, "optimize.lp", rules, ("--project=show",))
+        self._control = _ground(facts, entry, rules, ("--project=show",))
         self._bounds: set[tuple[Symbol, int]] = set()
         self.metrics = self._names("metric")
         self.demands = self._names("demand")
         self.requirements = self._names("requirement")
+        pairs = [a.symbol.arguments for a in self._atoms("concerns", 2)]
+        self.concerns = {str(name): metric for name, metric in sorted(pairs)}
         objectives = [a.symbol.arguments for a in self._atoms("objective", 2)]
         self.objectives = [metric for metric, _ in sorted(objectives, key=lambda o: o[1])]
         self._check_names(rules)
@@ -509,7 +521,17 @@ class Search:
             except KeyboardInterrupt:
                 interrupted = True
                 handle.cancel()
-            return Found(models, bool(handle.get().exhausted), interrupted)
+            result = handle.get()
+            core = frozenset(self._required(handle.core())) if result.unsatisfiable else frozenset()
+            return Found(models, bool(result.exhausted), interrupted, core)
+
+    def _required(self, literals: Sequence[int]) -> Iterator[str]:
+        """The requirements that these literals assume."""
+        atoms = self._control.symbolic_atoms
+        for name, symbol in self.requirements.items():
+            found = atoms[atom("enforce", symbol)]
+            if found is not None and found.literal in literals:
+                yield name
 
     def is_satisfiable(self, waived: Collection[str] = ()) -> bool:
         """Whether an answer meets all requirements but the waived ones."""

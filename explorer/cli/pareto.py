@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption, TilesOption
+from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
 from explorer.cli.fronts import (
     GroupOption,
     KindOption,
@@ -21,7 +21,7 @@ from explorer.cli.fronts import (
     pareto_table,
 )
 from explorer.cli.output import OutputOption
-from explorer.cli.preferences import optimize
+from explorer.cli.preferences import EveryTileOption, MethodOption, optimize
 from isa.errors import InputError
 
 METRICS = "steps,footprint,transform"
@@ -57,9 +57,10 @@ def pareto(
         int | None,
         typer.Option("--limit", min=1, help="Of embeddings: stop after so many points."),
     ] = None,
+    method: MethodOption = "auto",
     config: ConfigOption = "default",
     classes: ClassesOption = USUAL_CLASSES,
-    all_tiles: TilesOption = False,
+    all_tiles: EveryTileOption = False,
     minimize: MinimizeOption = "",
     maximize: MaximizeOption = "",
     group_by: GroupOption = "",
@@ -87,6 +88,7 @@ def pareto(
             require=require,
             objectives=objectives or METRICS,
             limit=limit,
+            method=method,
             rules=rules,
             config=config,
             classes=classes,

@@ -15,7 +15,7 @@ from explorer.encoding import encoding
 FOLDER = encoding("domain.lp").parent
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.lp"))
 FIELDS = ("Purpose", "Input predicates", "Used predicates", "Output predicates")
-ENTRIES = tuple(f for f in FILES if f.startswith("enumerate") or f == "optimize.lp")
+ENTRIES = tuple(f for f in FILES if f.startswith(("enumerate", "optimize")))
 Signatures = set[str]
 
 

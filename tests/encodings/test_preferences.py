@@ -7,11 +7,12 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.conflicts import conflict
 from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES
 from explorer.operators import resolve
-from explorer.optima import conflict, design, minima, optimum, pareto, search
+from explorer.optima import design, minima, optimum, pareto, search
 from explorer.preferences import (
     ROLES_BY_NAME,
     Keep,

@@ -1,0 +1,269 @@
+"""Requirements that no embedding meets: which of them conflict, and what giving up each one takes.
+
+The solver says which requirements exclude every answer (an unsatisfiable core), and what is found
+nearest to each one that is given up; the encodings say by which metric nearness is told
+(``concerns``), and what the answer lacks. This module puts it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from clingo import Function, Symbol
+
+from explorer.embedding import nest
+from explorer.facts import DEFAULT_CLASSES, requirement_term
+from explorer.optima import search
+from explorer.preferences import MORE_IS_BETTER, NAMES_BY_ROLE, ROLES_BY_NAME, Wishes
+from explorer.solve import Answer, Search
+from isa.computation import Computation, Operator
+from isa.config import Config
+
+UTILISATION = Function("utilisation")
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """The nearest answer once a requirement of a conflict is given up.
+
+    Attributes:
+        requirement: the one given up, as the user wrote it.
+        metric: what tells how far an answer is from it, as users write it.
+        value: the best value of the metric.
+        answer: an answer with this value, of those one with the fewest steps.
+        utilisation: the share of lanes that work in it.
+        lacks: what is missing to the requirement, in words.
+        suffices: whether the answer meets all other requirements, or only those of the conflict.
+    """
+
+    requirement: str
+    metric: str
+    value: float
+    answer: Answer
+    utilisation: float
+    lacks: tuple[str, ...]
+    suffices: bool
+
+    def line(self) -> str:
+        """The relaxation in a sentence."""
+        best = "best" if self.metric.replace("-", "_") in MORE_IS_BETTER else "least"
+        text = f"without {self.requirement}, the {best} {self.metric} is {_number(self.value)}"
+        text += f" ({self.answer.embedding.id}"
+        if self.metric != "utilisation":
+            text += f", utilisation {self.utilisation:.4g}"
+        text += ")" + "".join(f"; {reason}" for reason in self.lacks)
+        return text if self.suffices else f"{text}; other requirements would still conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Requirements that no answer meets together, each of which can be met without the others.
+
+    Attributes:
+        operator: the operator's name.
+        requirements: as the user wrote them; none if there are no answers at all.
+        relaxations: what is found without each, in their order.
+    """
+
+    operator: str
+    requirements: tuple[str, ...]
+    relaxations: tuple[Relaxation, ...]
+
+    def lines(self) -> list[str]:
+        """The conflict in sentences."""
+        if not self.requirements:
+            return [f"no embedding of {self.operator} has these classes alone"]
+        names = " and ".join(self.requirements)
+        verb = "cannot be met" if len(self.requirements) == 1 else "conflict"
+        return [f"{names} {verb}", *(f"  {r.line()}" for r in self.relaxations)]
+
+
+def explain(
+    program: Search,
+    operator: Operator,
+    config: Config,
+    intrinsic: Computation,
+    wishes: Wishes,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+) -> Conflict:
+    """A conflict among the requirements of a problem without answers.
+
+    Args:
+        program: the problem's, see `explorer.optima.search` for it and the other arguments.
+        operator: what is embedded.
+        config: VTA's configuration.
+        intrinsic: its instruction.
+        wishes: requirements among them.
+        classes: the classes that may be used.
+        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+
+    Raises:
+        KeyboardInterrupt: the user ended the search.
+    """
+    texts = {str(requirement_term(r)): r.text for r in wishes.requirements}
+    names = conflict(program)
+    relaxations = []
+    for name in names:
+        metric = program.concerns[name]
+        objectives = [metric] if metric == UTILISATION else [metric, UTILISATION]
+        relaxed = search(
+            operator, config, intrinsic, wishes, classes, all_tiles=all_tiles,
+            objectives=objectives, entry="optimize-relaxed.lp",
+        )  # fmt: skip
+        answer, symbols, suffices = _nearest(relaxed, name, names)
+        lanes = config.batch * config.block_in * config.block_out
+        computation = operator.computation
+        utilisation = computation.macs / (nest(answer.embedding, computation).steps * lanes)
+        relaxations.append(
+            Relaxation(
+                texts.get(name, _words(name)),
+                _metric(metric),
+                _value(metric, answer, computation, utilisation),
+                answer,
+                utilisation,
+                tuple(dict.fromkeys(_lacks(name, symbols, operator.computation))),
+                suffices,
+            )
+        )
+    listed = tuple(texts.get(name, _words(name)) for name in names)
+    return Conflict(operator.name, listed, tuple(relaxations))
+
+
+def conflict(program: Search) -> tuple[str, ...]:
+    """Requirements that no answer meets together, each of which could be met without the others.
+
+    The solver's core is made minimal: each requirement that the rest of it does not need is taken
+    away. All others count as waived, so an answer that meets those, too, may not exist without one
+    of these alone. Empty if there are no answers at all.
+
+    Args:
+        program: a problem without answers.
+
+    Raises:
+        KeyboardInterrupt: the user ended the search.
+    """
+    kept = _core(program, program.requirements.keys())
+    assert kept is not None, "the problem has answers"
+    for name in sorted(kept):
+        if name in kept and (smaller := _core(program, kept - {name})) is not None:
+            kept = smaller
+    return tuple(sorted(kept))
+
+
+def _core(program: Search, names: Iterable[str]) -> frozenset[str] | None:
+    """Those of the requirements that exclude every answer; None if there are answers."""
+    found = program.solve("enum", waived=program.requirements.keys() - set(names), most=1)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return None if found.models else found.core
+
+
+def _nearest(
+    relaxed: Search, name: str, names: Sequence[str]
+) -> tuple[Answer, Sequence[Symbol], bool]:
+    """The answer that is least in the objectives without a requirement.
+
+    It meets all other requirements; where none does, those of the conflict.
+    """
+    for waived, suffices in (
+        ({name}, True),
+        (relaxed.requirements.keys() - (set(names) - {name}), False),
+    ):
+        found = relaxed.solve("opt", waived=waived)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        if found.models:
+            symbols = found.models[-1][1]
+            return relaxed.answer(symbols), symbols, suffices
+    raise AssertionError(f"{names} is no minimal conflict")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _metric(metric: Symbol) -> str:
+    """A metric as users write it."""
+    if metric.match("of", 2):
+        name, role = metric.arguments
+        return f"{_words(name.name)}.{_name(role)}"
+    return _words(metric.name)
+
+
+def _value(metric: Symbol, answer: Answer, operator: Computation, utilisation: float) -> float:
+    if metric == UTILISATION:
+        return utilisation
+    if metric.name == "steps":
+        return nest(answer.embedding, operator).steps
+    cost = answer.costs.get(str(metric), 0)
+    name = metric.arguments[0].name if metric.arguments else metric.name
+    return -cost if name in MORE_IS_BETTER else cost
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _lacks(name: str, symbols: Sequence[Symbol], operator: Computation) -> Iterator[str]:
+    """What an answer lacks of a requirement, a phrase for each violation."""
+    admits: dict[str, list[str]] = {}
+    for symbol in sorted(symbols):
+        if symbol.match("admits", 2):
+            axis, dim = (a.name for a in symbol.arguments)
+            admits.setdefault(axis, []).append(f"{dim} of {operator.extents[dim]}")
+    for symbol in sorted(symbols):
+        if symbol.match("lacks", 2) and str(symbol.arguments[0]) == name:
+            demand, what = symbol.arguments
+            if demand.match("keep", 1):
+                yield _kept(demand.arguments[0], what, operator)
+            elif demand.name == "dense":
+                yield _idle(what, admits)
+            elif not demand.match("max", 1):  # its metric says it all
+                yield _PHRASES.get(demand.name, f"{_words(demand.name)}: {{}}").format(_name(what))
+
+
+_PHRASES = {
+    "no_im2col": "overlapping windows of the {} have copies of their own",
+    "no_padding": "the packed {} holds zeros",
+    "no_swap": "the {} exchange their ports",
+    "no_strided": "{} is strided",
+    "no_multi": "axis {} has several digits",
+    "no_fused": "{} is fused",
+    "no_skew": "{} is skewed",
+    "no_diagonal": "{} lies on a diagonal",
+}
+
+
+def _idle(what: Symbol, admits: dict[str, list[str]]) -> str:
+    """Why not every lane has work in every step."""
+    name = _name(what.arguments[0])
+    if what.name == "axis":
+        found = f" (it admits {', '.join(admits[name])})" if name in admits else ""
+        return f"axis {name} has idle lanes{found}"
+    texts = {
+        "tile": "the tiles do not divide {}",
+        "diagonal": "lanes off the diagonal of {} are idle",
+        "skew": "lanes at the ends of the skew of {} are idle",
+    }
+    return texts[what.name].format(name)
+
+
+def _kept(role: Symbol, what: Symbol, operator: Computation) -> str:
+    """How a tensor's layout differs from the given one."""
+    tensor = _name(role)
+    if what.name == "row":
+        letter = operator.tensor(ROLES_BY_NAME[tensor]).letters[what.arguments[0].number]
+        return f"dimension {letter} of the {tensor} is cut otherwise"
+    if what.name == "axis":
+        return f"no block of the {tensor} lies on axis {what.arguments[0]}"
+    return f"the blocks of the {tensor} stand in another order"
+
+
+def _name(symbol: Symbol) -> str:
+    """A tensor as users know it; dimensions and axes by their names, fused ones with dots."""
+    if symbol.match("fuse", 2):
+        return ".".join(map(_name, symbol.arguments))
+    return {str(role): name for role, name in NAMES_BY_ROLE.items()}.get(str(symbol), str(symbol))

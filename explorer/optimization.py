@@ -1,0 +1,160 @@
+"""From what a user wishes to the embeddings that are preferred, or to why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.conflicts import Conflict, explain
+from explorer.embedding import nest
+from explorer.encoding import profiles
+from explorer.explore import gemm_intrinsic
+from explorer.facts import DEFAULT_CLASSES
+from explorer.optima import Best, Method, design, optimum, pareto, search
+from explorer.preferences import (
+    MORE_IS_BETTER,
+    NAMES_BY_ROLE,
+    Wishes,
+    parse_objectives,
+    parse_preferences,
+    parse_requirements,
+)
+from explorer.solve import Answer
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Optima:
+    """The outcome of `optimize`.
+
+    Attributes:
+        best: the answers, and what is proven of them.
+        conflict: where the requirements exclude every answer, which of them and why.
+    """
+
+    operator: Operator
+    config: Config
+    best: Best
+    conflict: Conflict | None = None
+
+    def frame(self) -> pd.DataFrame:
+        """One row an answer: its embedding, its costs in what was asked for, and its layouts."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        return pd.DataFrame([self.row(answer) for answer in self.best.answers])
+
+    def row(self, answer: Answer) -> dict[str, object]:
+        """The columns of one answer, in the order of the table."""
+        steps = nest(answer.embedding, self.operator.computation).steps
+        lanes = self.config.batch * self.config.block_in * self.config.block_out
+        found = design(self.operator, self.config, gemm_intrinsic(self.config), answer)
+        of_role = {x.role: x.name for x in found.layouts}
+        costs = {
+            name: -value if name.partition("(")[0] in MORE_IS_BETTER else value
+            for name, value in sorted(answer.costs.items())
+            if name not in ("steps", "utilisation")
+        }
+        return {
+            "embedding": answer.embedding.id,
+            "steps": steps,
+            "utilisation": self.operator.computation.macs / (steps * lanes),
+            **costs,
+            **{name: of_role[role] for role, name in NAMES_BY_ROLE.items()},
+            "halo": "+".join(NAMES_BY_ROLE[r] for r in ("in0", "in1") if r in answer.shared)
+            or None,
+            "dma_padding": bool(answer.trimmed),
+        }
+
+    def summary(self) -> str:
+        """What is proven, in a line."""
+        best = self.best
+        if best.method == "optimum":
+            proof = "proven optimal" if best.proven else "interrupted: the best so far, not proven"
+            return f"{len(best.answers)} found, {proof}"
+        rest = "none is missing, proven" if best.complete else "others may be missing"
+        proof = "each proven" if best.proven else "not proven"
+        how = "by cutting off what is dominated" if best.method == "cuts" else "by enumeration"
+        return f"{best.points} points, {len(best.answers)} embeddings, {proof} {how}; {rest}"
+
+
+def wish(
+    operator: Operator,
+    config: Config,
+    *,
+    profile: str | None = None,
+    prefer: str = "",
+    require: Iterable[str] = (),
+    objectives: str = "",
+    rules: Iterable[Path] = (),
+) -> Wishes:
+    """What is wished for, from texts as the command line takes them.
+
+    Without preferences, objectives or rules, the profile is ``latency``.
+
+    Raises:
+        InputError: a text is none of what is allowed, or a file is missing.
+    """
+    lanes = config.batch * config.block_in * config.block_out
+    files = list(rules)
+    for path in files:
+        if not path.is_file():
+            raise InputError("--rules", "", str(path), "a file of rules is needed")
+    if profile is None and not (prefer or objectives or files):
+        profile = "latency"
+    if profile is not None:
+        known = profiles()
+        if profile not in known:
+            raise InputError("--profile", "", profile, f"one of {', '.join(known)}")
+        files.insert(0, known[profile])
+    return Wishes(
+        parse_preferences(prefer) if prefer else {},
+        parse_requirements(require, operator.computation, lanes),
+        parse_objectives(objectives) if objectives else (),
+        tuple(files),
+    )
+
+
+def optimize(
+    operator: Operator,
+    config: Config,
+    wishes: Wishes,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    everything: bool = False,
+    method: Method = "auto",
+    limit: int | None = None,
+) -> Optima:
+    """The answers that preferences rank first; with objectives, those that none dominates.
+
+    Args:
+        operator: what is embedded.
+        config: what it is embedded for.
+        wishes: see `wish`.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+        everything: all that are ranked first, not only one.
+        method: how those that none dominates are found, see `explorer.optima.pareto`.
+        limit: stop after so many points of the front.
+
+    Raises:
+        InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
+            be told from its access maps.
+    """
+    intrinsic = gemm_intrinsic(config)
+    program = search(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
+    if wishes.objectives:
+        best = pareto(program, method=method, limit=limit)
+    else:
+        best = optimum(program, everything=everything)
+    if best.answers or not best.complete:
+        return Optima(operator, config, best)
+    found = explain(program, operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
+    return Optima(operator, config, best, found)
