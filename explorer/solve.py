@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -388,15 +388,23 @@ class Found:
     core: frozenset[str] = frozenset()
 
 
-def _never(facts: Iterable[Symbol]) -> list[Symbol]:
-    """Which digits no embedding has. What a program says of layouts grows with the digits."""
+_MOST_MIXED = 256
+"""Digits of a space with fused and skewed ones that layouts can be told of, in about half a minute.
+
+A skew widens loops, fused digits run over all combinations of them, and what may come together is
+grounded.
+"""
+
+
+def _digits(facts: Iterable[Symbol]) -> tuple[set[Symbol], list[Symbol]]:
+    """The digits that some embedding has, and those that are candidates and none has."""
     control = _ground(facts, options=("--enum-mode=brave",))
     found: set[Symbol] = set()
     with control.solve(yield_=True) as handle:
         for model in handle:  # each has the digits of all before
-            found = set(model.symbols(shown=True))
+            found = {s for s in model.symbols(shown=True) if s.match("place", 5)}
     digits = [a.symbol for a in control.symbolic_atoms.by_signature("place", 5)]
-    return [atom("never", digit) for digit in digits if digit not in found]
+    return found, [digit for digit in digits if digit not in found]
 
 
 class Search:
@@ -420,11 +428,21 @@ class Search:
             entry: the encodings.
 
         Raises:
-            InputError: the rules are faulty, or a metric, demand or weight cannot be used.
+            InputError: the rules are faulty, a metric, demand or weight cannot be used, or fused
+                and skewed digits are too many together.
         """
         self._decoder = _Decoder(operator, intrinsic)
         facts = list(facts)
-        facts += _never(facts)
+        possible, impossible = _digits(facts)
+        mixed = {atom("class", "fused"), atom("class", "skewed")} <= set(facts)
+        if mixed and len(possible) > _MOST_MIXED:
+            allowed = (
+                f"together they have {len(possible)} digits here, and layouts of {_MOST_MIXED} can "
+                "be compared: leave one of these classes out"
+            )
+            raise InputError("--classes", "", "fused, skewed", allowed)
+        # What the program says of layouts grows with the digits.
+        facts += [atom("never", digit) for digit in impossible]
         self._control = _ground(facts, entry, rules, ("--project=show",))
         self._bounds: set[tuple[Symbol, int]] = set()
         self.metrics = self._names("metric")
@@ -500,6 +518,9 @@ class Search:
             mode: one optimum (the last model), all optima, or all answers.
             waived: requirements that need not hold.
             most: stop after so many answers.
+
+        Raises:
+            InputError: clingo's integers cannot hold the sums of what is preferred.
         """
         self._control.configuration.solve.opt_mode = mode  # type: ignore[union-attr]
         models: list[Model] = []
@@ -512,9 +533,7 @@ class Search:
                 models.append((tuple(model.cost), tuple(model.symbols(shown=True))))
             return most is None or len(models) < most
 
-        with self._control.solve(
-            assumptions=self._assumptions(waived), on_model=take, async_=True
-        ) as handle:
+        with self._start(self._assumptions(waived), take) as handle:
             try:
                 while not handle.wait(0.1):
                     pass
@@ -524,6 +543,18 @@ class Search:
             result = handle.get()
             core = frozenset(self._required(handle.core())) if result.unsatisfiable else frozenset()
             return Found(models, bool(result.exhausted), interrupted, core)
+
+    def _start(
+        self, assumptions: Sequence[tuple[Symbol, bool]], take: Callable[[clingo.Model], bool]
+    ) -> clingo.SolveHandle:
+        try:
+            return self._control.solve(assumptions=assumptions, on_model=take, async_=True)
+        except RuntimeError as error:
+            if "weight too large" not in str(error):
+                raise
+            metrics = ", ".join(sorted(self.metrics.keys() & self._names("asked")))
+            allowed = "costs of one level must not add up to more than 32 bits: mix fewer metrics"
+            raise InputError("preferences", "", metrics, allowed) from None
 
     def _required(self, literals: Sequence[int]) -> Iterator[str]:
         """The requirements that these literals assume."""

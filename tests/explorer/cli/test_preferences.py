@@ -114,6 +114,26 @@ def test_bad_input_is_one_line(arguments: list[str], named: list[str]) -> None:
         assert part in result.output
 
 
+def test_sums_beyond_clingos_integers_are_refused() -> None:
+    """Metrics of a huge operator that cannot be added up are named."""
+    mixed = "footprint+padding+rows+transform+packing+duplication"
+    result = run("gemm:m=65536,n=65536,k=65536", "--prefer", mixed)
+    assert result.exit_code == 2, result.output
+    assert "duplication, footprint" in result.stderr
+    assert result.output.count("\n") == 1
+
+
+def test_too_many_fused_and_skewed_digits_are_refused() -> None:
+    """The classes are named; either one without the other is taken."""
+    layer = "conv2d:n=1,c=16,h=8,w=8,k=16,r=3,s=3,pad=1"
+    result = run(layer, "--classes", "all")
+    assert result.exit_code == 2, result.output
+    assert "fused, skewed" in result.stderr
+    assert result.output.count("\n") == 1
+    assert run(layer, "--classes", "skewed,multi,padded").exit_code == 0
+    assert run(layer, "--classes", "fused,multi,padded").exit_code == 0
+
+
 def test_pareto_takes_operators_and_tables(tmp_path: Path) -> None:
     """The front of an operator is that of optimize; options of the other kind are refused."""
     found = CliRunner().invoke(app, ["pareto", SMALL, "--objectives", "steps,footprint"])
