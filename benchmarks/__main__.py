@@ -18,9 +18,12 @@ from explorer import explore, verification
 from explorer.codegen import Code, lower
 from explorer.design import Design, designs
 from explorer.embedding import Embedding
+from explorer.encoding import profiles
 from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
+from explorer.optimization import optimize, wish
+from explorer.preferences import Wishes
 from explorer.ranking import rank
 from explorer.schedule.search import extent, points, search
 from explorer.solve import answers, count_answers
@@ -148,6 +151,25 @@ def convolutions() -> Iterator[str]:
     )
 
 
+def preferences() -> Iterator[str]:
+    """Seconds to a proven optimum of each profile, and to a proven front of three objectives."""
+    for name in LAYERS:
+        operator = resolve(name)
+        found = []
+        for profile in profiles():
+            wishes = wish(operator, CONFIG, profile=profile)
+            spent = seconds(partial(_proven, operator, wishes), 1)
+            found.append(f"{profile} {spent:.1f} s")
+        wishes = wish(operator, CONFIG, objectives="steps,footprint,transform")
+        spent = seconds(partial(_proven, operator, wishes), 1)
+        yield f"{name}: {', '.join(found)}, front {spent:.1f} s"
+
+
+def _proven(operator: Operator, wishes: Wishes) -> None:
+    best = optimize(operator, CONFIG, wishes).best
+    assert best.proven
+
+
 BENCHMARKS = (
     enumeration,
     functional,
@@ -155,6 +177,7 @@ BENCHMARKS = (
     schedules,
     rankings,
     convolutions,
+    preferences,
     *sweeps.BENCHMARKS,
 )
 

@@ -8,19 +8,19 @@ nearest to each one that is given up; the encodings say by which metric nearness
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clingo import Function, Symbol
+from clingo import Symbol
 
 from explorer.embedding import nest
-from explorer.facts import DEFAULT_CLASSES, requirement_term
+from explorer.facts import DEFAULT_CLASSES, metric_term, requirement_term
 from explorer.optima import search
-from explorer.preferences import MORE_IS_BETTER, NAMES_BY_ROLE, ROLES_BY_NAME, Wishes
+from explorer.preferences import MORE_IS_BETTER, NAMES_BY_ROLE, ROLES_BY_NAME, Metric, Wishes
 from explorer.solve import Answer, Search
 from isa.computation import Computation, Operator
 from isa.config import Config
 
-UTILISATION = Function("utilisation")
+UTILISATION = Metric("utilisation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Relaxation:
 
     Attributes:
         requirement: the one given up, as the user wrote it.
-        metric: what tells how far an answer is from it, as users write it.
+        metric: what tells how far an answer is from it.
         value: the best value of the metric.
         answer: an answer with this value, of those one with the fewest steps.
         utilisation: the share of lanes that work in it.
@@ -38,7 +38,7 @@ class Relaxation:
     """
 
     requirement: str
-    metric: str
+    metric: Metric
     value: float
     answer: Answer
     utilisation: float
@@ -47,10 +47,10 @@ class Relaxation:
 
     def line(self) -> str:
         """The relaxation in a sentence."""
-        best = "best" if self.metric.replace("-", "_") in MORE_IS_BETTER else "least"
+        best = "best" if self.metric.name in MORE_IS_BETTER else "least"
         text = f"without {self.requirement}, the {best} {self.metric} is {_number(self.value)}"
         text += f" ({self.answer.embedding.id}"
-        if self.metric != "utilisation":
+        if self.metric != UTILISATION:
             text += f", utilisation {self.utilisation:.4g}"
         text += ")" + "".join(f"; {reason}" for reason in self.lacks)
         return text if self.suffices else f"{text}; other requirements would still conflict"
@@ -105,26 +105,28 @@ def explain(
     """
     texts = {str(requirement_term(r)): r.text for r in wishes.requirements}
     names = conflict(program)
+    computation = operator.computation
+    lanes = config.batch * config.block_in * config.block_out
     relaxations = []
     for name in names:
         metric = program.concerns[name]
-        objectives = [metric] if metric == UTILISATION else [metric, UTILISATION]
+        wanted = replace(wishes, objectives=tuple(dict.fromkeys((metric, UTILISATION))))
         relaxed = search(
-            operator, config, intrinsic, wishes, classes, all_tiles=all_tiles,
-            objectives=objectives, entry="optimize-relaxed.lp",
+            operator, config, intrinsic, wanted, classes, all_tiles=all_tiles,
+            entry="optimize-relaxed.lp",
         )  # fmt: skip
         answer, symbols, suffices = _nearest(relaxed, name, names)
-        lanes = config.batch * config.block_in * config.block_out
-        computation = operator.computation
-        utilisation = computation.macs / (nest(answer.embedding, computation).steps * lanes)
+        steps = nest(answer.embedding, computation).steps
+        cost = answer.costs.get(str(metric_term(metric)), 0)
+        values = {"steps": steps, "utilisation": computation.macs / (steps * lanes)}
         relaxations.append(
             Relaxation(
                 texts.get(name, _words(name)),
-                _metric(metric),
-                _value(metric, answer, computation, utilisation),
+                metric,
+                values.get(metric.name, -cost if metric.name in MORE_IS_BETTER else cost),
                 answer,
-                utilisation,
-                tuple(dict.fromkeys(_lacks(name, symbols, operator.computation))),
+                values["utilisation"],
+                tuple(dict.fromkeys(_lacks(name, symbols, computation))),
                 suffices,
             )
         )
@@ -183,24 +185,6 @@ def _nearest(
 
 def _words(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _metric(metric: Symbol) -> str:
-    """A metric as users write it."""
-    if metric.match("of", 2):
-        name, role = metric.arguments
-        return f"{_words(name.name)}.{_name(role)}"
-    return _words(metric.name)
-
-
-def _value(metric: Symbol, answer: Answer, operator: Computation, utilisation: float) -> float:
-    if metric == UTILISATION:
-        return utilisation
-    if metric.name == "steps":
-        return nest(answer.embedding, operator).steps
-    cost = answer.costs.get(str(metric), 0)
-    name = metric.arguments[0].name if metric.arguments else metric.name
-    return -cost if name in MORE_IS_BETTER else cost
 
 
 def _number(value: float) -> str:

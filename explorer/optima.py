@@ -6,15 +6,13 @@ The solver decides what is better; this module asks it, and keeps account of wha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from operator import le
 from typing import Literal
 
-from clingo import Symbol
-
 from explorer.design import Design, designs
-from explorer.facts import DEFAULT_CLASSES, atom, design_instance
+from explorer.facts import DEFAULT_CLASSES, design_instance
 from explorer.preferences import Wishes
 from explorer.solve import Answer, Found, Model, Search, Values
 from isa.computation import Computation, Operator
@@ -51,7 +49,6 @@ def search(
     classes: Sequence[str] = DEFAULT_CLASSES,
     *,
     all_tiles: bool = False,
-    objectives: Sequence[Symbol] = (),
     entry: str = "optimize.lp",
 ) -> Search:
     """The grounded program of one problem.
@@ -63,17 +60,13 @@ def search(
         wishes: preferences, requirements, objectives.
         classes: the classes that may be used, of `explorer.facts.CLASSES`.
         all_tiles: take every tile extent, not only the least for each number of outer iterations.
-        objectives: metrics in place of those that are wished for.
         entry: the encodings.
 
     Raises:
         InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
             be told from its access maps.
     """
-    if objectives:
-        wishes = replace(wishes, objectives=())
     facts = design_instance(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
-    facts += [atom("objective", metric, place) for place, metric in enumerate(objectives, start=1)]
     return Search(operator.computation, intrinsic, facts, wishes.rules, entry)
 
 

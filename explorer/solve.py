@@ -16,9 +16,9 @@ from clingo import Function, Number, Symbol
 from explorer.embedding import Digit, Embedding, Kind, arrange, digit_order, parse
 from explorer.encoding import encoding
 from explorer.facts import DEFAULT_CLASSES, atom, instance, scalar_instance, wanted_facts
-from explorer.preferences import LARGEST, logarithm
+from explorer.preferences import LARGEST, Metric, logarithm
 from explorer.scalar import STRUCTURED_LIMIT, UNSTRUCTURED_LIMIT, Assignment, check_size
-from isa.computation import Computation
+from isa.computation import ROLES, Computation
 from isa.errors import InputError
 
 # Enumeration has few conflicts to learn from: the plainest search is twice as fast.
@@ -449,7 +449,7 @@ class Search:
         self.demands = self._names("demand")
         self.requirements = self._names("requirement")
         pairs = [a.symbol.arguments for a in self._atoms("concerns", 2)]
-        self.concerns = {str(name): metric for name, metric in sorted(pairs)}
+        self.concerns = {str(name): _metric(metric) for name, metric in sorted(pairs)}
         objectives = [a.symbol.arguments for a in self._atoms("objective", 2)]
         self.objectives = [metric for metric, _ in sorted(objectives, key=lambda o: o[1])]
         self._check_names(rules)
@@ -584,6 +584,14 @@ class Search:
         shared, trimmed = frozenset(chosen["share"]), frozenset(chosen["trim"])
         embedding = self._decoder.embedding(symbols)
         return Answer(embedding, shared, trimmed, costs)
+
+
+def _metric(symbol: Symbol) -> Metric:
+    """The metric of a term: ``footprint``, or ``of(footprint, in0)``."""
+    if not symbol.match("of", 2):
+        return Metric(symbol.name)
+    name, role = (part.name for part in symbol.arguments)
+    return Metric(name, next(r for r in ROLES if r == role))
 
 
 def _mention(name: str, rules: Sequence[Path]) -> tuple[str, str] | None:

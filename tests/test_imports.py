@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "simulator": {"isa", "simulator"},
     "explorer": {"isa", "simulator", "explorer"},
 }
-KNOW_CLINGO = {"explorer.facts", "explorer.solve", "explorer.explain"}
+KNOW_CLINGO = {"explorer.facts", "explorer.solve", "explorer.explain", "explorer.conflicts"}
 
 
 def imported(path: Path, module: str) -> Iterator[str]:
