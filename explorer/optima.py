@@ -6,6 +6,7 @@ The solver decides what is better; this module asks it, and keeps account of wha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from operator import le
@@ -127,15 +128,18 @@ def minima(values: Iterable[Values]) -> list[Values]:
 def _cut(program: Search, limit: int | None) -> Best:
     """The Pareto set by cutting off what its points dominate, one after the other."""
     models: list[Model] = []
-    for point in count():
-        if point == limit:
-            return _front(program, models, True, False, "cuts")
-        found = program.solve("optN")
-        if not found.exhausted or not found.models:
-            return _front(program, models, True, found.exhausted, "cuts")
-        models += found.models
-        program.cut(point, found.models[0][0])
-    raise AssertionError("unreachable")
+    complete = False
+    with suppress(KeyboardInterrupt):  # one that comes between two runs of the solver
+        for point in count():
+            if point == limit:
+                break
+            found = program.solve("optN")
+            models += found.models
+            complete = found.exhausted and not found.models
+            if complete or not found.exhausted:
+                break
+            program.cut(point, found.models[0][0])
+    return _front(program, models, True, complete, "cuts")
 
 
 def _front(
