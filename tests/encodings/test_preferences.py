@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
 
+import pytest
+from clingo import Symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +19,7 @@ from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES
 from explorer.operators import resolve
-from explorer.optima import design, minima, optimum, pareto, search
+from explorer.optima import Method, design, minima, optimum, pareto, search
 from explorer.preferences import (
     ROLES_BY_NAME,
     Keep,
@@ -23,9 +30,10 @@ from explorer.preferences import (
     parse_preferences,
     parse_requirements,
 )
+from explorer.solve import Search, Values
 from isa.computation import ROLES, Operator
 from isa.config import Config
-from tests.oracles.costs import costs, is_blocked
+from tests.oracles.costs import costs, distance, is_blocked
 from tests.strategies import configs, operators
 
 BY_TENSOR = ("footprint", "padding", "duplication", "transform", "packing", "rows", "row_length")
@@ -34,10 +42,19 @@ METRICS = (
     *(Metric(name, role) for name in BY_TENSOR for role in ROLES),
 )
 classes = st.sets(st.sampled_from(sorted(CLASSES))).map(lambda names: sorted(names | {"padded"}))
+skewed_or_any = classes.map(lambda names: sorted({*names, "skewed"})) | classes
+
+SMALL = "conv2d:n=1,c=3,h=12,w=12,k=20,r=3,s=3,pad=1"
+LARGE = "conv2d:n=16,c=64,h=112,w=112,k=128,r=3,s=3,pad=1"  # of DeepBench
 
 
-@settings(max_examples=40)
-@given(operators(), configs(), classes, st.booleans(), st.integers(0, 2**32))
+def is_skewed(symbols: Sequence[Symbol]) -> bool:
+    """Whether an answer has a skewed digit."""
+    return any(s.match("place", 5) and s.arguments[2].match("skew", 2) for s in symbols)
+
+
+@settings(max_examples=30)
+@given(operators(), configs(), skewed_or_any, st.booleans(), st.integers(0, 2**32))
 def test_every_metric_equals_what_the_arrays_say(
     operator: Operator, config: Config, names: list[str], all_tiles: bool, seed: int
 ) -> None:
@@ -45,14 +62,17 @@ def test_every_metric_equals_what_the_arrays_say(
     wishes = Wishes(levels={0: dict.fromkeys(METRICS, 1)})
     intrinsic = gemm_intrinsic(config)
     program = search(operator, config, intrinsic, wishes, names, all_tiles=all_tiles)
-    models = program.solve("enum", most=2000).models
-    for _, symbols in random.Random(seed).sample(models, min(8, len(models))):
+    models = [symbols for _, symbols in program.solve("enum", most=2000).models]
+    skewed = [symbols for symbols in models if is_skewed(symbols)]
+    draw = random.Random(seed)
+    sample = draw.sample(skewed, min(8, len(skewed))) + draw.sample(models, min(6, len(models)))
+    for symbols in sample:
         answer = program.answer(symbols)
         counted = costs(design(operator, config, intrinsic, answer))
         assert {name: answer.costs.get(name, 0) for name in counted} == counted
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(operators(3), configs(), classes)
 def test_profiles_and_fronts_equal_the_whole_enumeration(
     operator: Operator, config: Config, names: list[str]
@@ -80,34 +100,156 @@ def test_profiles_and_fronts_equal_the_whole_enumeration(
     assert cuts.points == len(undominated)
 
 
-@settings(max_examples=25)
+def kept(
+    operator: Operator, config: Config, names: Sequence[str], tensor: str, layout: str
+) -> tuple[Search, Keep]:
+    """The problem of keeping a layout, with the distance from it as a preference."""
+    text = f"keep-{tensor}-layout={layout}"
+    (keep,) = parse_requirements([text], operator.computation, 1)
+    assert isinstance(keep, Keep)
+    wishes = Wishes({0: {Metric("distance", keep.role): 1}}, (keep,))
+    return search(operator, config, gemm_intrinsic(config), wishes, names), keep
+
+
+@st.composite
+def given_layouts(draw: st.DrawFn, operator: Operator, config: Config) -> tuple[str, str]:
+    """A tensor and a layout for it, with up to two blocks."""
+    tensor = draw(st.sampled_from(sorted(ROLES_BY_NAME)))
+    letters = operator.computation.tensor(ROLES_BY_NAME[tensor]).letters
+    extents = st.sampled_from([config.batch, config.block_in, config.block_out])
+    cut = draw(st.lists(st.sampled_from(letters), unique=True, max_size=2))
+    return tensor, letters + "".join(f"{draw(extents)}{x.lower()}" for x in cut)
+
+
+@settings(max_examples=15)
 @given(operators(), configs(), classes, st.data())
 def test_a_kept_layout_is_the_layout(
     operator: Operator, config: Config, names: list[str], data: st.DataObject
 ) -> None:
     """The answers that keep a layout are those whose packed tensor is cut into its blocks."""
-    intrinsic = gemm_intrinsic(config)
-    name = data.draw(st.sampled_from(sorted(ROLES_BY_NAME)))
-    role = ROLES_BY_NAME[name]
-    letters = operator.computation.tensor(role).letters
-    extents = [config.batch, config.block_in, config.block_out]
-    cut = data.draw(st.lists(st.sampled_from(letters), unique=True, max_size=2))
-    text = letters + "".join(f"{data.draw(st.sampled_from(extents))}{x.lower()}" for x in cut)
-    (keep,) = parse_requirements([f"keep-{name}-layout={text}"], operator.computation, 1)
-    assert isinstance(keep, Keep)
-    wishes = Wishes(requirements=(keep,))
-    program = search(operator, config, intrinsic, wishes, names)
+    program, keep = kept(operator, config, names, *data.draw(given_layouts(operator, config)))
     everything = program.solve("enum", waived=list(program.requirements), most=400)
-    kept = {symbols for _, symbols in program.solve("enum").models}
+    keeping = {symbols for _, symbols in program.solve("enum").models}
     for _, symbols in everything.models:
-        found = design(operator, config, intrinsic, program.answer(symbols))
-        (layout,) = [x for x in found.layouts if x.role == role]
-        assert (symbols in kept) == is_blocked(layout, keep.blocks)
+        found = design(operator, config, gemm_intrinsic(config), program.answer(symbols))
+        (layout,) = [x for x in found.layouts if x.role == keep.role]
+        assert (symbols in keeping) == is_blocked(layout, keep.blocks)
+
+
+OPEN = "layout.lp: idle axes, diagonals and trimmed rows are not yet told as the arrays have them"
+
+
+@pytest.mark.xfail(run=False, reason=OPEN)
+@settings(max_examples=30)
+@given(operators(), configs(), classes, st.data(), st.integers(0, 2**32))
+def test_distances_are_what_the_arrays_say(
+    operator: Operator, config: Config, names: list[str], data: st.DataObject, seed: int
+) -> None:
+    """The distance from a given layout is counted again in the gather map; 0 is no difference."""
+    program, keep = kept(operator, config, names, *data.draw(given_layouts(operator, config)))
+    models = program.solve("enum", waived=list(program.requirements), most=1000).models
+    for _, symbols in random.Random(seed).sample(models, min(40, len(models))):
+        answer = program.answer(symbols)
+        found = design(operator, config, gemm_intrinsic(config), answer)
+        (layout,) = [x for x in found.layouts if x.role == keep.role]
+        counted = distance(layout, keep.blocks)
+        assert answer.costs.get(f"of(distance,{keep.role})", 0) == counted
+        assert (counted == 0) == is_blocked(layout, keep.blocks)
+
+
+CONV = "conv2d:n=1,c=3,h=4,w=4,k=8,r=3,s=3,pad=1"
+WIDE, FLAT, CUBE = (0, 4, 4), (2, 4, 4), (2, 2, 2)  # logarithms of BATCH, BLOCK_IN, BLOCK_OUT
+HARD = [
+    # Two idle axes: each pads one row, and one row pads one axis.
+    ("gemm:m=1,n=1,k=3", CUBE, "output=MN4m4n", "z=k:3", "", 0),
+    ("gemm:m=1,n=1,k=3", CUBE, "output=MN4m", "z=k:3", "", 1),
+    ("gemm:m=1,n=1,k=3", CUBE, "output=MN4n", "z=k:3", "", 1),
+    ("gemm:m=1,n=1,k=3", CUBE, "input=MK4m", "scalar", "", 1),
+    ("bmm:b=1,m=1,n=3,k=3", CUBE, "output=BMN4m4b", "z=k:3", "", 0),
+    ("bmm:b=1,m=1,n=3,k=3", CUBE, "output=BMN4m4b", "y=n:3/z=k:3", "", 2),
+    # A row on the diagonal of two axes has a block on one of them.
+    ("bmm:b=3,m=2,n=2,k=2", CUBE, "input=BMK4b", "x+z=b:3", "", 1),
+    # What is left of h is its block.
+    ("conv2d:n=1,c=1,h=2,w=1,k=2,r=2,s=1,pad=2x0,stride=2", CUBE, "input=NCHW4n4h", "z=kh:2",
+     "trim", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("operator", "logs", "layout", "embedding", "choices", "number"),
+    [
+        # Rows of h and w are joined and trimmed: c lies on z, as given.
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8/z=ic:3", "share trim", 0),
+        (CONV, WIDE, "input=NCHW1n16c", "y=oc:8/z=ic:3", "share trim", 0),
+        # h and w have 6 values, of which 4 are given; or two coordinates each.
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8/z=ic:3", "share", 2),
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8/z=ic:3", "", 2),
+        # c is cut, and should not be; but a block lies on z.
+        (CONV, WIDE, "input=NCHW", "y=oc:8/z=ic:3", "share trim", 1),
+        (CONV, WIDE, "input=NCHW8c", "y=oc:8/z=ic:3", "share trim", 1),
+        # c is not cut, and no block lies on z.
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8", "share trim", 2),
+        # h is cut in place of c.
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8/z=kh:3", "share trim", 2),
+        # c and h are cut, and neither has z for itself.
+        (CONV, WIDE, "input=NCHW16c", "y=oc:8/z=ic:3,kh:3", "share trim", 3),
+        # The idle lanes of x pad n to a block if that is given; the order of the blocks counts.
+        (CONV, FLAT, "input=NCHW16c", "y=oc:8/z=ic:3", "share trim", 1),
+        (CONV, FLAT, "input=NCHW4n16c", "y=oc:8/z=ic:3", "share trim", 0),
+        (CONV, FLAT, "input=NCHW16c4n", "y=oc:8/z=ic:3", "share trim", 1),
+        # h is cut in place of n.
+        (CONV, FLAT, "input=NCHW4n16c", "x=oh:4/y=oc:8/z=ic:3", "share trim", 2),
+        (CONV, WIDE, "weight=OIHW16o16i", "y=oc:8/z=ic:3", "share trim", 0),
+        (CONV, WIDE, "weight=OIHW16i16o", "y=oc:8/z=ic:3", "share trim", 1),
+        (CONV, WIDE, "weight=OIHW16i", "y=oc:8/z=ic:3", "share trim", 1),
+        (CONV, WIDE, "weight=OIHW", "y=oc:8/z=ic:3", "share trim", 2),
+        (CONV, WIDE, "output=NCHW16c", "y=oc:8/z=ic:3", "share trim", 0),
+        (CONV, FLAT, "output=NCHW4n16c", "y=oc:8/z=ic:3", "share trim", 0),
+        (CONV, FLAT, "output=NHWC", "y=oc:8/z=ic:3", "share trim", 2),
+        *(pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=OPEN)) for case in HARD),
+    ],
+)  # fmt: skip
+def test_distances_counted_by_hand(
+    operator: str,
+    logs: tuple[int, int, int],
+    layout: str,
+    embedding: str,
+    choices: str,
+    number: int,
+) -> None:
+    """Rows that are cut otherwise, axes without a block and a wrong order count one each."""
+    batch, block_in, block_out = logs
+    config = replace(
+        Config.default(),
+        log_batch=batch,
+        log_block_in=block_in,
+        log_block_out=block_out,
+        log_inp_buff_size=batch + block_in + 5,
+        log_wgt_buff_size=block_in + block_out + 4,
+        log_acc_buff_size=batch + block_out + 6,
+    )
+    problem = resolve(operator)
+    names = ["padded", *["multi"] * ("," in embedding), *["diagonal"] * ("+" in embedding)]
+    program, keep = kept(problem, config, names, *layout.split("="))
+    for _, symbols in program.solve("enum", waived=list(program.requirements)).models:
+        answer = program.answer(symbols)
+        chosen = ("share" in choices, "trim" in choices)
+        if answer.embedding.id == embedding and chosen == (
+            "in0" in answer.shared,
+            "in0" in answer.trimmed,
+        ):
+            found = design(problem, config, gemm_intrinsic(config), answer)
+            (packed,) = [x for x in found.layouts if x.role == keep.role]
+            assert distance(packed, keep.blocks) == number
+            assert is_blocked(packed, keep.blocks) == (number == 0)
+            assert answer.costs.get(f"of(distance,{keep.role})", 0) == number
+            return
+    pytest.fail(f"{embedding} is no answer")
 
 
 def test_limits_hold_and_conflicts_are_minimal() -> None:
     """A conflict's requirements have no answer together, and one as soon as any is left out."""
-    operator = resolve("conv2d:n=1,c=3,h=12,w=12,k=20,r=3,s=3,pad=1")
+    operator = resolve(SMALL)
     config = Config.default()
     texts = ["dense", "no-im2col", "max-footprint=20k", "min-utilisation=0.5", "no-swap"]
     required = parse_requirements(texts, operator.computation, 256)
@@ -125,7 +267,7 @@ def test_limits_hold_and_conflicts_are_minimal() -> None:
 
 def test_limits_hold_and_are_attained() -> None:
     """An answer at a limit is let through, and one beyond is not."""
-    operator = resolve("conv2d:n=1,c=3,h=12,w=12,k=20,r=3,s=3,pad=1")
+    operator = resolve(SMALL)
     config = Config.default()
     intrinsic = gemm_intrinsic(config)
     least = search(operator, config, intrinsic, Wishes(parse_preferences("footprint")))
@@ -134,6 +276,85 @@ def test_limits_hold_and_are_attained() -> None:
         required = parse_requirements([f"max-footprint={limit}"], operator.computation, 256)
         wishes = Wishes(parse_preferences("steps"), required)
         assert len(optimum(search(operator, config, intrinsic, wishes)).answers) == found
+
+
+def front_of_small() -> Search:
+    """A problem whose front has some twenty points."""
+    config = Config.default()
+    wishes = Wishes(objectives=parse_objectives("steps,footprint.input,padding,row-length"))
+    classes = ("padded", "multi", "strided")
+    return search(resolve(SMALL), config, gemm_intrinsic(config), wishes, classes)
+
+
+@pytest.mark.parametrize("method", ["cuts", "enumerate"])
+def test_a_limited_front_is_a_prefix(method: Method) -> None:
+    """The points that a limit leaves are the front's first ones, with all of their answers."""
+    whole = pareto(front_of_small(), method="enumerate")
+    points = [tuple(answer.costs.items()) for answer in whole.answers]
+    assert whole.complete
+    assert whole.points == len(set(points)) > 3
+    for limit in (0, 3):
+        found = pareto(front_of_small(), method=method, limit=limit)
+        assert found.points == limit
+        assert found.proven
+        assert not found.complete
+        assert found.answers == whole.answers[: len(found.answers)]
+        assert not set(points[: len(found.answers)]) & set(points[len(found.answers) :])
+
+
+@contextmanager
+def ctrl_c_after(seconds: float) -> Iterator[None]:
+    """Ctrl-C comes so much later, once the solver is being waited for."""
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_name == "wait":
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def test_ctrl_c_between_runs_keeps_the_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points are given that were found before Ctrl-C came while the next cut was grounded."""
+    whole = pareto(front_of_small(), method="enumerate")
+    cut = Search.cut
+
+    def interrupted(program: Search, point: int, values: Values) -> None:
+        if point == 2:
+            raise KeyboardInterrupt
+        cut(program, point, values)
+
+    monkeypatch.setattr(Search, "cut", interrupted)
+    found = pareto(front_of_small(), method="cuts")
+    assert found.proven
+    assert not found.complete
+    assert found.points == 3
+    assert found.answers == whole.answers[: len(found.answers)]
+
+
+def test_ctrl_c_ends_a_run_with_what_it_has_found() -> None:
+    """A run that Ctrl-C ends gives its answers so far, and claims no more than it has proven."""
+    config = replace(Config.default(), log_batch=2)
+    wishes = Wishes(parse_preferences("transform.weight"))  # all answers have 0: it is constant
+    classes = ("padded", "multi", "strided", "swapped")
+    intrinsic = gemm_intrinsic(config)
+    program = search(resolve(LARGE), config, intrinsic, wishes, classes, all_tiles=True)
+    with ctrl_c_after(0.5):
+        found = program.solve("enum")
+    assert found.interrupted
+    assert not found.exhausted
+    assert found.models
+    with ctrl_c_after(0.5):
+        best = optimum(program, everything=True)
+    assert best.answers
+    assert not best.complete
+    assert not program.solve("enum", most=1).interrupted
 
 
 def test_logarithms_add_up_and_keep_the_order() -> None:
