@@ -15,6 +15,7 @@ from explorer import counting, emission, execution, explore, fronts, optimizatio
 from explorer.design import Restrictions
 from explorer.embedding import Embedding
 from explorer.explain import Verdict as Judgement
+from explorer.explain import find
 from explorer.explain import why as explain_why
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
@@ -23,7 +24,7 @@ from explorer.optima import Method
 from explorer.optimization import Optima
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
-from explorer.solve import enumerate_embeddings, find
+from explorer.solve import enumerate_embeddings
 from explorer.study import study as studies
 from explorer.study import tables
 from explorer.study.execute import AHEAD, Backend, Dask, Given, Inline, Local

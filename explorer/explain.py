@@ -10,8 +10,9 @@ from clingo import Symbol
 from explorer.embedding import Embedding, parse
 from explorer.facts import CLASSES, DEFAULT_CLASSES, LEGALITY, instance, wanted_facts
 from explorer.preferences import NAMES_BY_ROLE
-from explorer.solve import shown
+from explorer.solve import is_legal, reference_embedding, shown
 from isa.computation import Computation
+from isa.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,6 +79,21 @@ def why(
     return Verdict(embedding.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))
 
 
+def find(operator: Computation, intrinsic: Computation, text: str) -> Embedding:
+    """The embedding of an id (or of the word ``reference``).
+
+    Raises:
+        InputError: the text is no id, or no legal embedding.
+    """
+    if text == "reference":
+        return reference_embedding(operator, intrinsic)
+    embedding = parse(text, operator, intrinsic)
+    if not is_legal(embedding, operator, intrinsic):
+        reasons = "; ".join(r.text for r in why(operator, intrinsic, text).reasons)
+        raise InputError("embedding", "", text, f"it is no legal embedding: {reasons}")
+    return embedding
+
+
 def _classes(embedding: Embedding, allowed: set[str]) -> Iterator[Reason]:
     """The classes that the digits or the binding show and that are off (the rules tell multi)."""
     for name in embedding.classes:
@@ -111,7 +127,7 @@ def _rejections(
 
 def _refusal(symbol: Symbol) -> Reason:
     """A digit that cannot lie where it is wanted."""
-    rule, _, what = symbol.arguments
+    rule, digit, what = symbol.arguments
     parts = what.arguments
     if rule.name == "dataflow":
         direction, axis, port, role = parts
@@ -133,6 +149,17 @@ def _refusal(symbol: Symbol) -> Reason:
         text = f"dimension {dim} can lie on axis {axis} by itself: a skew or diagonal is for others"
     elif rule.name == "idle":
         text = f"no port has both axes {parts[0]} and {parts[1]}: the other lanes would not be idle"
+    elif rule.name == "lanes":
+        text = f"{_digit(digit)} has one lane: a digit has at least two"
+    elif rule.name == "room":
+        text = f"{_digit(digit)} has {digit.arguments[3]} lanes, and axis {parts[0]} has {parts[1]}"
+    elif rule.name == "reach":
+        text = (
+            f"{_digit(digit)} moves {parts[0]} by {abs(parts[1].number)} a lane: it must be less "
+            f"than its extent, {parts[2]}"
+        )
+    elif rule.name == "once":
+        text = f"dimension {what} is placed or widened more than once"
     elif rule.name == "drift":
         text = f"{_direction(what)} leaves no row of a tensor unchanged"
     elif rule.name == "against":
@@ -171,6 +198,13 @@ def _violation(symbol: Symbol, intrinsic: Computation) -> Reason:
         "padded": f"axis {name} has idle lanes, and padded is not allowed",
     }
     return Reason(rule.name, texts[rule.name])
+
+
+def _digit(place: Symbol) -> str:
+    """A digit as an id names it, without its axis."""
+    _, subject, kind, lanes, _ = place.arguments
+    skew = f"~{kind.arguments[0]}{kind.arguments[1].number:+d}" if kind.arguments else ""
+    return f"{_subject(subject)}{skew}{'%' if kind.name == 'strided' else ':'}{lanes}"
 
 
 def _direction(symbol: Symbol) -> str:

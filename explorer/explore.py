@@ -14,11 +14,11 @@ from functools import cache
 from explorer.codegen import Code
 from explorer.design import Design, Restrictions, designs, reference_design
 from explorer.embedding import Embedding, nest
+from explorer.explain import find as find_embedding
 from explorer.facts import DEFAULT_CLASSES
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import Scheduled, search
 from explorer.solve import enumerate_embeddings, reference_embedding
-from explorer.solve import find as find_embedding
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config

@@ -20,7 +20,7 @@ from isa.computation import Computation, Operator
 from isa.config import Config
 
 Method = Literal["auto", "cuts", "enumerate"]
-FEW = 1000  # answers that are compared sooner than cut
+FEW = 300  # answers that are compared sooner than cut
 
 
 @dataclass(frozen=True, slots=True)

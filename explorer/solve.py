@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import clingo
 from clingo import Function, Number, Symbol
 
-from explorer.embedding import Digit, Embedding, Kind, arrange, digit_order, parse
+from explorer.embedding import Digit, Embedding, Kind, arrange, digit_order
 from explorer.encoding import encoding
 from explorer.facts import DEFAULT_CLASSES, atom, instance, scalar_instance, wanted_facts
 from explorer.preferences import LARGEST, Metric, logarithm
@@ -329,21 +329,6 @@ def is_legal(embedding: Embedding, operator: Computation, intrinsic: Computation
     facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=())
     wanted = [*facts, *wanted_facts(embedding)]
     return next(answers(operator, intrinsic, wanted), None) is not None
-
-
-def find(operator: Computation, intrinsic: Computation, text: str) -> Embedding:
-    """The embedding of an id (or of the word ``reference``).
-
-    Raises:
-        InputError: the text is no id, or no legal embedding.
-    """
-    if text == "reference":
-        return reference_embedding(operator, intrinsic)
-    embedding = parse(text, operator, intrinsic)
-    if not is_legal(embedding, operator, intrinsic):
-        allowed = f"it is no legal embedding of {operator.name}; see enumerate"
-        raise InputError("embedding", "", text, allowed)
-    return embedding
 
 
 # ------------------------------------------------------------------ designs, by wishes

@@ -17,6 +17,7 @@ from explorer.baselines.search import best as best_template
 from explorer.cli.output import OutputOption, atomic_write, progress, show_table
 from explorer.design import Restrictions
 from explorer.embedding import Embedding
+from explorer.explain import find
 from explorer.facts import CLASSES, DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import Ranking
@@ -27,7 +28,6 @@ from explorer.report.space import explained
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline
-from explorer.solve import find
 from isa import intrinsics
 from isa.computation import Operator
 from isa.config import Config

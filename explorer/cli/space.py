@@ -26,12 +26,12 @@ from explorer.cli.embeddings import (
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import Embedding, nest
 from explorer.execution import Outcome, arrangements, check, utilisation
+from explorer.explain import find
 from explorer.explore import no_embedding
 from explorer.operators import resolve
 from explorer.ranking import describe
 from explorer.solve import (
     enumerate_embeddings,
-    find,
     fused_mappings,
     scalar_embeddings,
     unstructured_embeddings,
