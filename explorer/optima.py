@@ -15,7 +15,7 @@ from typing import Literal
 from explorer.design import Design, designs
 from explorer.facts import DEFAULT_CLASSES, design_instance
 from explorer.preferences import Wishes
-from explorer.solve import Answer, Found, Model, Search, Values
+from explorer.solve import Answer, Found, Model, Search, Values, held_back
 from isa.computation import Computation, Operator
 from isa.config import Config
 
@@ -77,11 +77,12 @@ def optimum(program: Search, *, everything: bool = False, waived: Collection[str
     Ctrl-C ends the search; the best answer so far is then given as not proven.
     """
     found = program.solve("opt", waived=waived)
-    proven = found.exhausted
+    proven, complete = found.exhausted, found.exhausted and not found.models
     if proven and found.models and everything:
-        found = program.solve("optN", waived=waived)
-    answers = sorted((program.answer(symbols) for _, symbols in found.models), key=_identity)
-    complete = proven and found.exhausted and (everything or not answers)
+        every = program.solve("optN", waived=waived)
+        found, complete = (every if every.models else found), every.exhausted
+    with held_back():
+        answers = sorted((program.answer(symbols) for _, symbols in found.models), key=_identity)
     return Best(tuple(answers), min(1, len(answers)), proven, complete, "optimum")
 
 
@@ -100,7 +101,7 @@ def pareto(program: Search, *, method: Method = "auto", limit: int | None = None
     """
     if method == "auto":
         found = program.solve("enum", most=FEW)
-        if found.exhausted:
+        if found.exhausted or found.interrupted:
             return _compared(program, found, limit)
     if method == "enumerate":
         return _compared(program, program.solve("enum"), limit)
@@ -146,7 +147,8 @@ def _front(
     program: Search, models: Sequence[Model], proven: bool, complete: bool, method: str
 ) -> Best:
     points = len({values for values, _ in models})
-    answers = [(values, program.answer(symbols)) for values, symbols in models]
+    with held_back():
+        answers = [(values, program.answer(symbols)) for values, symbols in models]
     ordered = sorted(answers, key=lambda found: (found[0], _identity(found[1])))
     return Best(tuple(answer for _, answer in ordered), points, proven, complete, method)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 from typing import Literal, NamedTuple
 
 import clingo
@@ -23,6 +26,23 @@ from isa.errors import InputError
 
 # Enumeration has few conflicts to learn from: the plainest search is twice as fast.
 _MANY_ANSWERS = ("--configuration=frumpy",)
+
+
+@contextmanager
+def held_back() -> Iterator[Event]:
+    """While the block runs, Ctrl-C sets the event that it gets, and raises nothing.
+
+    An exception that comes while clingo calls back into Python would end the process.
+    """
+    pressed = Event()
+    if current_thread() is not main_thread():  # only that one gets signals
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 class EncodingError(RuntimeError):
@@ -51,12 +71,15 @@ def _ground(
         for fact in facts:
             backend.add_rule([backend.add_atom(fact)])
     control.load(str(encoding(entry)))
-    try:
-        for path in rules:
-            control.load(str(path))
-        control.ground(context=_Functions)
-    except RuntimeError as error:
-        messages.append(str(error))
+    with held_back() as pressed:
+        try:
+            for path in rules:
+                control.load(str(path))
+            control.ground(context=_Functions)
+        except RuntimeError as error:
+            messages.append(str(error))
+    if pressed.is_set():
+        raise KeyboardInterrupt
     if messages:
         raise _rejected(messages, rules) or EncodingError("\n".join(messages))
     warnings = [str(a.symbol) for a in control.symbolic_atoms.by_signature("warning", 2)]
@@ -474,7 +497,7 @@ class Search:
     def _bound(self, metric: Symbol, value: int) -> None:
         if (metric, value) not in self._bounds:
             self._bounds.add((metric, value))
-            self._control.ground([("bound", [metric, Number(value)])])
+            self._ground_part("bound", metric, Number(value))
 
     def cut(self, point: int, values: Values) -> None:
         """Leave only answers that are better than a point in some objective.
@@ -485,8 +508,14 @@ class Search:
         """
         for metric, value in zip(self.objectives, values, strict=True):
             self._bound(metric, value - 1)
-            self._control.ground([("beats", [metric, Number(value - 1), Number(point)])])
-        self._control.ground([("cut", [Number(point)])])
+            self._ground_part("beats", metric, Number(value - 1), Number(point))
+        self._ground_part("cut", Number(point))
+
+    def _ground_part(self, name: str, *arguments: Symbol) -> None:
+        with held_back() as pressed:
+            self._control.ground([(name, arguments)])
+        if pressed.is_set():
+            raise KeyboardInterrupt
 
     def solve(
         self,
@@ -509,7 +538,6 @@ class Search:
         """
         self._control.configuration.solve.opt_mode = mode  # type: ignore[union-attr]
         models: list[Model] = []
-        interrupted = False
 
         def take(model: clingo.Model) -> bool:
             if mode == "opt":
@@ -518,16 +546,13 @@ class Search:
                 models.append((tuple(model.cost), tuple(model.symbols(shown=True))))
             return most is None or len(models) < most
 
-        with self._start(self._assumptions(waived), take) as handle:
-            try:
-                while not handle.wait(0.1):
-                    pass
-            except KeyboardInterrupt:
-                interrupted = True
-                handle.cancel()
+        with held_back() as pressed, self._start(self._assumptions(waived), take) as handle:
+            while not handle.wait(0.1):
+                if pressed.is_set():
+                    handle.cancel()
             result = handle.get()
             core = frozenset(self._required(handle.core())) if result.unsatisfiable else frozenset()
-            return Found(models, bool(result.exhausted), interrupted, core)
+            return Found(models, bool(result.exhausted), pressed.is_set(), core)
 
     def _start(
         self, assumptions: Sequence[tuple[Symbol, bool]], take: Callable[[clingo.Model], bool]

@@ -136,10 +136,6 @@ def test_a_kept_layout_is_the_layout(
         assert (symbols in keeping) == is_blocked(layout, keep.blocks)
 
 
-OPEN = "layout.lp: idle axes, diagonals and trimmed rows are not yet told as the arrays have them"
-
-
-@pytest.mark.xfail(run=False, reason=OPEN)
 @settings(max_examples=30)
 @given(operators(), configs(), classes, st.data(), st.integers(0, 2**32))
 def test_distances_are_what_the_arrays_say(
@@ -206,7 +202,7 @@ HARD = [
         (CONV, WIDE, "output=NCHW16c", "y=oc:8/z=ic:3", "share trim", 0),
         (CONV, FLAT, "output=NCHW4n16c", "y=oc:8/z=ic:3", "share trim", 0),
         (CONV, FLAT, "output=NHWC", "y=oc:8/z=ic:3", "share trim", 2),
-        *(pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=OPEN)) for case in HARD),
+        *HARD,
     ],
 )  # fmt: skip
 def test_distances_counted_by_hand(
@@ -309,7 +305,7 @@ def ctrl_c_after(seconds: float) -> Iterator[None]:
     def interrupt(_: int, frame: FrameType | None) -> None:
         if frame is not None and frame.f_code.co_name == "wait":
             signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     handler = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
