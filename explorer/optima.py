@@ -32,7 +32,8 @@ class Best:
         points: number of different values of the objectives or preferences among the answers.
         proven: whether it is shown that none is better than any of them.
         complete: whether it is shown that none is missing.
-        method: "optimum", or how a Pareto set was found, "enumerate" or "cuts".
+        method: "optimum" (one), "optima" (all), or how a Pareto set was found, "enumerate" or
+            "cuts".
     """
 
     answers: tuple[Answer, ...]
@@ -83,7 +84,8 @@ def optimum(program: Search, *, everything: bool = False, waived: Collection[str
         found, complete = (every if every.models else found), every.exhausted
     with held_back():
         answers = sorted((program.answer(symbols) for _, symbols in found.models), key=_identity)
-    return Best(tuple(answers), min(1, len(answers)), proven, complete, "optimum")
+    method = "optima" if everything else "optimum"
+    return Best(tuple(answers), min(1, len(answers)), proven, complete, method)
 
 
 def pareto(program: Search, *, method: Method = "auto", limit: int | None = None) -> Best:

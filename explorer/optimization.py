@@ -75,9 +75,10 @@ class Optima:
     def summary(self) -> str:
         """What is proven, in a line."""
         best = self.best
-        if best.method == "optimum":
+        if best.method in ("optimum", "optima"):
             proof = "proven optimal" if best.proven else "interrupted: the best so far, not proven"
-            return f"{len(best.answers)} found, {proof}"
+            some = best.proven and not best.complete and best.method == "optima"
+            return f"{len(best.answers)} found, {proof}{'; others may be missing' if some else ''}"
         rest = "none is missing, proven" if best.complete else "others may be missing"
         proof = "each proven" if best.proven else "not proven"
         how = "by cutting off what is dominated" if best.method == "cuts" else "by enumeration"

@@ -107,3 +107,6 @@ def optimize(
         raise typer.Exit(1 if found.conflict else INTERRUPTED)
     show_table(found.frame(), output)
     typer.echo(found.summary(), err=bool(output))
+    best = found.best
+    if not best.proven or (not best.complete and best.method != "optimum" and limit is None):
+        raise typer.Exit(INTERRUPTED)  # with what was found until then
