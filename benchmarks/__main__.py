@@ -22,6 +22,7 @@ from explorer.encoding import profiles
 from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
+from explorer.optima import Problem
 from explorer.optimization import optimize, wish
 from explorer.preferences import Wishes
 from explorer.ranking import rank
@@ -166,7 +167,7 @@ def preferences() -> Iterator[str]:
 
 
 def _proven(operator: Operator, wishes: Wishes) -> None:
-    best = optimize(operator, CONFIG, wishes).best
+    best = optimize(Problem(operator, CONFIG, wishes)).best
     assert best.proven
 
 

@@ -20,7 +20,7 @@ from explorer.explain import why as explain_why
 from explorer.explore import Evaluation
 from explorer.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
-from explorer.optima import Method
+from explorer.optima import Method, Problem
 from explorer.optimization import Optima
 from explorer.ranking import Ranking
 from explorer.ranking import rank as rank_embeddings
@@ -403,16 +403,8 @@ def optimize(
         objectives=objectives,
         rules=[Path(path) for path in rules],
     )
-    return optimization.optimize(
-        op,
-        machine,
-        wishes,
-        classes,
-        all_tiles=all_tiles,
-        everything=everything,
-        method=method,
-        limit=limit,
-    )
+    problem = Problem(op, machine, wishes, classes, all_tiles)
+    return optimization.optimize(problem, everything=everything, method=method, limit=limit)
 
 
 def pareto(

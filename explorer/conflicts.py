@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from clingo import Symbol
 
 from explorer.embedding import nest
-from explorer.facts import DEFAULT_CLASSES, metric_term, requirement_term
-from explorer.optima import search
-from explorer.preferences import MORE_IS_BETTER, NAMES_BY_ROLE, ROLES_BY_NAME, Metric, Wishes
+from explorer.facts import metric_term, requirement_term
+from explorer.optima import Problem
+from explorer.preferences import MORE_IS_BETTER, NAMES_BY_ROLE, ROLES_BY_NAME, Metric
 from explorer.solve import Answer, Search
-from isa.computation import Computation, Operator
-from isa.config import Config
+from isa.computation import Computation
 
 UTILISATION = Metric("utilisation")
 
@@ -79,46 +78,28 @@ class Conflict:
         return [f"{names} {verb}", *(f"  {r.line()}" for r in self.relaxations)]
 
 
-def explain(
-    program: Search,
-    operator: Operator,
-    config: Config,
-    intrinsic: Computation,
-    wishes: Wishes,
-    classes: Sequence[str] = DEFAULT_CLASSES,
-    *,
-    all_tiles: bool = False,
-) -> Conflict:
+def explain(problem: Problem, program: Search) -> Conflict:
     """A conflict among the requirements of a problem without answers.
 
     Args:
-        program: the problem's, see `explorer.optima.search` for it and the other arguments.
-        operator: what is embedded.
-        config: VTA's configuration.
-        intrinsic: its instruction.
-        wishes: requirements among them.
-        classes: the classes that may be used.
-        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+        problem: what is asked.
+        program: it, grounded.
 
     Raises:
         KeyboardInterrupt: the user ended the search.
     """
+    operator, wishes = problem.operator.computation, problem.wishes
     texts = {str(requirement_term(r)): r.text for r in wishes.requirements}
     names = conflict(program)
-    computation = operator.computation
-    lanes = config.batch * config.block_in * config.block_out
     relaxations = []
     for name in names:
         metric = program.concerns[name]
         wanted = replace(wishes, objectives=tuple(dict.fromkeys((metric, UTILISATION))))
-        relaxed = search(
-            operator, config, intrinsic, wanted, classes, all_tiles=all_tiles,
-            entry="optimize-relaxed.lp",
-        )  # fmt: skip
+        relaxed = replace(problem, wishes=wanted).search("optimize-relaxed.lp")
         answer, symbols, suffices = _nearest(relaxed, name, names)
-        steps = nest(answer.embedding, computation).steps
+        steps = nest(answer.embedding, operator).steps
         cost = answer.costs.get(str(metric_term(metric)), 0)
-        values = {"steps": steps, "utilisation": computation.macs / (steps * lanes)}
+        values = {"steps": steps, "utilisation": problem.utilisation(steps)}
         relaxations.append(
             Relaxation(
                 texts.get(name, _words(name)),
@@ -126,12 +107,12 @@ def explain(
                 values.get(metric.name, -cost if metric.name in MORE_IS_BETTER else cost),
                 answer,
                 values["utilisation"],
-                tuple(dict.fromkeys(_lacks(name, symbols, computation))),
+                tuple(dict.fromkeys(_lacks(name, symbols, operator))),
                 suffices,
             )
         )
     listed = tuple(texts.get(name, _words(name)) for name in names)
-    return Conflict(operator.name, listed, tuple(relaxations))
+    return Conflict(problem.operator.name, listed, tuple(relaxations))
 
 
 def conflict(program: Search) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from operator import le
 from typing import Literal
 
 from explorer.design import Design, designs
+from explorer.explore import gemm_intrinsic
 from explorer.facts import DEFAULT_CLASSES, design_instance
 from explorer.preferences import Wishes
 from explorer.solve import Answer, Found, Model, Search, Values, held_back
@@ -21,6 +22,56 @@ from isa.config import Config
 
 Method = Literal["auto", "cuts", "enumerate"]
 FEW = 300  # answers that are compared sooner than cut
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is asked of which operator.
+
+    Attributes:
+        operator: what is embedded.
+        config: what it is embedded for.
+        wishes: preferences, requirements, objectives.
+        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+    """
+
+    operator: Operator
+    config: Config
+    wishes: Wishes
+    classes: Sequence[str] = DEFAULT_CLASSES
+    all_tiles: bool = False
+
+    @property
+    def intrinsic(self) -> Computation:
+        """VTA's instruction."""
+        return gemm_intrinsic(self.config)
+
+    def search(self, entry: str = "optimize.lp") -> Search:
+        """The grounded program.
+
+        Args:
+            entry: the encodings.
+
+        Raises:
+            InputError: a name or a rule of the user's cannot be used, or the operator's layouts
+                cannot be told from its access maps.
+        """
+        facts = design_instance(
+            self.operator,
+            self.config,
+            self.intrinsic,
+            self.wishes,
+            self.classes,
+            all_tiles=self.all_tiles,
+        )
+        rules = self.wishes.rules
+        return Search(self.operator.computation, self.intrinsic, facts, rules, entry)
+
+    def utilisation(self, steps: int) -> float:
+        """The share of lanes that work where the operator takes so many steps."""
+        lanes = self.config.batch * self.config.block_in * self.config.block_out
+        return self.operator.computation.macs / (steps * lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +92,6 @@ class Best:
     proven: bool
     complete: bool
     method: str
-
-
-def search(
-    operator: Operator,
-    config: Config,
-    intrinsic: Computation,
-    wishes: Wishes,
-    classes: Sequence[str] = DEFAULT_CLASSES,
-    *,
-    all_tiles: bool = False,
-    entry: str = "optimize.lp",
-) -> Search:
-    """The grounded program of one problem.
-
-    Args:
-        operator: what is embedded.
-        config: VTA's configuration.
-        intrinsic: its instruction.
-        wishes: preferences, requirements, objectives.
-        classes: the classes that may be used, of `explorer.facts.CLASSES`.
-        all_tiles: take every tile extent, not only the least for each number of outer iterations.
-        entry: the encodings.
-
-    Raises:
-        InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
-            be told from its access maps.
-    """
-    facts = design_instance(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
-    return Search(operator.computation, intrinsic, facts, wishes.rules, entry)
 
 
 def optimum(program: Search, *, everything: bool = False, waived: Collection[str] = ()) -> Best:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from explorer.conflicts import Conflict, explain
 from explorer.embedding import nest
 from explorer.encoding import profiles
-from explorer.explore import gemm_intrinsic
-from explorer.facts import DEFAULT_CLASSES
-from explorer.optima import Best, Method, design, optimum, pareto, search
+from explorer.optima import Best, Method, Problem, design, optimum, pareto
 from explorer.preferences import (
     MORE_IS_BETTER,
     NAMES_BY_ROLE,
@@ -35,12 +33,12 @@ class Optima:
     """The outcome of `optimize`.
 
     Attributes:
+        problem: what was asked.
         best: the answers, and what is proven of them.
         conflict: where the requirements exclude every answer, which of them and why.
     """
 
-    operator: Operator
-    config: Config
+    problem: Problem
     best: Best
     conflict: Conflict | None = None
 
@@ -52,9 +50,9 @@ class Optima:
 
     def row(self, answer: Answer) -> dict[str, object]:
         """The columns of one answer, in the order of the table."""
-        steps = nest(answer.embedding, self.operator.computation).steps
-        lanes = self.config.batch * self.config.block_in * self.config.block_out
-        found = design(self.operator, self.config, gemm_intrinsic(self.config), answer)
+        problem = self.problem
+        steps = nest(answer.embedding, problem.operator.computation).steps
+        found = design(problem.operator, problem.config, problem.intrinsic, answer)
         of_role = {x.role: x.name for x in found.layouts}
         costs = {
             name: -value if name.partition("(")[0] in MORE_IS_BETTER else value
@@ -64,7 +62,7 @@ class Optima:
         return {
             "embedding": answer.embedding.id,
             "steps": steps,
-            "utilisation": self.operator.computation.macs / (steps * lanes),
+            "utilisation": problem.utilisation(steps),
             **costs,
             **{name: of_role[role] for role, name in NAMES_BY_ROLE.items()},
             "halo": "+".join(NAMES_BY_ROLE[r] for r in ("in0", "in1") if r in answer.shared)
@@ -123,12 +121,8 @@ def wish(
 
 
 def optimize(
-    operator: Operator,
-    config: Config,
-    wishes: Wishes,
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    problem: Problem,
     *,
-    all_tiles: bool = False,
     everything: bool = False,
     method: Method = "auto",
     limit: int | None = None,
@@ -136,11 +130,7 @@ def optimize(
     """The answers that preferences rank first; with objectives, those that none dominates.
 
     Args:
-        operator: what is embedded.
-        config: what it is embedded for.
-        wishes: see `wish`.
-        classes: the classes that may be used, of `explorer.facts.CLASSES`.
-        all_tiles: take every tile extent, not only the least for each number of outer iterations.
+        problem: what is asked.
         everything: all that are ranked first, not only one.
         method: how those that none dominates are found, see `explorer.optima.pareto`.
         limit: stop after so many points of the front.
@@ -149,13 +139,11 @@ def optimize(
         InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
             be told from its access maps.
     """
-    intrinsic = gemm_intrinsic(config)
-    program = search(operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
-    if wishes.objectives:
+    program = problem.search()
+    if problem.wishes.objectives:
         best = pareto(program, method=method, limit=limit)
     else:
         best = optimum(program, everything=everything)
     if best.answers or not best.complete:
-        return Optima(operator, config, best)
-    found = explain(program, operator, config, intrinsic, wishes, classes, all_tiles=all_tiles)
-    return Optima(operator, config, best, found)
+        return Optima(problem, best)
+    return Optima(problem, best, explain(problem, program))

@@ -19,7 +19,7 @@ from explorer.encoding import profiles
 from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES
 from explorer.operators import resolve
-from explorer.optima import Method, design, minima, optimum, pareto, search
+from explorer.optima import Method, Problem, design, minima, optimum, pareto
 from explorer.preferences import (
     ROLES_BY_NAME,
     Keep,
@@ -61,7 +61,7 @@ def test_every_metric_equals_what_the_arrays_say(
     """The encoding's value of each metric is counted again in the gather maps."""
     wishes = Wishes(levels={0: dict.fromkeys(METRICS, 1)})
     intrinsic = gemm_intrinsic(config)
-    program = search(operator, config, intrinsic, wishes, names, all_tiles=all_tiles)
+    program = Problem(operator, config, wishes, names, all_tiles=all_tiles).search()
     models = [symbols for _, symbols in program.solve("enum", most=2000).models]
     skewed = [symbols for symbols in models if is_skewed(symbols)]
     draw = random.Random(seed)
@@ -78,17 +78,16 @@ def test_profiles_and_fronts_equal_the_whole_enumeration(
     operator: Operator, config: Config, names: list[str]
 ) -> None:
     """A profile's optimum is the least of all answers; both methods give their front."""
-    intrinsic = gemm_intrinsic(config)
     for path in profiles().values():
-        program = search(operator, config, intrinsic, Wishes(rules=(path,)), names)
+        program = Problem(operator, config, Wishes(rules=(path,)), names).search()
         values = [value for value, _ in program.solve("enum").models]
         best = program.solve("optN")
         assert best.exhausted
         assert {value for value, _ in best.models} == {min(values)}
         assert len(best.models) == values.count(min(values))
     wishes = Wishes(objectives=parse_objectives("steps,footprint,transform,row-length"))
-    cuts = pareto(search(operator, config, intrinsic, wishes, names))
-    program = search(operator, config, intrinsic, wishes, names)
+    cuts = pareto(Problem(operator, config, wishes, names).search())
+    program = Problem(operator, config, wishes, names).search()
     assert cuts.complete
     assert cuts.answers == pareto(program, method="enumerate").answers
     values = [value for value, _ in program.solve("enum").models]
@@ -108,7 +107,7 @@ def kept(
     (keep,) = parse_requirements([text], operator.computation, 1)
     assert isinstance(keep, Keep)
     wishes = Wishes({0: {Metric("distance", keep.role): 1}}, (keep,))
-    return search(operator, config, gemm_intrinsic(config), wishes, names), keep
+    return Problem(operator, config, wishes, names).search(), keep
 
 
 @st.composite
@@ -250,7 +249,7 @@ def test_limits_hold_and_conflicts_are_minimal() -> None:
     texts = ["dense", "no-im2col", "max-footprint=20k", "min-utilisation=0.5", "no-swap"]
     required = parse_requirements(texts, operator.computation, 256)
     wishes = Wishes(parse_preferences("steps"), required)
-    program = search(operator, config, gemm_intrinsic(config), wishes)
+    program = Problem(operator, config, wishes).search()
     assert not optimum(program).answers
     found = conflict(program)
     assert found
@@ -265,13 +264,12 @@ def test_limits_hold_and_are_attained() -> None:
     """An answer at a limit is let through, and one beyond is not."""
     operator = resolve(SMALL)
     config = Config.default()
-    intrinsic = gemm_intrinsic(config)
-    least = search(operator, config, intrinsic, Wishes(parse_preferences("footprint")))
+    least = Problem(operator, config, Wishes(parse_preferences("footprint"))).search()
     value = optimum(least).answers[0].costs["footprint"]
     for limit, found in ((value, 1), (value - 1, 0)):
         required = parse_requirements([f"max-footprint={limit}"], operator.computation, 256)
         wishes = Wishes(parse_preferences("steps"), required)
-        assert len(optimum(search(operator, config, intrinsic, wishes)).answers) == found
+        assert len(optimum(Problem(operator, config, wishes).search()).answers) == found
 
 
 def front_of_small() -> Search:
@@ -279,7 +277,7 @@ def front_of_small() -> Search:
     config = Config.default()
     wishes = Wishes(objectives=parse_objectives("steps,footprint.input,padding,row-length"))
     classes = ("padded", "multi", "strided")
-    return search(resolve(SMALL), config, gemm_intrinsic(config), wishes, classes)
+    return Problem(resolve(SMALL), config, wishes, classes).search()
 
 
 @pytest.mark.parametrize("method", ["cuts", "enumerate"])
@@ -339,8 +337,7 @@ def test_ctrl_c_ends_a_run_with_what_it_has_found() -> None:
     config = replace(Config.default(), log_batch=2)
     wishes = Wishes(parse_preferences("transform.weight"))  # all answers have 0: it is constant
     classes = ("padded", "multi", "strided", "swapped")
-    intrinsic = gemm_intrinsic(config)
-    program = search(resolve(LARGE), config, intrinsic, wishes, classes, all_tiles=True)
+    program = Problem(resolve(LARGE), config, wishes, classes, all_tiles=True).search()
     with ctrl_c_after(0.5):
         found = program.solve("enum")
     assert found.interrupted

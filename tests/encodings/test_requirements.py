@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from explorer.design import Design
 from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES
-from explorer.optima import design, search
+from explorer.optima import Problem, design
 from explorer.preferences import Wishes, parse_requirements
 from isa.computation import Operator
 from isa.config import Config
@@ -59,7 +59,7 @@ def test_requirements_mean_what_they_say(
     names = sorted(classes | {"padded"})
     wishes = Wishes(requirements=parse_requirements([demand], operator.computation, 1))
     intrinsic = gemm_intrinsic(config)
-    program = search(operator, config, intrinsic, wishes, names)
+    program = Problem(operator, config, wishes, names).search()
     everything = program.solve("enum", waived=list(program.requirements), most=2000)
     kept = {symbols for _, symbols in program.solve("enum").models}
     chosen = random.Random(seed).sample(everything.models, min(20, len(everything.models)))

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 import explorer
 from explorer.conflicts import UTILISATION, conflict, explain
-from explorer.explore import gemm_intrinsic
 from explorer.facts import CLASSES, metric_term
-from explorer.optima import search
+from explorer.optima import Problem
 from explorer.preferences import ROLES_BY_NAME, Wishes, parse_requirements
 from isa.computation import Operator
 from isa.config import Config
@@ -48,21 +47,20 @@ def test_conflicts_are_minimal_and_relaxations_the_nearest(
     texts = data.draw(demands(operator))
     lanes = config.batch * config.block_in * config.block_out
     wishes = Wishes(requirements=parse_requirements(texts, operator.computation, lanes))
-    intrinsic = gemm_intrinsic(config)
-    program = search(operator, config, intrinsic, wishes, names)
+    program = Problem(operator, config, wishes, names).search()
     assume(not program.is_satisfiable())
     terms = conflict(program)
     assert terms or not program.is_satisfiable(program.requirements)
     others = program.requirements.keys() - set(terms)
     assert not program.is_satisfiable(others)
     assert all(program.is_satisfiable(others | {name}) for name in terms)
-    found = explain(program, operator, config, intrinsic, wishes, names)
+    found = explain(Problem(operator, config, wishes, names), program)
     assert set(found.requirements) <= set(texts)
     for term, relaxation in zip(terms, found.relaxations, strict=True):
         metric = program.concerns[term]
         objectives = tuple(dict.fromkeys((metric, UTILISATION)))
         wanted = replace(wishes, objectives=objectives)
-        compared = search(operator, config, intrinsic, wanted, names)
+        compared = Problem(operator, config, wanted, names).search()
         assert relaxation.suffices == program.is_satisfiable({term})
         waived = {term} if relaxation.suffices else others | {term}
         values = [values for values, _ in compared.solve("enum", waived=waived).models]

@@ -10,8 +10,7 @@ import explorer
 from explorer.conflicts import conflict
 from explorer.embedding import parse
 from explorer.explain import why
-from explorer.explore import gemm_intrinsic
-from explorer.optima import search
+from explorer.optima import Problem
 from explorer.preferences import Wishes, parse_requirements
 from explorer.solve import is_legal
 from isa.computation import Computation, Operator
@@ -68,7 +67,7 @@ def test_conflicts_are_minimal_and_true(
     """No answer meets the requirements named, and one meets them as soon as any is left out."""
     lanes = config.batch * config.block_in * config.block_out
     wishes = parse_requirements(sorted(demands), operator.computation, lanes)
-    program = search(operator, config, gemm_intrinsic(config), Wishes(requirements=wishes))
+    program = Problem(operator, config, Wishes(requirements=wishes)).search()
     assume(not program.is_satisfiable())
     named = conflict(program)
     assert named
