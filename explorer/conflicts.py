@@ -7,7 +7,7 @@ nearest to each one that is given up; the encodings say by which metric nearness
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from clingo import Symbol
@@ -27,7 +27,7 @@ class Relaxation:
     """The nearest answer once a requirement of a conflict is given up.
 
     Attributes:
-        requirement: the one given up, as the user wrote it.
+        given_up: what is given up, as the user wrote it.
         metric: what tells how far an answer is from it.
         value: the best value of the metric.
         answer: an answer with this value, of those one with the fewest steps.
@@ -36,7 +36,7 @@ class Relaxation:
         suffices: whether the answer meets all other requirements, or only those of the conflict.
     """
 
-    requirement: str
+    given_up: str
     metric: Metric
     value: float
     answer: Answer
@@ -47,7 +47,7 @@ class Relaxation:
     def line(self) -> str:
         """The relaxation in a sentence."""
         best = "best" if self.metric.name in MORE_IS_BETTER else "least"
-        text = f"without {self.requirement}, the {best} {self.metric} is {_number(self.value)}"
+        text = f"without {self.given_up}, the {best} {self.metric} is {_number(self.value)}"
         text += f" ({self.answer.embedding.id}"
         if self.metric != UTILISATION:
             text += f", utilisation {self.utilisation:.4g}"
@@ -63,11 +63,13 @@ class Conflict:
         operator: the operator's name.
         requirements: as the user wrote them; none if there are no answers at all.
         relaxations: what is found without each, in their order.
+        freest: where one requirement by itself cannot be met, what is found without any.
     """
 
     operator: str
     requirements: tuple[str, ...]
     relaxations: tuple[Relaxation, ...]
+    freest: Relaxation | None = None
 
     def lines(self) -> list[str]:
         """The conflict in sentences."""
@@ -75,7 +77,8 @@ class Conflict:
             return [f"no embedding of {self.operator} has these classes alone"]
         names = " and ".join(self.requirements)
         verb = "cannot be met" if len(self.requirements) == 1 else "conflict"
-        return [f"{names} {verb}", *(f"  {r.line()}" for r in self.relaxations)]
+        found = [*self.relaxations, *([self.freest] if self.freest else [])]
+        return [f"{names} {verb}", *(f"  {relaxation.line()}" for relaxation in found)]
 
 
 def explain(problem: Problem, program: Search) -> Conflict:
@@ -88,31 +91,58 @@ def explain(problem: Problem, program: Search) -> Conflict:
     Raises:
         KeyboardInterrupt: the user ended the search.
     """
-    operator, wishes = problem.operator.computation, problem.wishes
-    texts = {str(requirement_term(r)): r.text for r in wishes.requirements}
+    texts = {str(requirement_term(r)): r.text for r in problem.wishes.requirements}
     names = conflict(program)
+    given = program.requirements.keys()
     relaxations = []
+    freest = None
     for name in names:
         metric = program.concerns[name]
-        wanted = replace(wishes, objectives=tuple(dict.fromkeys((metric, UTILISATION))))
-        relaxed = replace(problem, wishes=wanted).search("optimize-relaxed.lp")
-        answer, symbols, suffices = _nearest(relaxed, name, names)
-        steps = nest(answer.embedding, operator).steps
-        cost = answer.costs.get(str(metric_term(metric)), 0)
-        values = {"steps": steps, "utilisation": problem.utilisation(steps)}
-        relaxations.append(
-            Relaxation(
-                texts.get(name, _words(name)),
-                metric,
-                values.get(metric.name, -cost if metric.name in MORE_IS_BETTER else cost),
-                answer,
-                values["utilisation"],
-                tuple(dict.fromkeys(_lacks(name, symbols, operator))),
-                suffices,
-            )
-        )
+        wishes = replace(problem.wishes, objectives=tuple(dict.fromkeys((metric, UTILISATION))))
+        relaxed = replace(problem, wishes=wishes).search("optimize-relaxed.lp")
+        text = texts.get(name, _words(name))
+        # All others are kept; where nothing meets them, those of the conflict.
+        found = _nearest(problem, relaxed, metric, name, text, {name})
+        if found is None:
+            others = given - (set(names) - {name})
+            found = _nearest(problem, relaxed, metric, name, text, others)
+            assert found is not None, f"{names} is no minimal conflict"
+            found = replace(found, suffices=False)
+        relaxations.append(found)
+        if len(names) == 1 and len(given) > 1:
+            freest = _nearest(problem, relaxed, metric, name, "any requirement", given)
     listed = tuple(texts.get(name, _words(name)) for name in names)
-    return Conflict(problem.operator.name, listed, tuple(relaxations))
+    return Conflict(problem.operator.name, listed, tuple(relaxations), freest)
+
+
+def _nearest(
+    problem: Problem,
+    relaxed: Search,
+    metric: Metric,
+    name: str,
+    text: str,
+    waived: Collection[str],
+) -> Relaxation | None:
+    """The answer that is nearest to a requirement where some are waived, if there is one."""
+    found = relaxed.solve("opt", waived=waived)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    if not found.models:
+        return None
+    _, symbols = found.models[-1]
+    answer, operator = relaxed.answer(symbols), problem.operator.computation
+    steps = nest(answer.embedding, operator).steps
+    cost = answer.costs.get(str(metric_term(metric)), 0)
+    values = {"steps": steps, "utilisation": problem.utilisation(steps)}
+    return Relaxation(
+        text,
+        metric,
+        values.get(metric.name, -cost if metric.name in MORE_IS_BETTER else cost),
+        answer,
+        values["utilisation"],
+        tuple(dict.fromkeys(_lacks(name, symbols, operator))),
+        suffices=True,
+    )
 
 
 def conflict(program: Search) -> tuple[str, ...]:
@@ -142,26 +172,6 @@ def _core(program: Search, names: Iterable[str]) -> frozenset[str] | None:
     if found.interrupted:
         raise KeyboardInterrupt
     return None if found.models else found.core
-
-
-def _nearest(
-    relaxed: Search, name: str, names: Sequence[str]
-) -> tuple[Answer, Sequence[Symbol], bool]:
-    """The answer that is least in the objectives without a requirement.
-
-    It meets all other requirements; where none does, those of the conflict.
-    """
-    for waived, suffices in (
-        ({name}, True),
-        (relaxed.requirements.keys() - (set(names) - {name}), False),
-    ):
-        found = relaxed.solve("opt", waived=waived)
-        if found.interrupted:
-            raise KeyboardInterrupt
-        if found.models:
-            symbols = found.models[-1][1]
-            return relaxed.answer(symbols), symbols, suffices
-    raise AssertionError(f"{names} is no minimal conflict")
 
 
 def _words(name: str) -> str:

@@ -11,7 +11,7 @@ import explorer
 from explorer.conflicts import UTILISATION, conflict, explain
 from explorer.facts import CLASSES, metric_term
 from explorer.optima import Problem
-from explorer.preferences import ROLES_BY_NAME, Wishes, parse_requirements
+from explorer.preferences import MORE_IS_BETTER, ROLES_BY_NAME, Wishes, parse_requirements
 from isa.computation import Operator
 from isa.config import Config
 from tests.strategies import configs, operators
@@ -68,6 +68,11 @@ def test_conflicts_are_minimal_and_relaxations_the_nearest(
         assert min(values)[0] == costs.get(str(metric_term(metric)), 0)
         assert min(values)[-1] == costs["utilisation"]
         assert relaxation.lacks or term.startswith("max(")
+    if found.freest is not None:
+        (metric,) = (program.concerns[term] for term in terms)
+        assert found.freest.suffices
+        best, other = found.freest.value, found.relaxations[0].value
+        assert best >= other if metric.name in MORE_IS_BETTER else best <= other
 
 
 def test_conflicts_in_words() -> None:
@@ -78,6 +83,8 @@ def test_conflicts_in_words() -> None:
         "dense cannot be met",
         "  without dense, the best utilisation is 0.0625 (y=oc:16); axis z has idle lanes (it "
         "admits ic of 1, kh of 3, kw of 3)",
+        "  without any requirement, the best utilisation is 0.5625 (y=oc:16/z=kh:3,kw:3); axis z "
+        "has idle lanes (it admits ic of 1, kh of 3, kw of 3)",
     ]
     found = explorer.optimize(ONE_CHANNEL, require=["no-im2col", "min-utilisation=0.3"]).conflict
     assert found is not None
