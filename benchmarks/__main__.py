@@ -14,20 +14,23 @@ from functools import partial
 from clingo import Symbol
 
 from benchmarks import sweeps
-from explorer import explore, verification
-from explorer.codegen import Code, lower
-from explorer.design import Design, designs
-from explorer.embedding import Embedding
-from explorer.encoding import profiles
-from explorer.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.embedding.counting import count_answers
+from explorer.embedding.digits import Embedding
+from explorer.embedding.enumeration import answers
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.embedding.metrics import Wishes
+from explorer.embedding.rule_files import profiles
+from explorer.layout.design import Design, designs
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
-from explorer.optima import Problem
-from explorer.optimization import optimize, wish
-from explorer.preferences import Wishes
-from explorer.ranking import rank
+from explorer.preference.outcome import optimize
+from explorer.preference.parsing import wish
+from explorer.preference.problem import Problem
+from explorer.program import verification
+from explorer.ranking import explore
+from explorer.ranking.best_first import rank
+from explorer.schedule.lowering import Code, lower
 from explorer.schedule.search import extent, points, search
-from explorer.solve import answers, count_answers
 from isa.computation import Computation, Operator
 from isa.config import Config
 from simulator import timing

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from explorer.facts import DEFAULT_CLASSES
-from explorer.fronts import pareto_mask
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.study import cost
-from explorer.study.execute import Inline, Local
+from explorer.study.backends import Inline, Local
+from explorer.study.dominance import pareto_mask
 from explorer.study.parameters import Grid
 from explorer.study.study import Study, make
 from explorer.study.sweep import sweep

@@ -1,8 +1,8 @@
 """Every way to embed a tensor operator into an accelerator's instruction, ranked.
 
 The Python API mirrors the command line: ``explorer.enumerate("gemm:m=4,n=4,k=4")`` gives
-embeddings, ``explorer.rank(...)`` a `explorer.ranking.Ranking` whose ``frame()`` is the table that
-the command prints.
+embeddings, ``explorer.rank(...)`` a `Ranking` whose ``frame()`` is the table that the command
+prints.
 """
 
 from __future__ import annotations

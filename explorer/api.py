@@ -11,28 +11,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from explorer import counting, emission, execution, explore, fronts, optimization, verification
-from explorer.design import Restrictions
-from explorer.embedding import Embedding
-from explorer.explain import Verdict as Judgement
-from explorer.explain import find
-from explorer.explain import why as explain_why
-from explorer.explore import Evaluation
-from explorer.facts import DEFAULT_CLASSES
+from explorer.embedding import counting
+from explorer.embedding.digits import Embedding
+from explorer.embedding.enumeration import enumerate_embeddings
+from explorer.embedding.explanation import Verdict as Judgement
+from explorer.embedding.explanation import find
+from explorer.embedding.explanation import why as explain_why
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.layout.design import Restrictions
 from explorer.operators import resolve
-from explorer.optima import Method, Problem
-from explorer.optimization import Optima
-from explorer.ranking import Ranking
-from explorer.ranking import rank as rank_embeddings
-from explorer.solve import enumerate_embeddings
+from explorer.preference import outcome, parsing
+from explorer.preference.optima import Method
+from explorer.preference.outcome import Optima
+from explorer.preference.problem import Problem
+from explorer.program import emission, stepwise, verification
+from explorer.program.verification import Verdict
+from explorer.ranking import explore
+from explorer.ranking.best_first import Ranking
+from explorer.ranking.best_first import rank as rank_embeddings
+from explorer.ranking.explore import Evaluation
+from explorer.study import dominance, tables
 from explorer.study import study as studies
-from explorer.study import tables
-from explorer.study.execute import AHEAD, Backend, Dask, Given, Inline, Local
+from explorer.study.backends import AHEAD, Backend, Dask, Given, Inline, Local
 from explorer.study.store import Store
 from explorer.study.study import Study
 from explorer.study.sweep import Summary
 from explorer.study.sweep import sweep as run_sweep
-from explorer.verification import Verdict
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
@@ -80,7 +84,7 @@ def enumerate(
     Args:
         operator: what is embedded.
         config: gives the extents of VTA's axes.
-        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        classes: the classes that may be used, of `explorer.embedding.facts.CLASSES`.
         intrinsic: the instruction: its name, a YAML file, or the object.
         all_tiles: take every tile extent, and axes that could take more.
         orders: ``lanes`` and ``outer``, where orders are choices.
@@ -134,7 +138,7 @@ def execute(
     *,
     intrinsic: IntrinsicLike = VTA,
     seed: int = 0,
-) -> list[execution.Outcome]:
+) -> list[stepwise.Outcome]:
     """Execute an embedding step by step on random data, once for each choice of layouts.
 
     Raises:
@@ -145,7 +149,7 @@ def execute(
         embedding = find(op.computation, instruction, embedding)
     data = verification.random_data(op, seed)
     tensors = data.in0, data.in1, data.accumulated
-    return list(execution.check(embedding, op.computation, instruction, tensors))
+    return list(stepwise.check(embedding, op.computation, instruction, tensors))
 
 
 def why(
@@ -187,7 +191,7 @@ def evaluate(
         embedding: how it uses the instruction.
         config: what it is compiled for.
         target: one of `simulator.lint.TARGETS`.
-        safe_distance: see `explorer.design.Restrictions`.
+        safe_distance: see `explorer.layout.design.Restrictions`.
 
     Raises:
         InputError: the id is no legal embedding, or the target does not run the configuration.
@@ -378,7 +382,7 @@ def optimize(
     Args:
         operator: what is embedded.
         config: what it is embedded for.
-        classes: the classes that may be used, of `explorer.facts.CLASSES`.
+        classes: the classes that may be used, of `explorer.embedding.facts.CLASSES`.
         profile: the name of preferences that ship.
         prefer: metrics, the most important first: ``steps,footprint:2+transform``.
         require: requirements: ``no-im2col``, ``max-footprint=2MiB``.
@@ -386,7 +390,7 @@ def optimize(
         rules: files with rules of your own.
         all_tiles: take every tile extent.
         everything: every optimum, not only one.
-        method: how a front is found, see `explorer.optima.pareto`.
+        method: how a front is found, see `explorer.preference.optima.pareto`.
         limit: stop after so many points of the front.
 
     Raises:
@@ -394,7 +398,7 @@ def optimize(
             answer, the result says so instead.
     """
     op, machine = _operator(operator), _config(config)
-    wishes = optimization.wish(
+    wishes = parsing.wish(
         op,
         machine,
         profile=profile,
@@ -404,7 +408,7 @@ def optimize(
         rules=[Path(path) for path in rules],
     )
     problem = Problem(op, machine, wishes, classes, all_tiles)
-    return optimization.optimize(problem, everything=everything, method=method, limit=limit)
+    return outcome.optimize(problem, everything=everything, method=method, limit=limit)
 
 
 def pareto(
@@ -420,4 +424,4 @@ def pareto(
     Raises:
         InputError: an objective is no column of numbers, or has missing values.
     """
-    return fronts.pareto(frame, minimize, maximize, group_by)
+    return dominance.pareto(frame, minimize, maximize, group_by)

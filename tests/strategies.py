@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from explorer.design import Restrictions
+from explorer.layout.design import Restrictions
 from explorer.operators.kinds import construct
 from isa import intrinsics
 from isa.computation import Computation, Operator

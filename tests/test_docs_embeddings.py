@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from explorer.cli import app
-from explorer.embedding import Embedding, nest
-from explorer.execution import arrangements
-from explorer.facts import CLASSES
+from explorer.embedding.digits import Embedding
+from explorer.embedding.enumeration import enumerate_embeddings
+from explorer.embedding.facts import CLASSES
+from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
-from explorer.solve import enumerate_embeddings
+from explorer.program.stepwise import arrangements
 from isa import intrinsics
 from isa.computation import Computation
 from isa.config import Config

@@ -1,4 +1,4 @@
-"""Imports run one way, isa ← simulator ← explorer, and clingo keeps to its place."""
+"""Imports run one way: packages, the stages of `explorer`, and clingo keeps to its place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,23 @@ MAY_IMPORT = {
     "simulator": {"isa", "simulator"},
     "explorer": {"isa", "simulator", "explorer"},
 }
-KNOW_CLINGO = {"explorer.facts", "explorer.solve", "explorer.explain", "explorer.conflicts"}
+STAGES = (
+    "operators",
+    "embedding",
+    "layout",
+    "schedule",
+    "program",
+    "baselines",
+    "ranking",
+    "preference",
+    "study",
+    "report",
+    "api",
+    "cli",
+)
+"""The stages of `explorer` in the order in which data flows; each may import those before it."""
+
+KNOW_CLINGO = {"explorer.embedding"}
 
 
 def imported(path: Path, module: str) -> Iterator[str]:
@@ -25,7 +41,9 @@ def imported(path: Path, module: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")
             base = parents[: len(parents) - node.level + 1] if node.level else []
-            yield ".".join([*base, *([node.module] if node.module else [])])
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
 def modules(root: Path, package: str) -> Iterator[tuple[str, set[str]]]:
@@ -47,9 +65,52 @@ def test_arrow(root: Path, package: str) -> None:
     assert not wrong
 
 
+def stage(module: str) -> str | None:
+    """The stage that a module of `explorer` belongs to; None for the package and other ones."""
+    package, _, rest = module.partition(".")
+    return rest.partition(".")[0] if package == "explorer" and rest else None
+
+
+def against_the_order(root: Path) -> set[str]:
+    """Imports inside `explorer` of a later stage, or of what is no stage."""
+    return {
+        f"{name} imports {other}"
+        for name, names in modules(root, "explorer")
+        for other in names
+        if (own := stage(name)) and (target := stage(other))
+        if not {own, target} <= set(STAGES) or STAGES.index(target) > STAGES.index(own)
+    }
+
+
+def test_stages(root: Path) -> None:
+    """A stage imports only itself and those before it."""
+    assert not against_the_order(root)
+
+
+def test_every_module_has_a_stage(root: Path) -> None:
+    """Nothing of `explorer` lies outside a stage, and each stage says what it is for."""
+    names = {stage(name) for name, _ in modules(root, "explorer")} - {None}
+    assert names == set(STAGES)
+    for name in STAGES:
+        path = root / "explorer" / name / "__init__.py"
+        assert name == "api" or ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_wrong_import_is_seen(tmp_path: Path) -> None:
+    """An import against the order is found, in each form, also inside a function."""
+    folder = tmp_path / "explorer" / "layout"
+    folder.mkdir(parents=True)
+    (folder / "first.py").write_text("from explorer import ranking\n")
+    (folder / "second.py").write_text("def late():\n    import explorer.schedule.search\n")
+    (folder / "third.py").write_text("from ..program import emission\n")
+    (folder / "fourth.py").write_text("from explorer.embedding import facts\n")
+    found = {text.partition(" ")[0].rpartition(".")[2] for text in against_the_order(tmp_path)}
+    assert found == {"first", "second", "third"}
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_clingo_in_its_place(root: Path, package: str) -> None:
-    """Only the modules that write facts, solve and explain know the solver."""
+    """Only the stage that asks which embeddings there are knows the solver."""
     wrong = {
         name
         for name, names in modules(root, package)
@@ -67,5 +128,6 @@ def test_every_form_of_import_is_seen(tmp_path: Path) -> None:
         "def late():\n    import j\n"
     )
     assert set(imported(path, "top.package.module")) == {
-        "a.b", "c", "top.package", "top.package.f", "top.h", "j",
+        "a.b", "c", "c.d", "top.package", "top.package.e", "top.package.f", "top.package.f.g",
+        "top.h", "top.h.i", "j",
     }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer import encoding
+from explorer.embedding import rule_files
 
 PACKAGES = ("explorer", "isa", "simulator")
 DATA = {".csv", ".json", ".typed", ".yaml"}
@@ -58,24 +58,24 @@ def test_every_encoding_is_found(root: Path) -> None:
     """Each .lp file of the repository has a name by which the package finds it."""
     expected = sorted((root / "encodings").rglob("*.lp"))
     assert expected
-    assert encoding.encodings() == expected
+    assert rule_files.encodings() == expected
     assert [
-        encoding.encoding(str(path.relative_to(root / "encodings"))) for path in expected
+        rule_files.encoding(str(path.relative_to(root / "encodings"))) for path in expected
     ] == expected
 
 
 def test_unknown_encoding() -> None:
     """An encoding that does not exist is named in the message."""
     with pytest.raises(FileNotFoundError, match=r"no encoding 'nothing\.lp'"):
-        encoding.encoding("nothing.lp")
+        rule_files.encoding("nothing.lp")
 
 
 def test_no_encodings_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the folder, the message names both places where it could have been."""
     places = (tmp_path / "inside", tmp_path / "beside")
-    monkeypatch.setattr(encoding, "_CANDIDATES", places)
+    monkeypatch.setattr(rule_files, "_CANDIDATES", places)
     with pytest.raises(FileNotFoundError, match=r"inside or .*beside"):
-        encoding.encodings()
+        rule_files.encodings()
 
 
 @pytest.mark.slow

@@ -28,8 +28,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.codegen import MAX_ITERATIONS, alu_passes
+from explorer.schedule.alu_passes import alu_passes
 from explorer.schedule.dma import MAX_PAD, MAX_SIZE, Infeasible, Side, Transfer, transfers
+from explorer.schedule.lowering import MAX_ITERATIONS
 from isa.computation import Affine, Operator
 from isa.config import Config
 from isa.errors import InputError

@@ -12,12 +12,12 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer import gains
 from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
 from explorer.cli.output import atomic_write, print_table, progress, write_table
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
-from explorer.report.gains import figure, page
+from explorer.ranking import gains
+from explorer.report.gain_plot import figure, page
 from isa.config import Config
 from isa.errors import InputError
 

@@ -11,20 +11,21 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from explorer import explore, verification
-from explorer.baselines.search import TvmScheduled
-from explorer.baselines.search import best as best_template
+from explorer.baselines.template_search import TvmScheduled
+from explorer.baselines.template_search import best as best_template
 from explorer.cli.output import OutputOption, atomic_write, progress, show_table
-from explorer.design import Restrictions
-from explorer.embedding import Embedding
-from explorer.explain import find
-from explorer.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.digits import Embedding
+from explorer.embedding.explanation import find
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.layout.design import Restrictions
 from explorer.operators import resolve
-from explorer.ranking import Ranking
-from explorer.ranking import rank as rank_embeddings
+from explorer.program import verification
+from explorer.ranking import explore
+from explorer.ranking.best_first import Ranking
+from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.report.describe import describe_embedding, describe_evaluation
 from explorer.report.lanes import picture
-from explorer.report.space import explained
+from explorer.report.searched import explained
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline

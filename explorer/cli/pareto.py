@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
-from explorer.cli.fronts import (
+from explorer.cli.front_tables import (
     GroupOption,
     KindOption,
     MaximizeOption,

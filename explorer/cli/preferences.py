@@ -17,8 +17,8 @@ from explorer.cli.embeddings import (
     parse_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
-from explorer.encoding import profiles
-from explorer.optima import Method
+from explorer.embedding.rule_files import profiles
+from explorer.preference.optima import Method
 
 EveryTileOption = Annotated[
     bool,

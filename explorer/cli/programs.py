@@ -18,10 +18,10 @@ from explorer.cli.embeddings import (
     TargetOption,
     restricted,
 )
-from explorer.design import Restrictions
-from explorer.emission import check_target, load_data, write_folder
-from explorer.emission import emit as emit_files
+from explorer.layout.design import Restrictions
 from explorer.operators import resolve
+from explorer.program.emission import check_target, load_data, write_folder
+from explorer.program.emission import emit as emit_files
 from isa.config import Config
 from isa.errors import InputError
 from isa.folder import FILES, Folder, read, stored_instructions

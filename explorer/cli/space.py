@@ -10,8 +10,6 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer import counting
-from explorer import facts as symbols
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
     VTA,
@@ -24,19 +22,18 @@ from explorer.cli.embeddings import (
     parse_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
-from explorer.embedding import Embedding, nest
-from explorer.execution import Outcome, arrangements, check, utilisation
-from explorer.explain import find
-from explorer.explore import no_embedding
+from explorer.embedding import counting
+from explorer.embedding import facts as symbols
+from explorer.embedding.digits import Embedding
+from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
+from explorer.embedding.explanation import find
+from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
+from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
-from explorer.ranking import describe
-from explorer.solve import (
-    enumerate_embeddings,
-    fused_mappings,
-    scalar_embeddings,
-    unstructured_embeddings,
-)
-from explorer.verification import random_data
+from explorer.program.stepwise import Outcome, arrangements, check, utilisation
+from explorer.program.verification import random_data
+from explorer.ranking.best_first import describe
+from explorer.ranking.explore import no_embedding
 from isa import intrinsics
 from isa.computation import Computation
 from isa.config import Config

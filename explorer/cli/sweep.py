@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from explorer.cli import INTERRUPTED
 from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, TilesOption, parse_classes
-from explorer.cli.fronts import ModelOption, note_left_out
+from explorer.cli.front_tables import ModelOption, note_left_out
 from explorer.cli.output import OutputOption, print_table, write_table
 from explorer.study import cost, tables
-from explorer.study.execute import Backend, Dask, Inline, Local
+from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid, configuration, parse_assignment
 from explorer.study.store import Store
 from explorer.study.study import Study, default_candidates, is_study, load, make, parse_workload

@@ -10,9 +10,9 @@ import typer
 
 from explorer.cli.embeddings import ConfigOption, OperatorArgument, parse_classes
 from explorer.cli.programs import JsonOption
-from explorer.explain import why as explain
-from explorer.explore import gemm_intrinsic
+from explorer.embedding.explanation import why as explain
 from explorer.operators import resolve
+from explorer.ranking.explore import gemm_intrinsic
 from isa.config import Config
 
 

@@ -1,7 +1,7 @@
-"""Operators: constructors, YAML documents, one-line texts and the workloads that ship.
+"""What is asked: operators as data, from the texts and documents that users write.
 
->>> resolve("resnet18:C2").computation.macs
-115605504
+In: a shipped workload's name, an inline text, a YAML document. Out: `isa.computation.Operator`.
+Imports `isa` only.
 """
 
 from explorer.operators.workloads import Entry, catalogue, resolve

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from explorer.codegen import Code
-from explorer.embedding import Embedding, Nest, nest
-from explorer.execution import arrangements, utilisation
-from explorer.explore import Evaluation, gemm_intrinsic
-from explorer.layout import Layout
-from explorer.ranking import describe
+from explorer.embedding.digits import Embedding
+from explorer.embedding.virtual_loops import Nest, nest
+from explorer.layout.packed import Layout
+from explorer.program.stepwise import arrangements, utilisation
+from explorer.ranking.best_first import describe
+from explorer.ranking.explore import Evaluation, gemm_intrinsic
 from explorer.report.lanes import picture
+from explorer.schedule.lowering import Code
 from isa.computation import Computation
 from isa.fields import Column, Memory, Opcode
 from simulator.roofline import Roofline, roofline

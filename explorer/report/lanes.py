@@ -10,7 +10,8 @@ from string import ascii_lowercase, digits
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.embedding import Embedding, Nest, nest
+from explorer.embedding.digits import Embedding
+from explorer.embedding.virtual_loops import Nest, nest
 from isa.computation import ROLES, Computation, Tensor
 from isa.errors import InputError
 

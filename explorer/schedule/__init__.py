@@ -1,5 +1,6 @@
-"""Schedules: how the outer loops of a design are tiled, ordered and buffered.
+"""When it happens: tiles, their order and the scratchpads' contexts, down to instructions.
 
-`space` says what a schedule is and which there are, `dma` how a box of entries is moved, `search`
-finds the best one with a compiled cost model.
+In: a `Design`. Out: the best `space.Schedule` of the space with its cycles and a proof (`search`),
+and its instructions (`lowering.Code`). Imports `isa`, `simulator`, and the stages before, up to
+layout.
 """

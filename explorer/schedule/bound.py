@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from explorer.codegen import alu_passes
-from explorer.design import Design
-from explorer.embedding import Nest
-from explorer.layout import Layout
+from explorer.embedding.virtual_loops import Nest
+from explorer.layout.design import Design
+from explorer.layout.packed import Layout
+from explorer.schedule.alu_passes import alu_passes
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.codegen import alu_passes
-from explorer.design import Design
-from explorer.layout import Layout
+from explorer.layout.design import Design
+from explorer.layout.packed import Layout
+from explorer.schedule.alu_passes import alu_passes
 from explorer.schedule.space import coefficients, output_loops
 from explorer.schedule.stream import changes
 from isa.fields import INSTRUCTION_BYTES, Memory

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.codegen import Code, Lowering
-from explorer.design import Design
+from explorer.layout.design import Design
 from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
+from explorer.schedule.lowering import Code, Lowering
 from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan, uses
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from isa.fields import Memory

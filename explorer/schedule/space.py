@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.design import Design
-from explorer.layout import Layout
+from explorer.layout.design import Design
+from explorer.layout.packed import Layout
 
 Array = NDArray[np.int64]
 

@@ -1,5 +1,8 @@
 """Studies: operators under many configurations, and what is kept of each.
 
-`study` says what is asked, `unit` answers one operator under one configuration, `execute` runs
+In: workloads, a grid of configurations, objectives. Out: a results store, tables, Pareto fronts
+(`dominance`). Imports the stages before, up to ranking.
+
+`study` says what is asked, `unit` answers one operator under one configuration, `backends` run
 units on any executor, `store` keeps each answer, and `tables` puts them together.
 """

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from explorer.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
 from explorer.operators import catalogue, resolve
 from explorer.study import cost
 from explorer.study.expression import Expression

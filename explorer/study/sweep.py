@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from explorer.study.execute import Answer, Backend, Work, run
+from explorer.study.backends import Answer, Backend, Work, run
 from explorer.study.store import Store
 from explorer.study.study import Study
 from explorer.study.unit import Unit, evaluate

@@ -15,11 +15,12 @@ from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from explorer import explore
-from explorer.embedding import Embedding, nest
-from explorer.fronts import pareto_mask
-from explorer.ranking import Ranking, rank
+from explorer.embedding.digits import Embedding
+from explorer.embedding.virtual_loops import nest
+from explorer.ranking import explore
+from explorer.ranking.best_first import Ranking, rank
 from explorer.study.cost import Costs
+from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
 from explorer.study.parameters import PARAMETERS, Point, configuration, label, sizes
 from explorer.study.version import model_version
@@ -28,7 +29,7 @@ from isa.config import Config
 from isa.errors import InputError
 
 if TYPE_CHECKING:
-    from explorer.explore import Evaluation
+    from explorer.ranking.explore import Evaluation
 
 Row = dict[str, Any]
 

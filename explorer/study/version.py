@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from explorer.encoding import encodings
+from explorer.embedding.rule_files import encodings
 
 ROOT = "explorer.study.unit"
 

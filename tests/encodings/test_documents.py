@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from clingo import ast
 
-from explorer.encoding import encoding
+from explorer.embedding.rule_files import encoding
 
 FOLDER = encoding("domain.lp").parent
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.lp"))

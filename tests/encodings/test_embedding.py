@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.facts import CLASSES
+from explorer.embedding.enumeration import enumerate_embeddings
+from explorer.embedding.facts import CLASSES
 from explorer.operators import resolve
-from explorer.solve import enumerate_embeddings
 from isa import intrinsics
 from isa.computation import Affine, Computation, Operator
 from tests.oracles.enumeration import enumerate_ids

@@ -14,23 +14,17 @@ from clingo import Symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.conflicts import conflict
-from explorer.encoding import profiles
-from explorer.explore import gemm_intrinsic
-from explorer.facts import CLASSES
+from explorer.embedding.facts import CLASSES
+from explorer.embedding.metrics import ROLES_BY_NAME, Keep, Metric, Wishes
+from explorer.embedding.rule_files import profiles
+from explorer.embedding.solver import Solver, Values
+from explorer.embedding.step_costs import logarithm
 from explorer.operators import resolve
-from explorer.optima import Method, Problem, design, minima, optimum, pareto
-from explorer.preferences import (
-    ROLES_BY_NAME,
-    Keep,
-    Metric,
-    Wishes,
-    logarithm,
-    parse_objectives,
-    parse_preferences,
-    parse_requirements,
-)
-from explorer.solve import Search, Values
+from explorer.preference.conflicts import conflict
+from explorer.preference.optima import Method, design, minima, optimum, pareto
+from explorer.preference.parsing import parse_objectives, parse_preferences, parse_requirements
+from explorer.preference.problem import Problem
+from explorer.ranking.explore import gemm_intrinsic
 from isa.computation import ROLES, Operator
 from isa.config import Config
 from tests.oracles.costs import costs, distance, is_blocked
@@ -101,7 +95,7 @@ def test_profiles_and_fronts_equal_the_whole_enumeration(
 
 def kept(
     operator: Operator, config: Config, names: Sequence[str], tensor: str, layout: str
-) -> tuple[Search, Keep]:
+) -> tuple[Solver, Keep]:
     """The problem of keeping a layout, with the distance from it as a preference."""
     text = f"keep-{tensor}-layout={layout}"
     (keep,) = parse_requirements([text], operator.computation, 1)
@@ -272,7 +266,7 @@ def test_limits_hold_and_are_attained() -> None:
         assert len(optimum(Problem(operator, config, wishes).search()).answers) == found
 
 
-def front_of_small() -> Search:
+def front_of_small() -> Solver:
     """A problem whose front has some twenty points."""
     config = Config.default()
     wishes = Wishes(objectives=parse_objectives("steps,footprint.input,padding,row-length"))
@@ -317,14 +311,14 @@ def ctrl_c_after(seconds: float) -> Iterator[None]:
 def test_ctrl_c_between_runs_keeps_the_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """Points are given that were found before Ctrl-C came while the next cut was grounded."""
     whole = pareto(front_of_small(), method="enumerate")
-    cut = Search.cut
+    cut = Solver.cut
 
-    def interrupted(program: Search, point: int, values: Values) -> None:
+    def interrupted(program: Solver, point: int, values: Values) -> None:
         if point == 2:
             raise KeyboardInterrupt
         cut(program, point, values)
 
-    monkeypatch.setattr(Search, "cut", interrupted)
+    monkeypatch.setattr(Solver, "cut", interrupted)
     found = pareto(front_of_small(), method="cuts")
     assert found.proven
     assert not found.complete

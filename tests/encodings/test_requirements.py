@@ -7,11 +7,13 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.design import Design
-from explorer.explore import gemm_intrinsic
-from explorer.facts import CLASSES
-from explorer.optima import Problem, design
-from explorer.preferences import Wishes, parse_requirements
+from explorer.embedding.facts import CLASSES
+from explorer.embedding.metrics import Wishes
+from explorer.layout.design import Design
+from explorer.preference.optima import design
+from explorer.preference.parsing import parse_requirements
+from explorer.preference.problem import Problem
+from explorer.ranking.explore import gemm_intrinsic
 from isa.computation import Operator
 from isa.config import Config
 from tests.oracles.costs import touched

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.facts import CLASSES
+from explorer.embedding.enumeration import enumerate_embeddings
+from explorer.embedding.facts import CLASSES
+from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
 from explorer.operators import resolve
-from explorer.solve import enumerate_embeddings, scalar_embeddings, unstructured_embeddings
 from isa import intrinsics
 from isa.computation import Computation
 from isa.errors import InputError

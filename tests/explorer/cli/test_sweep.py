@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from explorer.cli import app
-from explorer.cli.fronts import is_table, read
-from explorer.fronts import pareto
+from explorer.cli.front_tables import is_table, read
+from explorer.study.dominance import pareto
 from explorer.study.parameters import PARAMETERS
 from explorer.study.unit import COLUMNS
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.codegen import lower
-from explorer.design import Design, designs
-from explorer.explore import embeddings, gemm_intrinsic
-from explorer.facts import CLASSES
+from explorer.embedding.facts import CLASSES
+from explorer.layout.design import Design, designs
+from explorer.ranking.explore import embeddings, gemm_intrinsic
 from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
+from explorer.schedule.lowering import lower
 from explorer.schedule.search import candidates, points, search
 from isa.computation import Operator
 from isa.config import Config

@@ -9,9 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-from explorer.facts import DEFAULT_CLASSES
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.study import cost
-from explorer.study.execute import Backend, Dask, Inline, Local
+from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid
 from explorer.study.store import Store
 from explorer.study.study import Study, make

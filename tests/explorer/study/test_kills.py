@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.study.execute import Inline, Local
+from explorer.study.backends import Inline, Local
 from explorer.study.store import Store, read_part
 from explorer.study.sweep import sweep
 from tests.explorer.study import stub

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 import explorer
-from explorer.facts import DEFAULT_CLASSES
-from explorer.fronts import pareto
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.study import cost, tables
-from explorer.study.execute import Backend, Dask, Given, Inline, Local
+from explorer.study.backends import Backend, Dask, Given, Inline, Local
+from explorer.study.dominance import pareto
 from explorer.study.parameters import Grid
 from explorer.study.store import Store, read_part
 from explorer.study.study import Study, make

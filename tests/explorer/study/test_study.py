@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.facts import CLASSES
+from explorer.embedding.facts import CLASSES
 from explorer.study.study import Study, is_study, load, parse_workload
 from isa.errors import InputError
 

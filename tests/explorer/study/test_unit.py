@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from explorer import explore
-from explorer.facts import DEFAULT_CLASSES
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
-from explorer.ranking import Ranking, rank
+from explorer.ranking import explore
+from explorer.ranking.best_first import Ranking, rank
 from explorer.study import cost, unit
 from explorer.study.parameters import Point, point_of
 from explorer.study.unit import COLUMNS, Layer, Options, Row, Unit, best, evaluate
@@ -163,5 +163,10 @@ def test_model_covers_what_evaluation_imports() -> None:
     """The sources hashed are all of the project's modules that the unit's module loads."""
     found = modules(ROOT)
     assert found[ROOT] == Path(unit.__file__)
-    assert {"explorer.ranking", "simulator.timing", "isa.config", "explorer.solve"} <= set(found)
+    assert {
+        "explorer.ranking.best_first",
+        "simulator.timing",
+        "isa.config",
+        "explorer.embedding.enumeration",
+    } <= set(found)
     assert not {"explorer.study.store", "explorer.cli", "explorer.report"} & set(found)

@@ -1,0 +1,166 @@
+"""The Pareto front of a table, printed, written and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import pyarrow as pa
+import typer
+
+from explorer.cli.output import OutputOption, atomic_write, show_table
+from explorer.report.front_plot import Front, image, page
+from explorer.study import tables
+from explorer.study.dominance import pareto, pareto_mask
+from explorer.study.store import Store
+from explorer.study.unit import OK
+from isa.errors import InputError
+
+PICTURES = (".png", ".svg", ".html")
+TABLES = ("results", "totals")
+
+TableArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TABLE",
+        help="A directory that explorer sweep made, or a .csv or .parquet file.",
+        show_default=False,
+    ),
+]
+MinimizeOption = Annotated[
+    str, typer.Option("--minimize", metavar="COLUMNS", help="Columns of which less is better.")
+]
+MaximizeOption = Annotated[
+    str, typer.Option("--maximize", metavar="COLUMNS", help="Columns of which more is better.")
+]
+GroupOption = Annotated[
+    str, typer.Option("--group-by", metavar="COLUMNS", help="One front for each of their values.")
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option("--where", metavar="SQL", help="Only rows that meet an SQL condition."),
+]
+KindOption = Annotated[
+    str,
+    typer.Option(
+        "--table",
+        metavar="NAME",
+        help="Of a directory: results (one row a point), or totals (one row a configuration).",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="VERSION",
+        help="Of a directory: rows of this model version, or all; by default the latest sweep's.",
+    ),
+]
+PlotOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plot", metavar="FILE", help=f"Draw it ({', '.join(PICTURES)}); repeatable."),
+]
+
+
+def pareto_table(
+    table: TableArgument,
+    minimize: MinimizeOption = "",
+    maximize: MaximizeOption = "",
+    group_by: GroupOption = "",
+    where: WhereOption = None,
+    kind: KindOption = "results",
+    model: ModelOption = None,
+    plot: PlotOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Find the rows of a table that no other row beats."""
+    down, up, groups = _names(minimize), _names(maximize), _names(group_by)
+    for path in plot or ():
+        _check_picture(path)
+    frame = read(table, kind, model)
+    if where:
+        frame = tables.where(frame, where)
+    mask = pareto_mask(frame, down, up, groups, str(table))
+    front = pareto(frame[mask], down, up, groups, str(table))
+    if plot:
+        title = f"Pareto front of {table.name}: {', '.join([*down, *up])}"
+        picture = Front(frame, mask, down, up, groups, title)
+        for path in plot:
+            _draw(picture, path)
+    shown = [*groups, *down, *up]
+    named = ("configuration", "workload", "operator", "embedding")
+    names = [name for name in named if name in front and name not in shown]
+    show_table(front, output, front[[*names, *shown]])
+    typer.echo(f"{len(front)} of {len(frame)} rows are on the front.", err=True)
+
+
+def is_table(text: str) -> bool:
+    """Whether an argument means a table (a directory, or a file of rows) and not an operator."""
+    path = Path(text)
+    return path.is_dir() or path.suffix in (".csv", ".parquet")
+
+
+def read(path: Path, kind: str = "results", model: str | None = None) -> pd.DataFrame:
+    """The rows of a store that have a result, or those of a file.
+
+    Raises:
+        InputError: it cannot be read, or is neither.
+    """
+    if kind not in TABLES:
+        raise InputError("--table", "", kind, f"one of {', '.join(TABLES)}")
+    if path.is_dir():
+        return _stored(Store.open(path), kind, model)
+    if not path.is_file():
+        raise InputError(str(path), "", None, "a sweep's directory, or a .csv or .parquet file")
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        allowed = f"a table ({str(error).splitlines()[0]})"
+        raise InputError(str(path), "", "unreadable data", allowed) from None
+    raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's directory")
+
+
+def _stored(store: Store, kind: str, model: str | None) -> pd.DataFrame:
+    frame, left_out = tables.results(store, model)
+    note_left_out(left_out)
+    if kind == "totals":
+        frame = tables.totals(store, frame)
+        kept = frame[frame["missing"] == 0] if len(frame) else frame
+    else:
+        kept = frame[frame["status"] == OK]
+    if len(kept) < len(frame):
+        typer.echo(f"{len(frame) - len(kept)} rows have no result and are left out.", err=True)
+    return kept.reset_index(drop=True)
+
+
+def note_left_out(count: int) -> None:
+    """Say that results of other model versions are there but not shown."""
+    if count:
+        typer.echo(
+            f"{count} units of other model versions are left out (--model all shows them).",
+            err=True,
+        )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check_picture(path: Path) -> None:
+    if path.suffix not in PICTURES:
+        raise InputError(
+            "--plot", "", str(path), f"the suffix must be one of {', '.join(PICTURES)}"
+        )
+    if not path.parent.is_dir():
+        raise InputError("--plot", "", str(path), f"there is no directory {path.parent}")
+
+
+def _draw(front: Front, path: Path) -> None:
+    try:
+        atomic_write(path, page(front) if path.suffix == ".html" else image(front, path.suffix))
+    except OSError as error:
+        raise InputError("--plot", "", str(path), f"cannot write it: {error.strerror}") from None

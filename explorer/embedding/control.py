@@ -1,0 +1,103 @@
+"""clingo's Control: facts and encodings in, a grounded program out; Ctrl-C waits meanwhile."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+
+import clingo
+from clingo import Number, Symbol
+
+from explorer.embedding.rule_files import encoding
+from explorer.embedding.step_costs import logarithm
+from isa.errors import InputError
+
+
+@contextmanager
+def held_back() -> Iterator[Event]:
+    """While the block runs, Ctrl-C sets the event that it gets, and raises nothing.
+
+    An exception that comes while clingo calls back into Python would end the process.
+    """
+    pressed = Event()
+    if current_thread() is not main_thread():  # only that one gets signals
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+class EncodingError(RuntimeError):
+    """clingo refused an encoding, or said something about it: a defect, never the user's input."""
+
+
+def ground(
+    facts: Iterable[Symbol],
+    entry: str = "enumerate.lp",
+    rules: Sequence[Path] = (),
+    options: Sequence[str] = (),
+) -> clingo.Control:
+    """A grounded program: facts, an entry file, and files of a user's own rules.
+
+    Raises:
+        EncodingError: clingo has something to say about the encodings.
+        InputError: it has something to say about the user's rules.
+    """
+    messages: list[str] = []
+    control = clingo.Control(
+        ["--warn=all", *options, "0"],
+        logger=lambda code, text: messages.append(f"{code.name}: {text}"),
+    )
+    # Facts first: closing a backend checks every #show that is loaded by then.
+    with control.backend() as backend:
+        for fact in facts:
+            backend.add_rule([backend.add_atom(fact)])
+    control.load(str(encoding(entry)))
+    with held_back() as pressed:
+        try:
+            for path in rules:
+                control.load(str(path))
+            control.ground(context=_Functions)
+        except RuntimeError as error:
+            messages.append(str(error))
+    if pressed.is_set():
+        raise KeyboardInterrupt
+    if messages:
+        raise _rejected(messages, rules) or EncodingError("\n".join(messages))
+    warnings = [str(a.symbol) for a in control.symbolic_atoms.by_signature("warning", 2)]
+    if warnings:
+        raise EncodingError(f"malformed instance: {', '.join(warnings)}")
+    return control
+
+
+class _Functions:
+    """What encodings call by ``@name(…)``."""
+
+    @staticmethod
+    def log2(number: Symbol) -> Symbol:
+        """The fixed-point logarithm of a number."""
+        return Number(logarithm(number.number))
+
+
+def _rejected(messages: Sequence[str], rules: Sequence[Path]) -> InputError | None:
+    """The first message about one of these files, with its line and what stands there."""
+    for message in messages:
+        for path in rules:
+            found = re.search(re.escape(f"{path}:") + r"(\d+)[^ ]*: \w+: (.*)", message, re.DOTALL)
+            if found:
+                line = int(found[1])
+                reason, *more = [text.strip() for text in found[2].splitlines() if text.strip()]
+                notes = [text.partition("note: ")[2] for text in more if "note: " in text]
+                text = "".join(
+                    path.read_text(encoding="utf-8").splitlines()[line - 1 : line]
+                ).strip()
+                allowed = f"{reason.rstrip(':')}{f' ({notes[0]})' if notes else ''}"
+                return InputError(str(path), f"line {line}", text or "end of file", allowed)
+    return None

@@ -1,0 +1,145 @@
+"""How many embeddings there are, without making any.
+
+Axes that have no dimension in common are counted apart: the solver tells which, and what each part
+contributes to the classes; the numbers are multiplied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from clingo import Symbol
+
+from explorer.embedding.control import ground
+from explorer.embedding.enumeration import MANY_ANSWERS
+from explorer.embedding.facts import DEFAULT_CLASSES, instance
+from isa.computation import Affine, Computation, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Numbers of embeddings.
+
+    Attributes:
+        total: of all.
+        classes: of those that belong to a class (perhaps to others, too); ``tile`` is those that
+            belong to none but, perhaps, padded.
+    """
+
+    total: int
+    classes: dict[str, int]
+
+
+def count(
+    operator: Computation,
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+    orders: Collection[str] = (),
+) -> Count:
+    """How many answers `enumerate_embeddings` would give; the same arguments."""
+    found: Counter[Part] = Counter()
+    exchanged = replace(intrinsic, in0=intrinsic.in1, in1=intrinsic.in0)
+    bindings = {"straight": intrinsic, "swapped": exchanged}
+    for binding in bindings if "swapped" in classes else ("straight",):
+        whole = Counter({Part(frozenset(), 0): 1})
+        bound = bindings[binding]
+        options = {
+            "classes": [name for name in classes if name != "swapped"],
+            "orders": [name for name in orders if name == "lanes"],
+        }
+        enforce = ("maximal",) if maximal else ()
+        for axes in linked_axes(instance(operator, bound, options["classes"], all_tiles=all_tiles)):
+            facts = instance(
+                operator,
+                _restricted(bound, axes),
+                options["classes"],
+                all_tiles=all_tiles,
+                enforce=enforce,
+                orders=options["orders"],
+            )
+            whole = _product(whole, tally(facts))
+        mark = frozenset({"swapped"} if binding == "swapped" else ())
+        found += Counter({Part(p.classes | mark, p.saved): n for p, n in whole.items()})
+    return _summary(found, operator, classes, outer="outer" in orders)
+
+
+def _summary(
+    found: Counter[Part], operator: Computation, classes: Iterable[str], *, outer: bool
+) -> Count:
+    loops = sum(dim.extent > 1 for dim in operator.dims)
+    ways = {p: n * (math.factorial(loops - p.saved) if outer else 1) for p, n in found.items()}
+    numbers = {"tile": sum(n for p, n in ways.items() if p.classes <= {"padded"})}
+    for name in classes:
+        numbers[name] = sum(n for p, n in ways.items() if name in p.classes)
+    return Count(sum(ways.values()), numbers)
+
+
+def _product(left: Counter[Part], right: Counter[Part]) -> Counter[Part]:
+    """Both parts together, in every combination."""
+    product: Counter[Part] = Counter()
+    for a, n in left.items():
+        for b, m in right.items():
+            product[Part(a.classes | b.classes, a.saved + b.saved)] += n * m
+    return product
+
+
+def _restricted(intrinsic: Computation, axes: Collection[str]) -> Computation:
+    """The instruction with some of its axes only."""
+
+    def port(tensor: Tensor) -> Tensor:
+        rows = (tuple((n, c) for n, c in row.terms if n in axes) for row in tensor.index)
+        return replace(tensor, index=tuple(Affine(terms) for terms in rows))
+
+    return replace(
+        intrinsic,
+        dims=tuple(dim for dim in intrinsic.dims if dim.name in axes),
+        in0=port(intrinsic.in0),
+        in1=port(intrinsic.in1),
+        out=port(intrinsic.out),
+    )
+
+
+def count_answers(facts: Iterable[Symbol]) -> int:
+    """How many embeddings a problem given as facts has; none is read."""
+    control = ground(facts, options=MANY_ANSWERS)
+    with control.solve(yield_=True) as handle:
+        return sum(1 for _ in handle)
+
+
+class Part(NamedTuple):
+    """What an answer is counted by: its classes, and how many outer loops its digits save."""
+
+    classes: frozenset[str]
+    saved: int
+
+
+def tally(facts: Iterable[Symbol]) -> Counter[Part]:
+    """How many embeddings of each kind a problem given as facts has; no digit is read."""
+    found: Counter[tuple[Symbol, ...]] = Counter()
+    control = ground(facts, "enumerate-count.lp", options=MANY_ANSWERS)
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            found[tuple(model.symbols(shown=True))] += 1
+    parts: Counter[Part] = Counter()
+    for symbols, number in found.items():
+        classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
+        (saved,) = (s.arguments[0].number for s in symbols if s.match("saved", 1))
+        parts[Part(classes, saved)] += number
+    return parts
+
+
+def linked_axes(facts: Iterable[Symbol]) -> list[list[str]]:
+    """The axes of a problem given as facts, in groups that can be counted apart."""
+    control = ground(facts, "enumerate-count.lp")
+    groups: dict[str, list[str]] = {}
+    for pair in control.symbolic_atoms.by_signature("linked", 2):
+        left, right = (a.name for a in pair.symbol.arguments)
+        groups.setdefault(left, []).append(right)
+    return sorted({tuple(sorted(group)): sorted(group) for group in groups.values()}.values())

@@ -1,0 +1,81 @@
+"""Answer sets → embeddings: the symbols that a model shows, read into typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from graphlib import TopologicalSorter
+
+from clingo import Function, Symbol
+
+from explorer.embedding.digits import Digit, Embedding, Kind, arrange, digit_order
+from isa.computation import Computation
+
+
+class Decoder:
+    """Reads answers. Each distinct symbol is taken apart once: reading symbols is what costs."""
+
+    def __init__(self, operator: Computation, intrinsic: Computation) -> None:
+        self.operator = operator
+        self.order = digit_order(operator, intrinsic)
+        self.digits: dict[Symbol, tuple[tuple[int, list[int], int], Digit]] = {}
+        self.swapped = Function("use", [Function("swapped")])
+
+    def embedding(self, symbols: Sequence[Symbol]) -> Embedding:
+        """The embedding that a model shows."""
+        swapped = False
+        found: list[tuple[tuple[int, list[int], int], Digit]] = []
+        pairs: dict[str, list[Symbol]] = {"slower": [], "earlier": []}
+        for symbol in symbols:
+            known = self.digits.get(symbol)
+            if known is not None:
+                found.append(known)
+            elif symbol == self.swapped:
+                swapped = True
+            elif symbol.match("place", 5):
+                digit = _digit(symbol)
+                self.digits[symbol] = self.order(digit), digit
+                found.append(self.digits[symbol])
+            elif symbol.name in pairs:
+                pairs[symbol.name].append(symbol)
+        embedding = Embedding(swapped, tuple(digit for _, digit in sorted(found)))
+        if not any(pairs.values()):
+            return embedding
+        usual = [d.dims[0] for d in embedding.digits]
+        lanes = _sequence(usual, pairs["slower"])
+        loops = {a.name for symbol in pairs["earlier"] for a in symbol.arguments}
+        order = _sequence([d for d in self.operator.extents if d in loops], pairs["earlier"])
+        return arrange(embedding, self.operator, lanes, order)
+
+
+def _sequence(names: Sequence[str], pairs: Iterable[Symbol]) -> list[str]:
+    """Names so ordered that the first of each pair precedes the second."""
+    after = {name: set[str]() for name in names}
+    for pair in pairs:
+        after[pair.arguments[1].name].add(pair.arguments[0].name)
+    return list(TopologicalSorter(after).static_order())
+
+
+def _digit(place: Symbol) -> Digit:
+    axis, subject, how, lanes, outer = place.arguments
+    axes = [a.name for a in axis.arguments] or [axis.name]
+    kinds: dict[str, Kind] = {
+        "contiguous": "contiguous",
+        "strided": "strided",
+        "skew": "skew",
+        "diagonal": "diagonal",
+    }
+    kind = kinds[how.name]
+    partner = how.arguments[0].name if kind == "skew" else None
+    coefficient = how.arguments[1].number if kind == "skew" else 0
+    return Digit(
+        tuple(axes), subject_dims(subject), kind, lanes.number, outer.number, partner, coefficient
+    )
+
+
+def subject_dims(subject: Symbol) -> tuple[str, ...]:
+    """The dimensions of a subject, in operator order."""
+    dims = []
+    while subject.match("fuse", 2):
+        dims.append(subject.arguments[0].name)
+        subject = subject.arguments[1]
+    return (*dims, subject.name)

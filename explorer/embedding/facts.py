@@ -1,0 +1,315 @@
+"""Operator, instruction and options as clingo facts: the only module that names input predicates.
+
+The text of the facts is what ``explorer facts`` prints, so any run can be repeated with plain
+clingo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from clingo import Function, Number, Symbol
+
+from explorer.embedding.metrics import Keep, Limit
+from explorer.embedding.step_costs import counts_exactly
+from isa.computation import ROLES
+from isa.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from explorer.embedding.digits import Digit, Embedding
+    from explorer.embedding.metrics import Metric, Requirement, Wishes
+    from isa.computation import Affine, Computation, Operator, Tensor
+    from isa.config import Config
+
+CLASSES: dict[str, str] = {
+    "padded": "tiles that do not divide their dimension, and axes that are not full",
+    "strided": "lanes that are a whole tile count apart",
+    "multi": "several dimensions side by side on one axis",
+    "swapped": "the two inputs exchange their ports",
+    "fused": "several dimensions flattened into one, tiles crossing their borders",
+    "skewed": "an output dimension moved against a reduction (banded weight blocks)",
+    "diagonal": "a dimension on two axes at once (block-diagonal operand)",
+}
+DEFAULT_CLASSES: tuple[str, ...] = ("padded", "strided", "multi", "swapped")
+
+# The conditions of the definition itself, on single multiply-accumulates.
+DEFINITION: tuple[str, ...] = ("named", "once", "dataflow", "home", "neutral")
+
+# What makes an answer an embedding at all; the classes that are off are enforced by these too.
+LEGALITY: tuple[str, ...] = ("shape", "once", "capacity", "neutral", "multi", "padded")
+
+
+Argument = str | int | Symbol
+
+
+def atom(name: str, *arguments: Argument) -> Symbol:
+    """``name(arguments…)``: numbers, constants by their name, and terms."""
+    return Function(name, [_term(a) for a in arguments])
+
+
+def _term(argument: Argument) -> Symbol:
+    if isinstance(argument, int):
+        return Number(argument)
+    return Function(argument) if isinstance(argument, str) else argument
+
+
+def computation_facts(operator: Computation) -> Iterable[Symbol]:
+    """Dimensions, tensors and access maps of an operator."""
+    for position, dim in enumerate(operator.dims, start=1):
+        yield atom("dimension", dim.name, position, dim.extent)
+    for role in ROLES:
+        yield atom("output" if role == "out" else "input", role)
+        for row, expression in enumerate(operator.tensor(role).index):
+            for name, coefficient in expression.terms:
+                yield atom("access", role, row, name, coefficient)
+
+
+def intrinsic_facts(intrinsic: Computation) -> Iterable[Symbol]:
+    """Axes and ports of an instruction."""
+    for axis in intrinsic.dims:
+        yield atom("axis", axis.name, axis.extent)
+    for role in ROLES:
+        port = intrinsic.tensor(role)
+        yield atom("output_port" if role == "out" else "input_port", port.name, role)
+        for axis in intrinsic.dims:
+            if port.varies({axis.name: 1}):
+                yield atom("port_axis", port.name, axis.name)
+
+
+def dataflow_facts(operator: Computation, intrinsic: Computation) -> Iterable[Symbol]:
+    """Both computations one multiply-accumulate at a time: as many facts as they have of those."""
+    for computation, element, place in (
+        (operator, "scalar", "point"),
+        (intrinsic, "cell", "position"),
+    ):
+        points = np.indices(tuple(computation.extents.values())).reshape(len(computation.dims), -1)
+        for dim, values in zip(computation.dims, points.tolist(), strict=True):
+            yield from (atom(place, i, dim.name, value) for i, value in enumerate(values))
+        for role in ROLES:
+            tensor = computation.tensor(role)
+            name = role if computation is operator else tensor.name
+            elements = _elements(tensor, computation.extents, points)
+            yield from (atom(element, name, i, value) for i, value in enumerate(elements.tolist()))
+
+
+def _elements(
+    tensor: Tensor, extents: dict[str, int], points: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The element of a tensor that each point uses, as one number; also outside the tensor."""
+    point = dict(zip(extents, points, strict=True))
+    flat = np.zeros(points.shape[1], np.int64)
+    for row in tensor.index:
+        low, high = row.bounds(extents)
+        flat = flat * (high - low + 1) + row.at(point, np.zeros((), np.int64)) - low
+    return flat
+
+
+def option_facts(
+    classes: Iterable[str], *, all_tiles: bool, enforce: Iterable[str]
+) -> Iterable[Symbol]:
+    """Which classes and tiles are candidates, and which rules hold."""
+    yield from (atom("class", name) for name in classes)
+    yield atom("tiles", "all" if all_tiles else "useful")
+    yield from (atom("enforce", rule) for rule in (*LEGALITY, *enforce))
+
+
+def place_symbol(digit: Digit) -> Symbol:
+    """The ``place/5`` atom of a digit."""
+    axis = Function("on", [Function(a) for a in digit.axes])
+    subject = Function(digit.dims[-1])
+    for name in reversed(digit.dims[:-1]):
+        subject = Function("fuse", [Function(name), subject])
+    kind = Function(digit.kind)
+    if digit.partner is not None:
+        kind = Function("skew", [Function(digit.partner), Number(digit.coefficient)])
+    return Function(
+        "place",
+        [
+            axis if len(digit.axes) > 1 else Function(digit.axes[0]),
+            subject,
+            kind,
+            Number(digit.lanes),
+            Number(digit.outer),
+        ],
+    )
+
+
+def wanted_facts(embedding: Embedding) -> Iterable[Symbol]:
+    """Facts that leave only one embedding: its binding and its digits."""
+    yield atom("enforce", "wanted")
+    yield Function("wanted", [_binding(swapped=embedding.swapped)])
+    yield from (Function("wanted", [place_symbol(digit)]) for digit in embedding.digits)
+
+
+def _binding(*, swapped: bool) -> Symbol:
+    return Function("use", [Function("swapped" if swapped else "straight")])
+
+
+def instance(
+    operator: Computation,
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    enforce: Iterable[str] = ("maximal",),
+    orders: Iterable[str] = (),
+) -> list[Symbol]:
+    """All facts of one problem, sorted, so that the same problem gives the same text."""
+    facts = [
+        *computation_facts(operator),
+        *intrinsic_facts(intrinsic),
+        *option_facts(classes, all_tiles=all_tiles, enforce=enforce),
+        *(atom("orders", which) for which in orders),
+    ]
+    return sorted(facts)
+
+
+def scalar_instance(
+    operator: Computation, intrinsic: Computation, classes: Sequence[str] = DEFAULT_CLASSES
+) -> list[Symbol]:
+    """All facts for the definition on single multiply-accumulates, with every tile, sorted."""
+    facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=(*DEFINITION, "drawn"))
+    return sorted({*facts, *dataflow_facts(operator, intrinsic)})
+
+
+# ------------------------------------------------------------------- layouts and what is wished for
+
+
+def design_instance(
+    operator: Operator,
+    config: Config,
+    intrinsic: Computation,
+    wishes: Wishes,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+) -> list[Symbol]:
+    """All facts of one problem that asks for embeddings with their layouts, sorted.
+
+    Raises:
+        InputError: the layouts of the operator's tensors cannot be told from its access maps.
+    """
+    if "skewed" in classes:
+        check_skewable(operator.computation)
+    facts = [
+        *instance(operator.computation, intrinsic, classes, all_tiles=all_tiles, enforce=()),
+        *layout_facts(operator, config),
+        *wish_facts(wishes),
+    ]
+    return sorted(set(facts))
+
+
+def layout_facts(operator: Operator, config: Config) -> Iterable[Symbol]:
+    """What packed tensors and their costs follow from.
+
+    Raises:
+        InputError: see `design_instance`.
+    """
+    computation = operator.computation
+    check_separable(computation)
+    for role in ROLES:
+        tensor = computation.tensor(role)
+        for row, (expression, size) in enumerate(zip(tensor.index, tensor.shape, strict=True)):
+            yield atom("row", role, row, expression.const, size)
+            yield atom("reads", role, row, *_reads(expression, size, computation.extents))
+    ports = {
+        "inp": (config.batch * config.block_in, config.inp_bytes),
+        "wgt": (config.block_out * config.block_in, config.wgt_bytes),
+        "acc": (config.batch * config.block_out, config.out_bytes),  # DRAM holds int8 outputs
+    }
+    yield from (atom("address", port, *sizes) for port, sizes in ports.items())
+    yield atom("pads", "inp")
+    yield from (atom("constant", role) for role in operator.constants)
+    yield atom("multipliers", config.batch * config.block_in * config.block_out)
+    if counts_exactly(computation):
+        yield atom("exact", "steps")
+
+
+def _reads(expression: Affine, size: int, extents: dict[str, int]) -> tuple[int, int]:
+    """How many points of the expression's dimensions lie in ``[0, size)``, and how many values."""
+    values = np.full(1, expression.const, np.int64)
+    for name, coefficient in expression.terms:
+        values = np.add.outer(values, coefficient * np.arange(extents[name])).reshape(-1)
+    inside = values[(values >= 0) & (values < size)]
+    return len(inside), len(np.unique(inside))
+
+
+def check_separable(computation: Computation) -> None:
+    """Check that a tensor's rows can be looked at one by one, as the rules on layouts do.
+
+    Raises:
+        InputError: a row has more than two dimensions (of more than one iteration), a dimension
+            moves two rows of a tensor, or a reduction does not move both inputs.
+    """
+    long = {d.name for d in computation.dims if d.extent > 1}
+    for role in ROLES:
+        tensor = computation.tensor(role)
+        seen: set[str] = set()
+        for row in tensor.index:
+            names = {name for name, _ in row.terms if name in long}
+            if len(names) > 2:
+                raise _inseparable(computation, tensor, row, "has more than two dimensions")
+            if names & seen:
+                raise _inseparable(computation, tensor, row, "shares a dimension with another row")
+            seen |= names
+        if role != "out" and (missing := long & set(computation.reductions) - seen):
+            raise _inseparable(computation, tensor, min(missing), "is a reduction that stays")
+
+
+def check_skewable(computation: Computation) -> None:
+    """Check that a skew's two dimensions share one row only, as the rules on layouts expect.
+
+    Raises:
+        InputError: a reduction that shares a row with a dimension of the output is not alone in its
+            row of the other input.
+    """
+    long = {d.name for d in computation.dims if d.extent > 1}
+    reductions = long & set(computation.reductions)
+    for tensor, other in (computation.in0, computation.in1), (computation.in1, computation.in0):
+        for row in tensor.index:
+            names = {name for name, _ in row.terms} & long
+            for there in other.index if len(names) > 1 else ():
+                mixed = {name for name, _ in there.terms} & long
+                if len(mixed) > 1 and mixed & names & reductions:
+                    problem = "shares a reduction with such a row of the other input"
+                    raise _inseparable(computation, tensor, row, problem)
+
+
+def _inseparable(
+    computation: Computation, tensor: Tensor, where: object, problem: str
+) -> InputError:
+    allowed = f"{where} {problem}: preferences on layouts need rows that can be told apart"
+    return InputError(computation.name, tensor.name, ", ".join(map(str, tensor.index)), allowed)
+
+
+def wish_facts(wishes: Wishes) -> Iterable[Symbol]:
+    """Preferences, requirements and objectives."""
+    for level, weights in wishes.levels.items():
+        yield from (atom("prefer", metric_term(m), level, w) for m, w in weights.items())
+    for place, metric in enumerate(wishes.objectives, start=1):
+        yield atom("objective", metric_term(metric), place)
+    for requirement in wishes.requirements:
+        yield atom("requirement", requirement_term(requirement))
+        if isinstance(requirement, Limit):
+            yield atom("limit", metric_term(requirement.metric), requirement.bound)
+        if isinstance(requirement, Keep):
+            for row, (block, place) in enumerate(requirement.blocks):
+                yield atom("given", requirement.role, row, block, place)
+
+
+def metric_term(metric: Metric) -> Symbol:
+    """``footprint``, or of one tensor ``of(footprint, in0)``."""
+    return atom("of", metric.name, metric.role) if metric.role else Function(metric.name)
+
+
+def requirement_term(requirement: Requirement) -> Symbol:
+    """The name under which the encodings know a requirement."""
+    if isinstance(requirement, Limit):
+        return atom("max", metric_term(requirement.metric))
+    if isinstance(requirement, Keep):
+        return atom("keep", requirement.role)
+    return Function(requirement.name)

@@ -1,0 +1,51 @@
+"""Where the answer set programs are: inside the installed package, or beside it in a checkout.
+
+They live in a folder of data, not in a package: `encodings` is a module of Python's own, so
+``importlib.resources.files("encodings")`` would answer with that one. An editable install leaves a
+copy of the folder in site-packages; it is never read, since this file is then the checkout's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CANDIDATES = (_PACKAGE / "encodings", _PACKAGE.parent / "encodings")
+
+
+def encoding(name: str) -> Path:
+    """The path of one encoding, by its file name: ``embedding.lp``.
+
+    Raises:
+        FileNotFoundError: if there is no such encoding, or no encodings at all.
+    """
+    path = _folder() / name
+    if not path.is_file():
+        raise FileNotFoundError(f"no encoding {name!r}: {path} does not exist")
+    return path
+
+
+def encodings() -> list[Path]:
+    """The paths of all encodings and profiles, sorted.
+
+    Raises:
+        FileNotFoundError: if the folder is neither in the package nor beside it.
+    """
+    return sorted(_folder().rglob("*.lp"))
+
+
+def profiles() -> dict[str, Path]:
+    """Shipped preferences by name.
+
+    Raises:
+        FileNotFoundError: as for `encodings`.
+    """
+    return {path.stem: path for path in sorted((_folder() / "profiles").glob("*.lp"))}
+
+
+def _folder() -> Path:
+    """The first candidate that is a directory."""
+    for folder in _CANDIDATES:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("no encodings in " + " or ".join(map(str, _CANDIDATES)))

@@ -1,0 +1,141 @@
+"""A design: one embedding of an operator with the packed layout of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from explorer.embedding.digits import Embedding
+from explorer.embedding.virtual_loops import Nest, nest
+from explorer.layout.packed import Layout, derive, overlaps
+from isa.computation import Computation, Operator
+from isa.config import Config
+from isa.errors import InputError
+from simulator.lint import CHISEL_UOPS, check_options
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What programs keep to beyond what the instructions allow.
+
+    Attributes:
+        uops: micro-ops that a program has at most; None for as many as the scratchpad holds.
+        safe_distance: how many micro-ops after one that writes an accumulator the first one that
+            uses it may come; 1 allows the next one.
+    """
+
+    uops: int | None = None
+    safe_distance: int = 1
+
+    @classmethod
+    def of(cls, target: str, safe_distance: int, config: Config) -> Restrictions:
+        """Those of a target, one of `simulator.lint.TARGETS`.
+
+        Raises:
+            InputError: there is no such target, it does not run programs of the configuration, or
+                the distance is none that can be kept.
+        """
+        check_options(target, safe_distance)
+        if target == "chisel" and config.batch > 1:
+            allowed = f"Chisel's ALU has a batch of 1, {config.name} one of {config.batch}"
+            raise InputError("--target", "", target, allowed)
+        return cls(CHISEL_UOPS if target == "chisel" else None, safe_distance)
+
+    def uop_depth(self, config: Config) -> int:
+        """Micro-ops that a program may have."""
+        return config.uop_depth if self.uops is None else min(self.uops, config.uop_depth)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a schedule is made for.
+
+    Attributes:
+        inp, wgt, acc: the layout on each of VTA's ports.
+        bias: the layout of the bias on port acc, where the operator has one.
+        fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
+        restrictions: what its programs keep to.
+    """
+
+    operator: Operator
+    config: Config
+    embedding: Embedding
+    nest: Nest
+    inp: Layout
+    wgt: Layout
+    acc: Layout
+    bias: Layout | None
+    fixed_order: bool = False
+    restrictions: Restrictions = Restrictions()
+
+    @property
+    def residual(self) -> Layout | None:
+        """The layout of the residual, where the operator adds one: the output's, in int32."""
+        tensor = self.operator.residual
+        return replace(self.acc, role=None, tensor=tensor) if tensor else None
+
+    @property
+    def layouts(self) -> tuple[Layout, Layout, Layout]:
+        """The layouts on inp, wgt and acc."""
+        return self.inp, self.wgt, self.acc
+
+
+def designs(
+    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+) -> Iterator[Design]:
+    """Every choice of materialisation and padding for an embedding.
+
+    Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written
+    by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
+    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM.
+    """
+    computation = operator.computation
+    loops = nest(embedding, computation)
+    ports = (intrinsic.in0, intrinsic.in1)
+    roles = (embedding.role("in0"), embedding.role("in1"))
+    acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
+    bias = operator.epilogue.bias
+    bias_layout = derive(loops, bias, intrinsic.out, intrinsic, role=None) if bias else None
+    choices: list[list[Layout]] = []
+    for port, role in zip(ports, roles, strict=True):
+        tensor = computation.tensor(role)
+        axes = [a.name for a in intrinsic.dims if port.varies({a.name: 1})]
+        found = []
+        for halo in (True, False) if overlaps(loops, tensor, axes) else (False,):
+            stored = derive(loops, tensor, port, intrinsic, role=role, halo=halo)
+            found.append(stored)
+            if port is intrinsic.in0:
+                padded = derive(
+                    loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
+                )
+                if any(c.is_padded for c in padded.coordinates):
+                    found.append(padded)
+        choices.append(found)
+    for inp in choices[0]:
+        for wgt in choices[1]:
+            design = Design(operator, config, embedding, loops, inp, wgt, acc, bias_layout)
+            yield _ordered(design) if embedding.order else design
+
+
+def _ordered(design: Design) -> Design:
+    """The design with every layout in the order of the outer loops."""
+    outer = design.nest.outer
+    inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
+    bias = design.bias.along(outer) if design.bias else None
+    return replace(design, inp=inp, wgt=wgt, acc=acc, bias=bias, fixed_order=True)
+
+
+def reference_design(
+    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+) -> Design:
+    """The reference embedding's layouts.
+
+    Windows share entries, the DMA engine pads where it can, and coordinates stay in tensor order
+    (channels outermost).
+    """
+    found = list(designs(operator, config, intrinsic, embedding))
+    best = max(
+        found,
+        key=lambda d: (d.inp.halo, d.wgt.halo, any(c.is_padded for c in d.inp.coordinates)),
+    )
+    return replace(best, fixed_order=True)

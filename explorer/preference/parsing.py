@@ -1,0 +1,218 @@
+"""Texts → wishes: preferences, requirements and objectives as users write them.
+
+Which metrics and demands there are is known to the encodings alone (a user's rules may add some),
+so that `explorer.embedding.solver.Solver` checks the names. The texts parsed here::
+
+    steps,duplication                   preferences, the strongest first
+    steps,footprint:2+transform         on the second level, two metrics mixed, the first twice
+    footprint.weight                    a metric of one tensor: input, weight or output
+    no-padding                          a demand by its name
+    max-footprint=2MiB                  a metric's limit; min-… for those of which more is better
+    keep-input-layout=NCHW1n16c         the layout that a tensor has to have, up to its outer order
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+from explorer.embedding.metrics import (
+    MORE_IS_BETTER,
+    ROLES_BY_NAME,
+    Demand,
+    Keep,
+    Limit,
+    Metric,
+    Requirement,
+    Wishes,
+)
+from explorer.embedding.rule_files import profiles
+from explorer.embedding.step_costs import LARGEST, steps_limit
+from isa.computation import Computation, Operator, Role
+from isa.config import Config
+from isa.errors import InputError
+
+MAX_WEIGHT = 10**6
+
+_PREFER, _REQUIRE = "--prefer", "--require"
+
+
+def parse_metric(text: str, source: str) -> Metric:
+    """A metric as users write it: ``row-length``, ``footprint.weight``.
+
+    Raises:
+        InputError: the text is none; that the encodings know the metric is not checked here.
+    """
+    name, dot, tensor = text.strip().partition(".")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise InputError(source, "", text, "a metric's name is needed, such as steps or row-length")
+    if dot and tensor not in ROLES_BY_NAME:
+        allowed = f"after the dot, one of {', '.join(ROLES_BY_NAME)}"
+        raise InputError(source, text, tensor, allowed)
+    return Metric(name.replace("-", "_"), ROLES_BY_NAME[tensor] if dot else None)
+
+
+def parse_objectives(text: str, source: str = "--objectives") -> tuple[Metric, ...]:
+    """Metrics separated by commas.
+
+    Raises:
+        InputError: one is none or stands twice.
+    """
+    metrics = tuple(parse_metric(part, source) for part in text.split(","))
+    for metric in metrics:
+        if metrics.count(metric) > 1:
+            raise InputError(source, "", str(metric), "an objective may stand once")
+    return metrics
+
+
+def parse_preferences(text: str) -> dict[int, dict[Metric, int]]:
+    """Levels, the strongest first: 0, -1, …, so that they break ties of a profile's.
+
+    Raises:
+        InputError: the text does not fit ``METRIC[:WEIGHT][+…][,…]``, or names a metric twice.
+    """
+    levels: dict[int, dict[Metric, int]] = {}
+    seen: set[Metric] = set()
+    for index, level in enumerate(text.split(",")):
+        weights: dict[Metric, int] = {}
+        for part in level.split("+"):
+            name, colon, weight = part.partition(":")
+            metric = parse_metric(name, _PREFER)
+            if metric in seen:
+                raise InputError(_PREFER, "", name.strip(), "a metric may stand once")
+            seen.add(metric)
+            weights[metric] = _weight(weight, part) if colon else 1
+        levels[-index] = weights
+    return levels
+
+
+def _weight(text: str, part: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text.strip()) or not 1 <= int(text) <= MAX_WEIGHT:
+        raise InputError(_PREFER, part, text, f"a weight is a whole number from 1 to {MAX_WEIGHT}")
+    return int(text)
+
+
+def parse_requirements(
+    texts: Iterable[str], operator: Computation, multipliers: int
+) -> tuple[Requirement, ...]:
+    """Requirements; each text may hold several, separated by commas.
+
+    Args:
+        texts: what the user wrote.
+        operator: whose tensors have the layouts that are named.
+        multipliers: lanes of the instruction.
+
+    Raises:
+        InputError: a text is no requirement, or two are about the same.
+    """
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    found = [_requirement(part, operator, multipliers) for part in parts]
+    keys = [r.name if isinstance(r, Demand) else _subject(r) for r in found]
+    for key, part in zip(keys, parts, strict=True):
+        if keys.count(key) > 1:
+            raise InputError(_REQUIRE, "", part, "a requirement may stand once")
+    return tuple(found)
+
+
+def _subject(requirement: Limit | Keep) -> Metric | Role:
+    return requirement.metric if isinstance(requirement, Limit) else requirement.role
+
+
+def _requirement(text: str, operator: Computation, multipliers: int) -> Requirement:
+    name, equals, value = text.partition("=")
+    if match := re.fullmatch(r"keep-(\w+)-layout", name):
+        if match[1] not in ROLES_BY_NAME:
+            raise InputError(_REQUIRE, text, match[1], f"one of {', '.join(ROLES_BY_NAME)}")
+        role = ROLES_BY_NAME[match[1]]
+        return Keep(role, _blocks(value, operator.tensor(role).letters, text), text)
+    if match := re.fullmatch(r"(max|min)-(.+)", name):
+        metric = parse_metric(match[2], _REQUIRE)
+        better = "min" if metric.name in MORE_IS_BETTER else "max"
+        if match[1] != better:
+            raise InputError(_REQUIRE, "", name, f"{better}-{metric} can be limited")
+        return Limit(metric, _bound(metric, value, text, operator, multipliers), text)
+    if equals or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        allowed = "NAME, max-METRIC=VALUE, min-METRIC=VALUE or keep-TENSOR-layout=LAYOUT is needed"
+        raise InputError(_REQUIRE, "", text, allowed)
+    return Demand(name.replace("-", "_"), text)
+
+
+def _bound(metric: Metric, value: str, text: str, operator: Computation, multipliers: int) -> int:
+    """The greatest cost that meets a limit."""
+    if metric.name == "utilisation":
+        share = _number(value, text)
+        if not 0 < share <= 1:
+            raise InputError(_REQUIRE, text, value, "a utilisation is more than 0 and at most 1")
+        return steps_limit(math.floor(Fraction(operator.macs) / (share * multipliers)), operator)
+    bound = math.floor(_number(value, text))
+    if metric.name == "steps":
+        return steps_limit(bound, operator)
+    if bound >= LARGEST:
+        raise InputError(_REQUIRE, text, value, f"a limit is at most {LARGEST - 1}")
+    return -math.ceil(_number(value, text)) if metric.name in MORE_IS_BETTER else bound
+
+
+_UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 10**3, "M": 10**6}
+
+
+def _number(value: str, text: str) -> Fraction:
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([A-Za-z]*)", value)
+    if match is None or match[2] not in _UNITS:
+        units = ", ".join(unit for unit in _UNITS if unit)
+        raise InputError(_REQUIRE, text, value, f"a number, with a unit or without ({units})")
+    return Fraction(match[1]) * _UNITS[match[2]]
+
+
+def _blocks(layout: str, letters: str, text: str) -> tuple[tuple[int, int], ...]:
+    """Block and place of each letter of a layout such as ``NCHW1n16c``."""
+    example = f"{letters}16{letters[-1].lower()}"
+    match = re.fullmatch(r"([A-Z]+)((?:[1-9][0-9]{0,8}[a-z])*)", layout)
+    if match is None or sorted(match[1]) != sorted(letters):
+        allowed = f"each of the letters {letters} once, then blocks of them, as in {example}"
+        raise InputError(_REQUIRE, text, layout, allowed)
+    blocks: dict[str, tuple[int, int]] = {}
+    for extent, letter in re.findall(r"([0-9]+)([a-z])", match[2]):
+        if letter.upper() not in letters or letter in blocks:
+            raise InputError(_REQUIRE, text, layout, f"one block for a letter, as in {example}")
+        blocks[letter] = (int(extent), len(blocks) + 1 if int(extent) > 1 else 0)
+    return tuple(blocks.get(letter.lower(), (1, 0)) for letter in letters)
+
+
+def wish(
+    operator: Operator,
+    config: Config,
+    *,
+    profile: str | None = None,
+    prefer: str = "",
+    require: Iterable[str] = (),
+    objectives: str = "",
+    rules: Iterable[Path] = (),
+) -> Wishes:
+    """What is wished for, from texts as the command line takes them.
+
+    Without preferences, objectives or rules, the profile is ``latency``.
+
+    Raises:
+        InputError: a text is none of what is allowed, or a file is missing.
+    """
+    lanes = config.batch * config.block_in * config.block_out
+    files = list(rules)
+    for path in files:
+        if not path.is_file():
+            raise InputError("--rules", "", str(path), "a file of rules is needed")
+    if profile is None and not (prefer or objectives or files):
+        profile = "latency"
+    if profile is not None:
+        known = profiles()
+        if profile not in known:
+            raise InputError("--profile", "", profile, f"one of {', '.join(known)}")
+        files.insert(0, known[profile])
+    return Wishes(
+        parse_preferences(prefer) if prefer else {},
+        parse_requirements(require, operator.computation, lanes),
+        parse_objectives(objectives) if objectives else (),
+        tuple(files),
+    )

@@ -1,0 +1,256 @@
+"""Emitting programs: the binary with its tensors, as a folder that runs wherever VTA runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.layout.packed import Layout
+from explorer.operators import document
+from explorer.program.verification import complete, direct, packed
+from explorer.schedule.lowering import Code
+from isa.computation import Affine, Operator, Tensor
+from isa.errors import InputError
+from isa.folder import MANIFEST, contents
+from isa.manifest import CoordinateEntry, Format, TensorEntry
+from simulator.functional import run as execute
+
+Tensors = dict[str, NDArray[np.generic]]
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "in0": np.dtype(np.int8),
+    "in1": np.dtype(np.int8),
+    "bias": np.dtype(np.int32),
+    "residual": np.dtype(np.int8),
+}
+
+
+def emit(
+    code: Code,
+    form: Format,
+    *,
+    given: Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+) -> dict[str, bytes]:
+    """The files of a program's folder by name; equal arguments give equal bytes.
+
+    The program is executed, and what it computes compared with the operator's direct result. Lanes
+    that no output element lies in are expected to hold what the execution leaves in them.
+
+    Args:
+        code: the program.
+        form: the format of the folder.
+        given: tensors by the fields of `Data`; the others are random.
+        seed: of the random ones.
+
+    Raises:
+        InputError: the format cannot express the configuration.
+    """
+    operator = code.design.operator
+    data = complete(operator, given or {}, seed)
+    program, inputs = code.program, packed(code, data)
+    output = program.output(execute(program, inputs).image)
+    if not np.array_equal(code.design.acc.unpack(output), direct(operator, data)):
+        raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not exact")
+    return contents(
+        program,
+        inputs,
+        output.tobytes(),
+        form,
+        tensors=_entries(code),
+        source={
+            "operator": document.dump(operator),
+            "embedding": code.design.embedding.id,
+            "schedule": _schedule(code),
+            "data": {
+                n: "given" if n in (given or {}) else f"random, seed {seed}"
+                for n in tensors_of(operator)
+            },
+        },
+        generator=f"vta-explorer {version('vta-explorer')}",
+    )
+
+
+def _schedule(code: Code) -> dict[str, object]:
+    schedule, loops = code.schedule, code.design.nest.outer
+    return {
+        "tile": {loop.name: tile for loop, tile in zip(loops, schedule.tile, strict=True)},
+        "order": [loops[place].name for place in schedule.order],
+        "load_contexts": schedule.load_contexts,
+        "acc_contexts": schedule.acc_contexts,
+    }
+
+
+def _entries(code: Code) -> dict[str, TensorEntry]:
+    design = code.design
+    layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
+    entries = {name: _entry(layout, "int8") for name, layout in layouts.items()}
+    if design.bias is not None:
+        entries["ACC"] = _entry(design.bias, "int32")
+    if design.residual is not None:
+        entries["ACC_BIS"] = _entry(design.residual, "int32")
+    return entries
+
+
+def _entry(layout: Layout, dtype: Literal["int8", "int32"]) -> TensorEntry:
+    letters = [letter.lower() for letter in layout.tensor.letters]
+    return TensorEntry(
+        name=layout.tensor.name,
+        dtype=dtype,
+        shape=list(layout.tensor.shape),
+        layout=layout.name,
+        packed=list(layout.shape),
+        coordinates=[
+            CoordinateEntry(name=c.name, loops=str(Affine.of(dict(c.terms))), first=c.low)
+            for c in layout.coordinates
+        ],
+        axes=[name for name, _ in layout.axes],
+        lanes={loop.name: f"{loop.axis} // {loop.stride} % {loop.extent}" for loop in layout.lanes},
+        index={x: str(row) for x, row in zip(letters, layout.rows, strict=True)},
+        guards=list(_guards(layout)),
+    )
+
+
+def _guards(layout: Layout) -> Iterator[str]:
+    for axis, extent in layout.axes:
+        width = math.prod(loop.extent for loop in layout.lanes if loop.axis == axis)
+        if width < extent:
+            yield f"{axis} < {width}"
+    for left, right in layout.equal:
+        yield f"{left} == {right}"
+    for row, extent in layout.guards:
+        if row.loops:
+            yield f"0 <= {row} < {extent}"
+
+
+# --- Data that is given ---------------------------------------------------------------------------
+
+
+def tensors_of(operator: Operator) -> dict[str, Tensor]:
+    """The tensors that a program reads, in order, by the fields of `Data`."""
+    computation = operator.computation
+    tensors = {
+        "in0": computation.in0,
+        "in1": computation.in1,
+        "bias": operator.epilogue.bias,
+        "residual": operator.residual,
+    }
+    return {field: tensor for field, tensor in tensors.items() if tensor is not None}
+
+
+def load_data(operator: Operator, text: str) -> Tensors:
+    """The tensors in ``.npy`` files, by the fields of `explorer.program.verification.Data`.
+
+    Args:
+        operator: what they are for.
+        text: files separated by commas, in the order of `tensors_of`, or each as ``name=file`` with
+            the tensor's name or its field.
+
+    Raises:
+        InputError: there are too many, a name stands twice or is unknown, or a file holds no array
+            of the right type and shape.
+    """
+    tensors = tensors_of(operator)
+    fields = {t.name: field for field, t in tensors.items()} | {field: field for field in tensors}
+    found: Tensors = {}
+    for place, part in enumerate(filter(None, text.split(","))):
+        name, equals, path = part.rpartition("=")
+        known = fields.get(name) if equals else next(iter([*tensors][place : place + 1]), None)
+        if known is None:
+            names = ", ".join(t.name for t in tensors.values())
+            allowed = f"{len(tensors)} files, of {names}, or NAME=FILE"
+            raise InputError("--data", "", part, allowed)
+        if known in found:
+            raise InputError("--data", tensors[known].name, path, "is given twice")
+        found[known] = _load(tensors[known], known, Path(path))
+    return found
+
+
+def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
+    try:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(str(path), "", None, "a .npy file is needed") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(str(path), "", str(error), "a .npy file is needed") from None
+    _check(tensor, field, array, str(path))
+    return array.astype(_DTYPES[field])
+
+
+def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:
+    """Check that tensors are an operator's, in type and shape.
+
+    Raises:
+        InputError: one is not.
+    """
+    tensors = tensors_of(operator)
+    for field, array in data.items():
+        if field not in tensors:
+            raise InputError("data", "", field, f"some of {', '.join(tensors)}")
+        _check(tensors[field], field, array, "data")
+
+
+def _check(tensor: Tensor, field: str, array: NDArray[np.generic], source: str) -> None:
+    wanted = _DTYPES[field]
+    if array.dtype != wanted or array.shape != tensor.shape:
+        allowed = f"{tensor.name} is {wanted.name} of shape {tensor.shape}"
+        raise InputError(source, "", f"{array.dtype} of shape {array.shape}", allowed)
+
+
+# --- Folders on disk ------------------------------------------------------------------------------
+
+
+def check_target(path: Path) -> None:
+    """Check that a folder can be written there.
+
+    Raises:
+        InputError: it exists and is no emitted folder, or its parent is no writable folder.
+    """
+    if not path.name or path.name == "..":
+        raise InputError("--out", "", str(path), "a new folder's name is needed")
+    if path.exists() and not (path.is_dir() and _replaceable(path)):
+        raise InputError(
+            "--out", "", str(path), "it exists, and is no folder of an emitted program"
+        )
+    if not path.parent.is_dir():
+        raise InputError("--out", "", str(path), f"there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError("--out", "", str(path), f"the folder {path.parent} is not writable")
+
+
+def _replaceable(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or not any(path.iterdir())
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder in one step: it is whole or not there; an emitted one is replaced.
+
+    Raises:
+        InputError: as `check_target`, or it cannot be written.
+    """
+    check_target(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+    except OSError as error:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
+        raise InputError("--out", "", str(path), f"cannot write it: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)

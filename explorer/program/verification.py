@@ -1,0 +1,145 @@
+"""Executing programs on random tensors; every bit is compared with the direct result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.schedule.lowering import Code, lower
+from isa.computation import Epilogue, Operator
+from simulator.functional import run as execute
+from simulator.interleaving import PROGRAM, Interleaving
+from simulator.reference import accumulate, epilogue
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What executing a program on random data showed.
+
+    Attributes:
+        outputs: int8 outputs compared.
+        wrong: of those, how many differ from the direct result.
+        accumulators: int32 accumulators compared, 0 when they were not.
+        wrong_accumulators: of those, how many differ.
+    """
+
+    outputs: int
+    wrong: int
+    accumulators: int = 0
+    wrong_accumulators: int = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every bit agrees."""
+        return self.wrong == 0 and self.wrong_accumulators == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Logical tensors for one run, and the operator's direct result before the epilogue."""
+
+    in0: NDArray[np.int8]
+    in1: NDArray[np.int8]
+    bias: NDArray[np.int32] | None
+    residual: NDArray[np.int8] | None
+    accumulated: NDArray[np.int32]
+
+
+def random_data(operator: Operator, seed: int = 0) -> Data:
+    """Random tensors over the whole int8 range, and their direct result."""
+    return complete(operator, {}, seed)
+
+
+def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed: int = 0) -> Data:
+    """The given tensors, random ones in place of those left out, and their direct result.
+
+    A tensor that is left out is the same whichever others are given.
+
+    Args:
+        operator: what is computed.
+        given: tensors by the field of `Data`, of the right types and shapes.
+        seed: of the random ones.
+    """
+    rng = np.random.default_rng(seed)
+    computation = operator.computation
+    in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
+    in1 = rng.integers(-128, 128, computation.in1.shape, np.int8)
+    shape = operator.epilogue.bias.shape if operator.epilogue.bias else None
+    bias = rng.integers(-(2**20), 2**20, shape, np.int32) if shape is not None else None
+    shape = operator.residual.shape if operator.residual else None
+    residual = rng.integers(-128, 128, shape, np.int8) if shape is not None else None
+    random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias, "residual": residual}
+    tensors = random | dict(given)
+    return Data(**tensors, accumulated=accumulate(computation, tensors["in0"], tensors["in1"]))
+
+
+def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
+    """The operator's output by its definition."""
+    return epilogue(
+        operator.epilogue, data.accumulated, data.bias, operator.computation, data.residual
+    )
+
+
+def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
+    """The tensors as a program reads them, by section."""
+    design = code.design
+    by_role = {"in0": data.in0, "in1": data.in1}
+    sections: dict[str, NDArray[np.generic]] = {}
+    for name, layout in (("INP", design.inp), ("WGT", design.wgt)):
+        assert layout.role is not None
+        sections[name] = layout.pack(by_role[layout.role])
+    if design.bias is not None and data.bias is not None:
+        sections["ACC"] = design.bias.pack(data.bias)
+    if design.residual is not None and data.residual is not None:
+        sections["ACC_BIS"] = design.residual.pack(data.residual.astype(np.int32))
+    return sections
+
+
+def run(code: Code, data: Data, *, interleaving: Interleaving = PROGRAM) -> NDArray[np.int8]:
+    """Pack the tensors, execute the binary, unpack the output."""
+    program = code.program
+    result = execute(program, packed(code, data), interleaving=interleaving)
+    return code.design.acc.unpack(program.output(result.image)).astype(np.int8)
+
+
+def verify(
+    code: Code,
+    data: Data,
+    *,
+    accumulators: bool = True,
+    interleaving: Interleaving = PROGRAM,
+) -> Verdict:
+    """Execute a program and compare its outputs, and its accumulators, bit for bit.
+
+    VTA stores bytes only. To see the accumulators, the same design and schedule runs four more
+    times with an epilogue that stores one byte of each.
+    """
+    operator = code.design.operator
+    expected = direct(operator, data)
+    wrong = int((run(code, data, interleaving=interleaving) != expected).sum())
+    if not accumulators:
+        return Verdict(expected.size, wrong)
+    found = np.zeros(expected.shape, np.uint32)
+    for byte in range(4):
+        shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
+        design = replace(
+            code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
+        )
+        stored = run(lower(design, code.schedule), data, interleaving=interleaving)
+        found |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
+    raw = _biased(operator, data)
+    return Verdict(expected.size, wrong, expected.size, int((found.view(np.int32) != raw).sum()))
+
+
+def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:
+    """The accumulators with the bias, before shift and clip, reassembled from their bytes."""
+    value, data = np.zeros(data.accumulated.shape, np.uint32), replace(data, residual=None)
+    for byte in range(4):
+        shifted = Epilogue(shift=8 * byte, bias=operator.epilogue.bias, clip=None)
+        part = direct(replace(operator, epilogue=shifted), data)
+        value |= part.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
+    return value.view(np.int32)

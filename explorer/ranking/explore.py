@@ -1,0 +1,158 @@
+"""The story from top to bottom: facts, answer sets, layouts, schedule, program, simulation.
+
+`embeddings` asks clingo, `evaluate` finds the best design and schedule of one embedding and times
+its program. `explorer.program.verification` executes programs,
+`explorer.ranking.best_first` compares embeddings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from explorer.embedding.digits import Embedding
+from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
+from explorer.embedding.explanation import find as find_embedding
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.virtual_loops import nest
+from explorer.layout.design import Design, Restrictions, designs, reference_design
+from explorer.schedule.bound import compute_bound, lower_bound
+from explorer.schedule.lowering import Code
+from explorer.schedule.search import Scheduled, search
+from isa import intrinsics
+from isa.computation import Computation, Operator
+from isa.config import Config
+from isa.errors import InputError
+
+UNRESTRICTED = Restrictions()
+
+
+@cache
+def gemm_intrinsic(config: Config) -> Computation:
+    """VTA's GEMM instruction with the configuration's axis extents."""
+    return intrinsics.load("vta_gemm", config.axes)
+
+
+def embeddings(
+    operator: Operator,
+    config: Config,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+) -> list[Embedding]:
+    """Every embedding of an operator, see `enumerate_embeddings`.
+
+    Raises:
+        InputError: there is none under these options.
+    """
+    found = enumerate_embeddings(
+        operator.computation,
+        gemm_intrinsic(config),
+        classes,
+        all_tiles=all_tiles,
+        maximal=maximal,
+    )
+    if not found:
+        raise no_embedding(operator.name, classes)
+    return found
+
+
+def no_embedding(operator: str, classes: Sequence[str]) -> InputError:
+    """The error that an operator has no embedding of these classes."""
+    allowed = "no embedding is legal with these classes alone"
+    return InputError(operator, "", "/".join(classes), allowed)
+
+
+def reference(operator: Operator, config: Config) -> Embedding:
+    """TVM's fixed embedding of the operator."""
+    return reference_embedding(operator.computation, gemm_intrinsic(config))
+
+
+def find(operator: Operator, config: Config, text: str) -> Embedding:
+    """The embedding of an id (or of the word ``reference``).
+
+    Raises:
+        InputError: the text is no id, or no legal embedding.
+    """
+    if text == "reference":
+        return reference(operator, config)
+    return find_embedding(operator.computation, gemm_intrinsic(config), text)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An embedding with its best design and schedule.
+
+    Attributes:
+        embedding: what was evaluated.
+        bound: cycles that no schedule of any of its designs undercuts; None if none fits.
+        proven: whether no schedule in the space can be better than the one found.
+        scheduled: the best program found, with its simulated timing; None if no schedule fits, or
+            none undercuts the limit that was set.
+    """
+
+    embedding: Embedding
+    bound: int | None
+    proven: bool
+    scheduled: Scheduled | None
+
+    @property
+    def design(self) -> Design:
+        """The design of the best program."""
+        return self.code.design
+
+    @property
+    def code(self) -> Code:
+        """The best program.
+
+        Raises:
+            InputError: no schedule fits the scratchpads.
+        """
+        if self.scheduled is None:
+            raise InputError("embedding", "", self.embedding.id, "no schedule fits the scratchpads")
+        return self.scheduled.code
+
+
+def floor(operator: Operator, config: Config, embedding: Embedding) -> int:
+    """Cycles of the compute module that no layout or schedule of the embedding undercuts."""
+    return compute_bound(operator, config, nest(embedding, operator.computation))
+
+
+def evaluate(
+    operator: Operator,
+    config: Config,
+    embedding: Embedding,
+    *,
+    fixed_layout: bool = False,
+    effort: int | None = None,
+    below: float = math.inf,
+    restrictions: Restrictions = UNRESTRICTED,
+) -> Evaluation:
+    """The best program of an embedding over its layouts and schedules.
+
+    Args:
+        operator: what is compiled.
+        config: what it is compiled for.
+        embedding: how it is laid onto the instruction.
+        fixed_layout: use the reference's layouts (the same schedule search), not the best ones.
+        effort: programs to simulate for each design at most; None for a proven optimum.
+        below: cycles to undercut; no program is given if none does.
+        restrictions: what the program has to keep to.
+    """
+    intrinsic = gemm_intrinsic(config)
+    if fixed_layout:
+        choices = [reference_design(operator, config, intrinsic, embedding)]
+    else:
+        choices = list(designs(operator, config, intrinsic, embedding))
+    choices = [replace(design, restrictions=restrictions) for design in choices]
+    best: Scheduled | None = None
+    least, proven = math.inf, True
+    for design in sorted(choices, key=lower_bound):
+        found = search(design, effort=effort, below=best.cycles if best else below)
+        best = found.best or best
+        least = min(least, math.inf if found.bound is None else found.bound)
+        proven = proven and found.proven
+    return Evaluation(embedding, None if math.isinf(least) else int(least), proven, best)

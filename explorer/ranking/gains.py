@@ -1,0 +1,216 @@
+"""Whole workloads: what the best embedding gains on every layer, and what the gain is made of.
+
+Four programs of a layer are timed by the same model: TVM's template with its best tiling; the
+reference embedding in TVM's layouts under our scheduler; that embedding in its best layouts; and
+the best embedding. The steps between them are what scheduling, layout and embedding gain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from explorer.baselines import template_search as tvm
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.program import verification
+from explorer.ranking import explore
+from explorer.ranking.best_first import rank
+from explorer.ranking.explore import Evaluation
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WASTED = 0.5
+"""Utilisation of the reference embedding below which a layer counts as one that it wastes."""
+NEAR = 1.1
+"""Cycles over their lower bound above which a layer is counted as far from it."""
+_BASES = {"over_reference": "the reference embedding", "over_tvm": "TVM's template"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One layer.
+
+    Attributes:
+        operator: the layer, named by its reference.
+        tvm: cycles of TVM's template with its best tiling; None where the template has none.
+        reference: the reference embedding in TVM's layouts.
+        relayout: the reference embedding in its best layouts.
+        best: the best embedding.
+    """
+
+    operator: Operator
+    config: Config
+    tvm: int | None
+    reference: Evaluation
+    relayout: Evaluation
+    best: Evaluation
+
+    def row(self) -> dict[str, object]:
+        """The layer as a row of the table; cycles are simulated, bytes move over the DRAM bus."""
+        timing = self.best.code, self.best.scheduled
+        assert timing[1] is not None
+        cycles = {
+            "tvm_cycles": self.tvm,
+            "reference_cycles": _cycles(self.reference),
+            "relayout_cycles": _cycles(self.relayout),
+            "best_cycles": _cycles(self.best),
+        }
+        tvm_cycles, reference, relayout, best = cycles.values()
+        return {
+            "layer": self.operator.name,
+            "macs": self.operator.computation.macs,
+            "embedding": self.best.embedding.id,
+            **cycles,
+            "bound": self.best.bound,
+            "proven": self.best.proven,
+            "reference_utilisation": _utilisation(self.reference, self.config),
+            "best_utilisation": _utilisation(self.best, self.config),
+            "over_tvm": _ratio(tvm_cycles, best),
+            "over_reference": _ratio(reference, best),
+            "by_schedule": _ratio(tvm_cycles, reference),
+            "by_layout": _ratio(reference, relayout),
+            "by_embedding": _ratio(relayout, best),
+            "over_bound": _ratio(best, self.best.bound),
+            "reference_bytes": _bytes(self.reference),
+            "best_bytes": _bytes(self.best),
+        }
+
+
+def _cycles(evaluation: Evaluation) -> int | None:
+    return evaluation.scheduled.cycles if evaluation.scheduled else None
+
+
+def _bytes(evaluation: Evaluation) -> int | None:
+    return sum(evaluation.scheduled.timing.bytes.values()) if evaluation.scheduled else None
+
+
+def _utilisation(evaluation: Evaluation, config: Config) -> float | None:
+    if evaluation.scheduled is None:
+        return None
+    lanes = config.batch * config.block_in * config.block_out
+    design = evaluation.design
+    return design.operator.computation.macs / (design.nest.steps * lanes)
+
+
+def _ratio(one: int | None, other: int | None) -> float | None:
+    return one / other if one and other else None
+
+
+def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CLASSES) -> Gain:
+    """Time the four programs of a layer.
+
+    Raises:
+        InputError: no embedding has a schedule that fits the machine.
+    """
+    ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
+    relayout = explore.evaluate(operator, config, ranking.reference.embedding)
+    # The space leaves out embeddings that do not fill the axes, and the DRAM orders that TVM fixes.
+    candidates = (*ranking.evaluations, relayout, ranking.reference)
+    fitting = [e for e in candidates if e.scheduled]
+    if not fitting:
+        raise InputError(operator.name, "", config.name, "no embedding has a schedule that fits")
+    best = min(fitting, key=lambda e: _cycles(e) or math.inf)
+    try:
+        template = tvm.best(operator, config)
+    except InputError:  # not a convolution or product that the template knows
+        template = None
+    return Gain(
+        operator, config, template.cycles if template else None, ranking.reference, relayout, best
+    )
+
+
+def _row(
+    operator: Operator, config: Config, classes: Sequence[str], verify: bool
+) -> dict[str, object]:
+    found = gain(operator, config, classes)
+    row = found.row()
+    if verify:
+        verdict = verification.verify(
+            found.best.code, verification.random_data(operator), accumulators=False
+        )
+        row["exact"] = verdict.exact
+    return row
+
+
+def table(
+    operators: Iterable[Operator],
+    config: Config,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    verify: bool = False,
+    jobs: int = 1,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[dict[str, object]]:
+    """The rows of a workload; layers that are the same computation are timed once.
+
+    Args:
+        operators: the layers.
+        config: what they are compiled for.
+        classes: of embeddings.
+        verify: execute each winner's program on random data, and tell whether every bit is right.
+        jobs: worker processes; the rows do not depend on their number.
+        on_progress: told how many layers have just been dealt with.
+
+    Raises:
+        InputError: a layer has no program.
+    """
+    layers = [(operator, (operator.computation, operator.epilogue)) for operator in operators]
+    distinct = {key: operator for operator, key in reversed(layers)}
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            rows = {
+                key: pool.submit(_row, operator, config, classes, verify)
+                for key, operator in reversed(distinct.items())
+            }
+            for operator, key in layers:
+                yield {**rows[key].result(), "layer": operator.name}
+                on_progress(1)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def summary(frame: pd.DataFrame) -> list[str]:
+    """The headline: geometric means over all layers and over those that the reference wastes."""
+    wasted = frame[frame["reference_utilisation"] < WASTED]
+    parts = {
+        f"all {len(frame)} layers": frame,
+        f"the {len(wasted)} layers that use less than {WASTED:.0%} of the machine under the "
+        "reference embedding": wasted,
+    }
+    lines = [f"{_speeds(part)} on {title}" for title, part in parts.items() if len(part)]
+    for column, base in _BASES.items():
+        if frame[column].notna().any():
+            top = frame.iloc[int(frame[column].argmax())]
+            lines.append(f"largest over {base}: {top[column]:.1f} on {top['layer']}")
+            slower = int((frame[column] < 1).sum())
+            lines.append(f"slower than {base}: {slower} layers")
+    far = int((frame["over_bound"] > NEAR).sum())
+    lines.append(
+        f"best cycles over their lower bounds: {_geomean(frame['over_bound']):.4f}; "
+        f"{far} layers above {NEAR}"
+    )
+    if "exact" in frame:
+        lines.append(f"winners executed bit-exactly: {int(frame['exact'].sum())} of {len(frame)}")
+    return lines
+
+
+def _speeds(part: pd.DataFrame) -> str:
+    """The geometric means, each over the layers that have such a baseline."""
+    return " and ".join(
+        f"{_geomean(part[column]):.2f} times {base}"
+        + (f" ({known} layers)" if (known := int(part[column].notna().sum())) < len(part) else "")
+        for column, base in _BASES.items()
+    )
+
+
+def _geomean(values: pd.Series[float]) -> float:
+    known = [math.log(v) for v in values if not math.isnan(v)]
+    return math.exp(sum(known) / len(known)) if known else math.nan
