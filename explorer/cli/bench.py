@@ -136,4 +136,6 @@ def _write(
         f"{r.layer}: {r.best_cycles} cycles, {r.over_bound:.3f} of the bound"
         for r in distant.itertuples()
     ]
-    atomic_write(out / f"{stem}.md", page(stem, command, about, lines, far))
+    atomic_write(
+        out / f"{stem}.md", page(stem, command, about, lines, far, gains.class_table(frame))
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from explorer.baselines import template_search as tvm
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.program import verification
-from explorer.ranking import explore
+from explorer.ranking import class_gains, explore
 from explorer.ranking.best_first import rank
 from explorer.ranking.explore import Evaluation
 from isa.computation import Operator
@@ -131,6 +131,9 @@ def _row(
 ) -> dict[str, object]:
     found = gain(operator, config, classes)
     row = found.row()
+    if set(classes) >= set(class_gains.ORDER):
+        least = class_gains.by_class(operator, config, (found.relayout, found.reference))
+        row |= {class_gains.COLUMNS[step]: cycles for step, cycles in least.items()}
     if verify:
         verdict = verification.verify(
             found.best.code, verification.random_data(operator), accumulators=False
@@ -200,6 +203,11 @@ def summary(frame: pd.DataFrame) -> list[str]:
     if "exact" in frame:
         lines.append(f"winners executed bit-exactly: {int(frame['exact'].sum())} of {len(frame)}")
     return lines
+
+
+def class_table(frame: pd.DataFrame) -> list[str]:
+    """What each class of embeddings adds, as a Markdown table; see `class_gains.summary`."""
+    return class_gains.summary(frame, frame["reference_utilisation"] < WASTED)
 
 
 def _speeds(part: pd.DataFrame) -> str:

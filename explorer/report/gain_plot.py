@@ -36,7 +36,14 @@ def figure(frame: pd.DataFrame, title: str) -> bytes:
     return buffer.getvalue()
 
 
-def page(name: str, command: str, about: dict[str, str], lines: list[str], far: list[str]) -> str:
+def page(
+    name: str,
+    command: str,
+    about: dict[str, str],
+    lines: list[str],
+    far: list[str],
+    classes: list[str],
+) -> str:
     """What was run, and what came out, as Markdown.
 
     Args:
@@ -45,10 +52,14 @@ def page(name: str, command: str, about: dict[str, str], lines: list[str], far: 
         about: versions and the configuration.
         lines: the headline figures.
         far: layers that are far from their lower bound, with their ratio.
+        classes: a table of what each class of embeddings adds; empty where it was not asked.
     """
     text = [f"# {name}", "", f"`{command}`", ""]
     text += [f"- {key}: {value}" for key, value in about.items()]
     text += ["", *(f"- {line}" for line in lines), ""]
+    if classes:
+        text += ["Times as fast as the reference embedding, one class more a row:", ""]
+        text += [*classes, ""]
     if far:
         text += ["Layers far from their lower bound:", "", *(f"- {line}" for line in far), ""]
     return "\n".join(text)
