@@ -89,7 +89,10 @@ def test_wheel_is_complete(root: Path, wheel: Path) -> None:
         for path in (root / package).rglob("*")
         if path.suffix in DATA | {".py"}
     }
-    encodings = {f"explorer/encodings/{path.name}" for path in (root / "encodings").glob("*.lp")}
+    encodings = {
+        f"explorer/{path.relative_to(root).as_posix()}"
+        for path in (root / "encodings").rglob("*.lp")
+    }
     assert sources | encodings <= names
     assert {name.partition("/")[0] for name in names} == set(PACKAGES)
 

@@ -40,7 +40,7 @@ class EncodingError(RuntimeError):
 
 def ground(
     facts: Iterable[Symbol],
-    entry: str = "enumerate.lp",
+    entry: str = "entries/enumerate.lp",
     rules: Sequence[Path] = (),
     options: Sequence[str] = (),
 ) -> clingo.Control:

@@ -123,7 +123,7 @@ class Part(NamedTuple):
 def tally(facts: Iterable[Symbol]) -> Counter[Part]:
     """How many embeddings of each kind a problem given as facts has; no digit is read."""
     found: Counter[tuple[Symbol, ...]] = Counter()
-    control = ground(facts, "enumerate-count.lp", options=MANY_ANSWERS)
+    control = ground(facts, "entries/count.lp", options=MANY_ANSWERS)
     with control.solve(yield_=True) as handle:
         for model in handle:
             found[tuple(model.symbols(shown=True))] += 1
@@ -137,7 +137,7 @@ def tally(facts: Iterable[Symbol]) -> Counter[Part]:
 
 def linked_axes(facts: Iterable[Symbol]) -> list[list[str]]:
     """The axes of a problem given as facts, in groups that can be counted apart."""
-    control = ground(facts, "enumerate-count.lp")
+    control = ground(facts, "entries/count.lp")
     groups: dict[str, list[str]] = {}
     for pair in control.symbolic_atoms.by_signature("linked", 2):
         left, right = (a.name for a in pair.symbol.arguments)

@@ -20,7 +20,7 @@ def answers(
     operator: Computation,
     intrinsic: Computation,
     facts: Iterable[Symbol],
-    entry: str = "enumerate.lp",
+    entry: str = "entries/enumerate.lp",
     options: Sequence[str] = (),
 ) -> Iterator[Embedding]:
     """The embeddings of a problem given as facts, as they are found."""
@@ -57,7 +57,7 @@ def fused_mappings(
     classes = ("fused", "padded", *(("swapped",) if swapped else ()))
     facts = instance(operator, intrinsic, classes, enforce=())
     exchanged = Function("use", [Function("swapped")])
-    control = ground(facts, "enumerate-mappings.lp")
+    control = ground(facts, "entries/fused-mappings.lp")
     with control.solve(yield_=True) as handle:
         for model in handle:
             symbols = model.symbols(shown=True)

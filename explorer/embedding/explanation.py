@@ -110,7 +110,7 @@ def _rejections(
     used -= {"multi", "padded"} - allowed
     facts = instance(operator, intrinsic, sorted(used), all_tiles=True, enforce=())
     given = (*facts, *wanted_facts(embedding))
-    (symbols,) = shown((f for f in given if f.name != "enforce"), "enumerate-why.lp")
+    (symbols,) = shown((f for f in given if f.name != "enforce"), "entries/why.lp")
     refused = [s for s in symbols if s.name == "reject"]
     misfits = [s for s in symbols if s.name == "misfit"]
     broken = [s for s in symbols if s.name == "violated" and s.arguments[0].name in LEGALITY]

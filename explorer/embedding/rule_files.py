@@ -14,7 +14,7 @@ _CANDIDATES = (_PACKAGE / "encodings", _PACKAGE.parent / "encodings")
 
 
 def encoding(name: str) -> Path:
-    """The path of one encoding, by its file name: ``embedding.lp``.
+    """The path of one encoding, by its path in the folder: ``entries/enumerate.lp``.
 
     Raises:
         FileNotFoundError: if there is no such encoding, or no encodings at all.

@@ -1,6 +1,6 @@
 """Embeddings of single multiply-accumulates: the definition itself, for small operators.
 
-The encodings `scalar.lp` and `structured.lp` know nothing of the local rule, so they are what
+The encodings `scalar.lp` and `scalar-digits.lp` know nothing of the local rule, so they are what
 `embedding.lp` is compared with. Their facts are the whole dataflow, hence the limits.
 """
 
@@ -77,7 +77,7 @@ def scalar_embeddings(
     """
     check_size(operator, intrinsic, STRUCTURED_LIMIT)
     facts = scalar_instance(operator, intrinsic, classes)
-    found = answers(operator, intrinsic, facts, "enumerate-scalar.lp", ("--heuristic=Domain",))
+    found = answers(operator, intrinsic, facts, "entries/scalar.lp", ("--heuristic=Domain",))
     return sorted(found, key=lambda e: e.id)
 
 
@@ -96,7 +96,7 @@ def unstructured_embeddings(
     """
     check_size(operator, intrinsic, UNSTRUCTURED_LIMIT)
     classes = ("swapped",) if swapped else ()
-    control = ground(scalar_instance(operator, intrinsic, classes), "enumerate-unstructured.lp")
+    control = ground(scalar_instance(operator, intrinsic, classes), "entries/unstructured.lp")
     exchanged = Function("use", [Function("swapped")])
     with control.solve(yield_=True) as handle:
         for model in handle:

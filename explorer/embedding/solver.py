@@ -88,7 +88,7 @@ class Solver:
         intrinsic: Computation,
         facts: Iterable[Symbol],
         rules: Sequence[Path] = (),
-        entry: str = "optimize.lp",
+        entry: str = "entries/optimize.lp",
     ) -> None:
         """Ground the program.
 

@@ -36,7 +36,7 @@ class Problem:
         """VTA's instruction."""
         return gemm_intrinsic(self.config)
 
-    def search(self, entry: str = "optimize.lp") -> Solver:
+    def search(self, entry: str = "entries/optimize.lp") -> Solver:
         """The grounded program.
 
         Args:
