@@ -121,6 +121,26 @@ def test_headers_agree_with_the_rules(name: str) -> None:
     assert found.shown <= given
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_used_predicates_are_where_the_header_says(name: str) -> None:
+    """What a header ascribes to another file is defined by a rule of that file."""
+    for predicates, sources in re.findall(
+        r"((?:\w+/\d(?: \([^)]*\))?(?:, )?)+) of ([\w-]+\.lp(?: and [\w-]+\.lp)*)",
+        header(name).get("Used predicates", ""),
+    ):
+        defined = set[str]().union(*(occurring(file).heads for file in sources.split(" and ")))
+        assert named(predicates) <= defined
+
+
+def test_named_files_exist(root: Path) -> None:
+    """A file that an encoding or a page names is there: none has been renamed alone."""
+    for path in (*FOLDER.rglob("*.lp"), root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")):
+        mentioned = re.findall(r"[\w/.-]*[\w-]+\.lp\b", path.read_text(encoding="utf-8"))
+        places = (FOLDER, path.parent, root, root / "docs")
+        for name in set(mentioned):
+            assert any((place / name).is_file() for place in places), f"{path}: {name}"
+
+
 def page(root: Path) -> dict[str, dict[str, Signatures]]:
     """For each file on the reference page, the predicates of each list."""
     text = (root / "docs" / "encodings.md").read_text(encoding="utf-8")
