@@ -43,7 +43,7 @@ from isa.config import Config
 from isa.folder import read, stored_instructions
 from isa.listing import listing
 from isa.manifest import Format
-from simulator import folder as folders
+from simulator import folder_run as folders
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding
 from simulator.lint import lint as lint_program

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isa.codec import DecodingError, Table, decode, decode_uops, encode
 from isa.config import Config
-from isa.document import read_text, validate
-from isa.encoding import DecodingError, Table, decode, decode_uops, encode
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
 from isa.json import parse_json
 from isa.listing import listing
 from isa.manifest import VERSION, FileEntry, Format, Manifest, SectionEntry, TensorEntry
-from isa.program import (
+from isa.program_image import (
     INPUT_DTYPES,
     PAGE_BYTES,
     SECTIONS,
@@ -36,6 +35,7 @@ from isa.program import (
     memory_map,
 )
 from isa.relocation import RECORD_BYTES, moved, relocations
+from isa.schema import read_text, validate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class Folder:
         format: one of `isa.manifest.FORMATS`.
         program: the program with absolute addresses.
         stored: the instructions as the file holds them, base-relative where the format is.
-        inputs: the packed tensors by section, as `isa.program.Program.image` takes them.
+        inputs: the packed tensors by section, as `isa.program_image.Program.image` takes them.
         expected: the first bytes of the output that a run has to leave; None if not known.
         manifest: what the folder says of itself, if it does.
     """
@@ -96,7 +96,7 @@ def contents(
     """The files of a folder by name, the manifest among them; equal arguments give equal bytes.
 
     Args:
-        program: with absolute addresses, as `isa.program.Program.build` makes it.
+        program: with absolute addresses, as `isa.program_image.Program.build` makes it.
         inputs: packed tensors by section.
         expected: the bytes of the OUT section after a run.
         form: the format.

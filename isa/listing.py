@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from isa.encoding import TOKEN_FLAGS, Queue, field_layout, queues
+from isa.codec import TOKEN_FLAGS, Queue, field_layout, queues
 from isa.fields import AluOp, Column, Memory, Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from isa.codec import Table
     from isa.config import Config
-    from isa.encoding import Table
 
 
 def format_instruction(row: Sequence[int]) -> str:

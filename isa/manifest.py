@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from isa.document import Document
+from isa.schema import Document
 
 VERSION: Literal[1] = 1
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import Table
+from isa.codec import Table
 from isa.fields import Column, Memory, Opcode
-from isa.program import SECTIONS
+from isa.program_image import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isa.config import Config
-    from isa.program import Program
+    from isa.program_image import Program
 
 Relocations: TypeAlias = NDArray[np.uint32]
-"""Shape (n, 2): an instruction's index and the index of its section in `isa.program.SECTIONS`."""
+"""Shape (n, 2): an instruction's index and its section's index in `isa.program_image.SECTIONS`."""
 
 RECORD_BYTES = 8
 _FIELD_LIMIT = 1 << 32  # dram_base has 32 bits

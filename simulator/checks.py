@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import COUNTERS, NO_COUNTER, TOKEN_FLAGS, Table, queues
+from isa.codec import COUNTERS, NO_COUNTER, TOKEN_FLAGS, Table, queues
 from isa.fields import AluOp, Column, Memory, Opcode
 from simulator.counts import element_bytes
 from simulator.errors import SimulationError

@@ -13,8 +13,8 @@ from simulator.jit import jit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isa.codec import Table
     from isa.config import Config
-    from isa.encoding import Table
 
 _REPORTED = (Memory.UOP, Memory.INP, Memory.WGT, Memory.ACC, Memory.OUT)
 _GEMM, _ALU = len(Memory), len(Memory) + 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import Table, decode_uops
+from isa.codec import Table, decode_uops
 from isa.fields import UOP_BYTES, Column, Memory, Opcode
 from simulator.jit import jit
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import Table, decode
+from isa.codec import Table, decode
 from isa.fields import INSTRUCTION_BYTES, AluOp, Column, Memory, Opcode, uop_widths
 from simulator.checks import check
 from simulator.counts import Counts, count, element_bytes
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isa.config import Config
-    from isa.program import Program
+    from isa.program_image import Program
 
 _NEVER_LOADED = -1
 _POISON = 0x5A
@@ -53,7 +53,7 @@ def run(
     portable: bool = True,
     interleaving: Interleaving = PROGRAM,
 ) -> Result:
-    """Execute a program on packed inputs; see `isa.program.Program.image` and `execute`."""
+    """Execute a program on packed inputs; see `isa.program_image.Program.image` and `execute`."""
     instructions = program.section("INSN")
     return execute(
         program.config,
@@ -92,7 +92,7 @@ def execute(
         interleaving: the order in which the queues are executed.
 
     Raises:
-        isa.encoding.DecodingError: when the bytes are no instructions.
+        isa.codec.DecodingError: when the bytes are no instructions.
         SimulationError: when hardware would hang or go out of bounds, or the program is not
             portable and has to be.
     """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from isa.encoding import COUNTERS, MAX_TOKENS, NO_COUNTER, Counter, Queue, Table, queues
+from isa.codec import COUNTERS, MAX_TOKENS, NO_COUNTER, Counter, Queue, Table, queues
 from isa.errors import InputError
 from isa.fields import Column
 from simulator.errors import SimulationError

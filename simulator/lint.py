@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import COUNTERS, MAX_TOKENS, Counter, Queue, Table, queues
+from isa.codec import COUNTERS, MAX_TOKENS, Counter, Queue, Table, queues
 from isa.errors import InputError
 from isa.fields import Column, Opcode
 from simulator.checks import portable_violations, violations
@@ -23,7 +23,7 @@ from simulator.interleaving import Merged, counter_name, early_pops, merge
 from simulator.races import Clocks, accesses, clocks
 
 if TYPE_CHECKING:
-    from isa.program import Program, Section
+    from isa.program_image import Program, Section
 
 RULES = {
     "finish": "FINISH is the last instruction, and all others are complete when it starts",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import COUNTERS, NO_COUNTER, Counter, Queue, Table, queues
+from isa.codec import COUNTERS, NO_COUNTER, Counter, Queue, Table, queues
 from isa.fields import Column, Memory, Opcode
 from simulator.counts import element_bytes
 from simulator.footprints import Footprints, Part

@@ -10,8 +10,8 @@ import numpy as np
 from isa.fields import Column, Opcode
 
 if TYPE_CHECKING:
+    from isa.codec import Table
     from isa.config import Config
-    from isa.encoding import Table
     from simulator.timing import TimingReport
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.encoding import COUNTERS, MAX_TOKENS, Counter, Queue, Table, queues
+from isa.codec import COUNTERS, MAX_TOKENS, Counter, Queue, Table, queues
 from isa.fields import INSTRUCTION_BYTES, Column, Opcode
 from simulator.counts import Counts, count, element_bytes, uop_count
 from simulator.errors import SimulationError
@@ -130,7 +130,7 @@ class TimingReport:
         store: the store module.
         read_beats: cycles in which the DRAM read channel moves data.
         counts: DRAM traffic and micro-ops.
-        timeline: start, end (exclusive) and `isa.encoding.Queue` of each instruction, int64 of
+        timeline: start, end (exclusive) and `isa.codec.Queue` of each instruction, int64 of
             shape (n, 3), when asked for.
     """
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from isa.codec import Queue, Row, finish, gemm, load, nop, store, table_of
 from isa.config import Config
-from isa.encoding import Queue, Row, finish, gemm, load, nop, store, table_of
 from isa.fields import Memory
-from isa.program import Program
+from isa.program_image import Program
 
 N = 16  # rows, lanes of input and lanes of output of the product
 

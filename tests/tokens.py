@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from isa.config import Config
-from isa.encoding import (
+from isa.codec import (
     COUNTERS,
     NO_COUNTER,
     TOKEN_FLAGS,
@@ -26,8 +25,9 @@ from isa.encoding import (
     store,
     table_of,
 )
+from isa.config import Config
 from isa.fields import AluOp, Column, Memory
-from isa.program import Program, memory_map
+from isa.program_image import Program, memory_map
 
 SMALL = Config(
     name="small",

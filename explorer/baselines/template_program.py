@@ -28,11 +28,11 @@ from explorer.baselines.template import (
 from explorer.embedding.virtual_loops import Loop, Row
 from explorer.layout.packed import Coordinate, Layout
 from explorer.schedule.dma import Infeasible
+from isa.codec import Queue, alu, finish, gemm, load, nop, store, table_of
+from isa.codec import Row as Instruction
 from isa.computation import Affine, Role, Tensor
-from isa.encoding import Queue, alu, finish, gemm, load, nop, store, table_of
-from isa.encoding import Row as Instruction
 from isa.fields import AluOp, Column, Memory
-from isa.program import Program, memory_map
+from isa.program_image import Program, memory_map
 
 Array = NDArray[np.int64]
 

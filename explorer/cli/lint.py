@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from explorer.cli.programs import FolderArgument, FolderConfigOption, JsonOption
+from isa.codec import Table
 from isa.config import Config
-from isa.encoding import Table
 from isa.folder import read
 from isa.listing import format_instruction
 from simulator.lint import MAX_DISTANCE, RULES, TARGETS, Finding, check_options, lint

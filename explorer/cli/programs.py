@@ -28,8 +28,8 @@ from isa.folder import FILES, Folder, read, stored_instructions
 from isa.listing import listing, records
 from isa.manifest import FORMATS, Format
 from simulator.errors import SimulationError
-from simulator.folder import Run
-from simulator.folder import run as run_folder
+from simulator.folder_run import Run
+from simulator.folder_run import run as run_folder
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS
 

@@ -19,8 +19,8 @@ from typing import ParamSpec, TypedDict, Unpack
 
 from explorer.operators.validate import check_size
 from isa.computation import Affine, Computation, Dimension, Epilogue, Operator, Role, Tensor
-from isa.document import MAX_EXTENT
 from isa.errors import InputError
+from isa.schema import MAX_EXTENT
 
 PerAxis = int | tuple[int, ...]
 

@@ -30,7 +30,8 @@ from pydantic import Field, StringConstraints
 from explorer.operators.kinds import construct
 from explorer.operators.validate import check
 from isa.computation import Computation, Dimension, Epilogue, Operator, Tensor
-from isa.document import (
+from isa.errors import InputError
+from isa.schema import (
     MAX_RANK,
     Document,
     Extent,
@@ -41,7 +42,6 @@ from isa.document import (
     read_text,
     validate,
 )
-from isa.errors import InputError
 
 _Title = Annotated[str, StringConstraints(pattern=r"^[!-~]+( [!-~]+)*$", max_length=200)]
 _Letters = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")]

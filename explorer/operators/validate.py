@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from isa.computation import ROLES, Affine, Computation
-from isa.document import MAX_EXTENT
 from isa.errors import InputError
+from isa.schema import MAX_EXTENT
 
 MAX_POINTS = 2**62
 """Bound on the points of a domain and the elements of a tensor, so that int64 holds every index."""

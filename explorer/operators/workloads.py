@@ -31,8 +31,8 @@ from explorer.operators import document, inline
 from explorer.operators.constructors import gemm
 from explorer.operators.kinds import KINDS, construct, expected
 from isa.computation import Operator
-from isa.document import is_document
 from isa.errors import InputError
+from isa.schema import is_document
 
 _Builder = Callable[[], Operator]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from isa.encoding import Queue, Table
+from isa.codec import Queue, Table
 from simulator.timing import Span
 
 if TYPE_CHECKING:

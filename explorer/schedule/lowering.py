@@ -28,7 +28,7 @@ from explorer.schedule.stream import (
     whole_tile_uops,
 )
 from isa.fields import AluOp, Column, Memory
-from isa.program import Program, memory_map
+from isa.program_image import Program, memory_map
 
 __all__ = ["MAX_ITERATIONS", "Code", "Lowering", "alu_passes", "lower"]
 Array = NDArray[np.int64]

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from explorer.study.parameters import sizes
-from isa.document import Document, parse_yaml, read_text, validate
 from isa.errors import InputError
 from isa.fields import UOP_BYTES
+from isa.schema import Document, parse_yaml, read_text, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

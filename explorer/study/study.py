@@ -25,8 +25,8 @@ from explorer.study.parameters import (
 from explorer.study.store import NamedLayer
 from explorer.study.unit import METRICS, Layer, Options, Unit
 from isa.config import Config
-from isa.document import Document, is_document, parse_yaml, read_text, validate
 from isa.errors import InputError
+from isa.schema import Document, is_document, parse_yaml, read_text, validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # it names a file of the store
 _Count = Annotated[int, Field(ge=1)]

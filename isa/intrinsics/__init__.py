@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from isa.computation import Affine, Computation, Dimension, Tensor
-from isa.document import (
+from isa.errors import InputError
+from isa.schema import (
     MAX_EXTENT,
     MAX_RANK,
     Document,
@@ -32,7 +33,6 @@ from isa.document import (
     read_text,
     validate,
 )
-from isa.errors import InputError
 
 _SHIPPED = files("isa.intrinsics")
 _MAX_ENUMERATED = 2**20

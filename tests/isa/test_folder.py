@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isa.codec import decode
 from isa.config import Config
-from isa.encoding import decode
 from isa.errors import InputError
 from isa.fields import Column
 from isa.folder import FILES, MANIFEST, contents, read, read_instructions

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from isa.config import Config
-from isa.encoding import (
+from isa.codec import (
     DecodingError,
     Queue,
     Row,
@@ -26,8 +25,9 @@ from isa.encoding import (
     store,
     table_of,
 )
+from isa.config import Config
 from isa.fields import AluOp, Memory
-from isa.program import Program
+from isa.program_image import Program
 from simulator import functional
 from simulator.errors import SimulationError
 from simulator.functional import Result, execute

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from isa.encoding import (
+from isa.codec import (
     COUNTERS,
     NO_COUNTER,
     TOKEN_FLAGS,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isa.codec import Queue, Row, alu, finish, gemm, load, nop, store, table_of
 from isa.config import Config
-from isa.encoding import Queue, Row, alu, finish, gemm, load, nop, store, table_of
 from isa.fields import AluOp, Column, Memory
-from isa.program import Program
+from isa.program_image import Program
 from simulator.errors import SimulationError
 from simulator.functional import run
 from simulator.lint import RULES, Finding, lint

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from isa.encoding import (
+from isa.codec import (
     COUNTERS,
     NO_COUNTER,
     TOKEN_FLAGS,
@@ -29,7 +29,7 @@ from isa.encoding import (
     table_of,
 )
 from isa.fields import AluOp, Column, Memory, Opcode
-from isa.program import Program
+from isa.program_image import Program
 from simulator.footprints import footprints
 from simulator.functional import run
 from simulator.interleaving import Interleaving, merge

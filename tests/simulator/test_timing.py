@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isa.codec import Queue, Row, alu, finish, gemm, load, nop, queues, store, table_of
 from isa.config import Config, Timing
-from isa.encoding import Queue, Row, alu, finish, gemm, load, nop, queues, store, table_of
 from isa.fields import AluOp, Memory
 from simulator.errors import SimulationError
 from simulator.roofline import roofline

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 import explorer
 from explorer.cli import app
+from isa.codec import decode, encode
 from isa.config import Config
-from isa.encoding import decode, encode
 from isa.errors import InputError
 from isa.fields import Column, Opcode
 from isa.folder import FILES, MANIFEST, RELOCATIONS

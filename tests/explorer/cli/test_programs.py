@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from explorer.cli import app
+from isa.codec import Queue, encode, finish, nop, table_of
 from isa.config import Config
-from isa.encoding import Queue, encode, finish, nop, table_of
 from isa.folder import FILES, MANIFEST
 from isa.manifest import FORMATS, Manifest
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from explorer.operators import constructors as build
 from explorer.operators.document import dump, load, parse
 from isa.computation import Affine, Operator
-from isa.document import parse_affine
 from isa.errors import InputError
+from isa.schema import parse_affine
 from tests.strategies import operators
 
 STRIDED = """\

@@ -26,7 +26,7 @@ from isa.config import Config
 from isa.errors import InputError
 from isa.folder import MANIFEST, read
 from isa.manifest import FORMATS, Format
-from simulator import folder as runner
+from simulator import folder_run as runner
 from simulator import functional
 from simulator.lint import lint
 from simulator.reference import epilogue

@@ -22,7 +22,7 @@ from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from isa.fields import Column
-from isa.program import Program
+from isa.program_image import Program
 from simulator.functional import run
 from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import lint

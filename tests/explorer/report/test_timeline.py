@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from explorer.cli import app
 from explorer.report.timeline import STATES, image, lines, shares
+from isa.codec import Queue
 from isa.config import Config
-from isa.encoding import Queue
 from simulator.timing import Span, simulate, spans
 from tests.programs import product
 from tests.tokens import SMALL, Sample, samples

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isa.encoding import alu, encode, finish, load, table_of
+from isa.codec import alu, encode, finish, load, table_of
 from isa.errors import InputError
 from isa.fields import AluOp, Memory
 from isa.folder import FILES, MANIFEST, contents, read
 from isa.manifest import FORMATS, Format
 from simulator.errors import SimulationError
-from simulator.folder import run
+from simulator.folder_run import run
 from tests.programs import product, product_data
 
 

@@ -1,7 +1,8 @@
-"""Reading YAML documents that hold computations: operators and instructions share this.
+"""What users' documents may hold: the base of every model, and the types of common fields.
 
-Whatever is wrong with a document leaves here as one `InputError` that names the file, the path of
-the field in it, the value and what is allowed.
+Operators, instructions, studies and manifests are read through this. Whatever is wrong with one
+leaves here as one `InputError` that names the file, the path of the field in it, the value and
+what is allowed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isa.encoding import Table, encode, encode_uops
+from isa.codec import Table, encode, encode_uops
 from isa.fields import INSTRUCTION_BYTES, Memory
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Program:
         """The program whose tensor sections have these sizes in bytes; UOP and INSN are measured.
 
         Raises:
-            isa.encoding.EncodingError: when an instruction or micro-op does not fit its fields.
+            isa.codec.EncodingError: when an instruction or micro-op does not fit its fields.
         """
         data = {"UOP": encode_uops(config, uops), "INSN": encode(config, table)}
         sizes = {**sizes, **{name: len(binary) for name, binary in data.items()}}

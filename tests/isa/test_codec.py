@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from isa.config import Config
-from isa.encoding import (
+from isa.codec import (
     DecodingError,
     EncodingError,
     Queue,
@@ -31,6 +30,7 @@ from isa.encoding import (
     store,
     table_of,
 )
+from isa.config import Config
 from isa.fields import AluOp, Column, Memory, Opcode, uop_widths
 from isa.listing import listing, records
 from tests.oracles import bits
