@@ -41,8 +41,8 @@ from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.folder import read, stored_instructions
+from isa.folder.manifest import Format
 from isa.listing import listing
-from isa.manifest import Format
 from simulator import folder_run as folders
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding

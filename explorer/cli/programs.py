@@ -25,8 +25,8 @@ from explorer.program.emission import emit as emit_files
 from isa.config import Config
 from isa.errors import InputError
 from isa.folder import FILES, Folder, read, stored_instructions
+from isa.folder.manifest import FORMATS, Format
 from isa.listing import listing, records
-from isa.manifest import FORMATS, Format
 from simulator.errors import SimulationError
 from simulator.folder_run import Run
 from simulator.folder_run import run as run_folder

@@ -20,7 +20,7 @@ from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor
 from isa.errors import InputError
 from isa.folder import MANIFEST, contents
-from isa.manifest import CoordinateEntry, Format, TensorEntry
+from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
 from simulator.functional import run as execute
 
 Tensors = dict[str, NDArray[np.generic]]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from isa.codec import EncodingError, finish, load, table_of
 from isa.config import Config
 from isa.fields import Column, Memory
+from isa.folder.relocation import moved, relocations
 from isa.program_image import DRAM_START, PAGE_BYTES, SECTIONS, Program, element_bytes, memory_map
-from isa.relocation import moved, relocations
 from tests.programs import product, product_data
 from tests.strategies import configs
 

@@ -14,7 +14,7 @@ from isa.codec import alu, encode, finish, load, table_of
 from isa.errors import InputError
 from isa.fields import AluOp, Memory
 from isa.folder import FILES, MANIFEST, contents, read
-from isa.manifest import FORMATS, Format
+from isa.folder.manifest import FORMATS, Format
 from simulator.errors import SimulationError
 from simulator.folder_run import run
 from tests.programs import product, product_data

@@ -15,7 +15,7 @@ from isa.config import Config
 from isa.errors import InputError
 from isa.fields import Column, Opcode
 from isa.folder import FILES, MANIFEST, RELOCATIONS
-from isa.manifest import FORMATS
+from isa.folder.manifest import FORMATS
 
 
 def run(*arguments: str) -> Result:

@@ -13,7 +13,7 @@ from explorer.cli import app
 from isa.codec import Queue, encode, finish, nop, table_of
 from isa.config import Config
 from isa.folder import FILES, MANIFEST
-from isa.manifest import FORMATS, Manifest
+from isa.folder.manifest import FORMATS, Manifest
 
 SMALL = "gemm:m=5,n=20,k=20,bias=1,relu=1"
 

@@ -25,7 +25,7 @@ from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from isa.folder import MANIFEST, read
-from isa.manifest import FORMATS, Format
+from isa.folder.manifest import FORMATS, Format
 from simulator import folder_run as runner
 from simulator import functional
 from simulator.lint import lint

@@ -1,20 +1,11 @@
-"""Program folders: a program on disk with its data, in one of two formats.
-
-``standalone-vta`` is what VTA's stand-alone functional simulator reads: files of fixed names and
-absolute addresses that follow from the files' sizes. ``raw`` is base-relative: each section may be
-placed anywhere, and a relocation table says which instructions to change. Both carry a manifest;
-the stand-alone format is read without one, too.
-"""
+"""A folder's files as a program: nothing is believed that sizes, digests and decoding can check."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,39 +13,22 @@ from isa.codec import DecodingError, Table, decode, decode_uops, encode
 from isa.config import Config
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
+from isa.folder.files import EXPECTED, FILES, MANIFEST, RESERVED, check_format, digest
+from isa.folder.manifest import FileEntry, Format, Manifest, SectionEntry
+from isa.folder.relocation import RECORD_BYTES, moved
 from isa.json import parse_json
-from isa.listing import listing
-from isa.manifest import VERSION, FileEntry, Format, Manifest, SectionEntry, TensorEntry
 from isa.program_image import (
     INPUT_DTYPES,
-    PAGE_BYTES,
     SECTIONS,
     Program,
     Section,
     element_bytes,
     memory_map,
 )
-from isa.relocation import RECORD_BYTES, moved, relocations
 from isa.schema import read_text, validate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MANIFEST = "manifest.json"
-LISTING = "program.txt"
-RELOCATIONS = "relocations.bin"
-EXPECTED = "expected_out.bin"
-RESERVED = "expected_out_sram.bin"
-FILES = {
-    "INP": "input.bin",
-    "WGT": "weight.bin",
-    "ACC": "accumulator.bin",
-    "ACC_BIS": "add_accumulator.bin",
-    "OUT": RESERVED,
-    "UOP": "uop.bin",
-    "INSN": "instructions.bin",
-}
-"""The stand-alone simulator's file for each section; the size of that for OUT is what counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +37,7 @@ class Folder:
 
     Attributes:
         path: where it was read from.
-        format: one of `isa.manifest.FORMATS`.
+        format: one of `isa.folder.manifest.FORMATS`.
         program: the program with absolute addresses.
         stored: the instructions as the file holds them, base-relative where the format is.
         inputs: the packed tensors by section, as `isa.program_image.Program.image` takes them.
@@ -78,117 +52,6 @@ class Folder:
     inputs: dict[str, NDArray[np.generic]]
     expected: bytes | None
     manifest: Manifest | None
-
-
-# --- Writing --------------------------------------------------------------------------------------
-
-
-def contents(
-    program: Program,
-    inputs: Mapping[str, NDArray[np.generic]],
-    expected: bytes,
-    form: Format,
-    *,
-    tensors: Mapping[str, TensorEntry],
-    source: dict[str, Any],
-    generator: str,
-) -> dict[str, bytes]:
-    """The files of a folder by name, the manifest among them; equal arguments give equal bytes.
-
-    Args:
-        program: with absolute addresses, as `isa.program_image.Program.build` makes it.
-        inputs: packed tensors by section.
-        expected: the bytes of the OUT section after a run.
-        form: the format.
-        tensors: what the sections hold.
-        source: what it was made from, for the manifest.
-        generator: who made it, for the manifest.
-
-    Raises:
-        InputError: the format cannot express the configuration's alignment.
-    """
-    config = program.config
-    _check_format(config, form)
-    files = {FILES[name]: array.tobytes() for name, array in inputs.items()}
-    files |= {FILES["UOP"]: program.uop_binary, FILES["INSN"]: program.binary, EXPECTED: expected}
-    if form == "raw":
-        entries = relocations(program)
-        addresses = {part.name: part.address for part in program.sections}
-        table = moved(config, program.table, entries, addresses, sign=-1)
-        files[FILES["INSN"]] = encode(config, table)
-        files[RELOCATIONS] = entries.astype("<u4").tobytes()
-    else:
-        table = program.table
-        files[RESERVED] = expected
-        files |= {name: b"" for name in FILES.values() if name not in files}
-    files[LISTING] = (listing(table, program.uops) + "\n").encode()
-    manifest = Manifest(
-        format=form,
-        version=VERSION,
-        generator=generator,
-        configuration=config.to_dict(),
-        instructions=len(table),
-        uops=len(program.uops),
-        sections=[_section_entry(program, part, form, files, tensors) for part in program.sections],
-        relocations=_file_entry(RELOCATIONS, files) if form == "raw" else None,
-        expected=_file_entry(EXPECTED, files),
-        listing=_file_entry(LISTING, files),
-        source=source,
-    )
-    return files | {MANIFEST: _json(manifest.model_dump()).encode()}
-
-
-def _json(data: dict[str, Any]) -> str:
-    """Indented JSON with each list of plain values in one line."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
-    # Inside strings a line break is escaped, so that these are lists.
-    return (
-        re.sub(r"\[\n[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text) + "\n"
-    )
-
-
-def _check_format(config: Config, form: Format) -> None:
-    for name in SECTIONS:
-        size = element_bytes(config, name)
-        if form == "standalone-vta" and size > PAGE_BYTES:
-            allowed = (
-                f"raw: an element of {name} takes {size} bytes under {config.bitstream}, and "
-                f"{form} starts sections at multiples of {PAGE_BYTES}"
-            )
-            raise InputError("--format", "", form, allowed)
-
-
-def _section_entry(
-    program: Program,
-    part: Section,
-    form: Format,
-    files: Mapping[str, bytes],
-    tensors: Mapping[str, TensorEntry],
-) -> SectionEntry:
-    size = element_bytes(program.config, part.name)
-    filled = part.name != "OUT" and FILES[part.name] in files
-    file = FILES[part.name] if filled else None
-    return SectionEntry(
-        name=part.name,
-        address=part.address if form == "standalone-vta" else None,
-        size=part.size,
-        alignment=max(PAGE_BYTES, size) if form == "standalone-vta" else size,
-        element_bytes=size,
-        file=file,
-        sha256=_digest(files[file]) if file else None,
-        tensor=tensors.get(part.name),
-    )
-
-
-def _file_entry(name: str, files: Mapping[str, bytes]) -> FileEntry:
-    return FileEntry(file=name, size=len(files[name]), sha256=_digest(files[name]))
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-# --- Reading --------------------------------------------------------------------------------------
 
 
 def read(path: Path, config: Config | None = None) -> Folder:
@@ -243,7 +106,7 @@ def read_instructions(path: Path, config: Config) -> Table:
 
 def _read_plain(path: Path, config: Config) -> Folder:
     """A folder of the stand-alone format that has nothing but the simulator's files."""
-    _check_format(config, "standalone-vta")
+    check_format(config, "standalone-vta")
     expected = _read_file(path / EXPECTED) if (path / EXPECTED).exists() else None
     data = {
         name: _read_file(path / file)
@@ -271,7 +134,7 @@ def _read_described(path: Path, config: Config | None) -> Folder:
     if config is not None and config.to_dict() != described.to_dict():
         allowed = f"none, or that of {source}, {described.bitstream}"
         raise InputError("--config", "", config.name, allowed)
-    _check_format(described, manifest.format)
+    check_format(described, manifest.format)
     names = [entry.name for entry in manifest.sections]
     if names != list(SECTIONS):
         raise InputError(source, "sections", names, f"exactly {', '.join(SECTIONS)}, in this order")
@@ -400,9 +263,9 @@ def _checked(path: Path, file: str, size: int, sha256: str | None) -> bytes:
     if len(data) != size:
         allowed = f"the {size} bytes that {MANIFEST} gives"
         raise InputError(str(path / file), "", f"{len(data)} bytes", allowed)
-    if sha256 is not None and _digest(data) != sha256:
+    if sha256 is not None and digest(data) != sha256:
         allowed = f"the {sha256} that {MANIFEST} gives; null there allows any"
-        raise InputError(str(path / file), "sha256", _digest(data), allowed)
+        raise InputError(str(path / file), "sha256", digest(data), allowed)
     return data
 
 

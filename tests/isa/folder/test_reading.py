@@ -16,7 +16,7 @@ from isa.config import Config
 from isa.errors import InputError
 from isa.fields import Column
 from isa.folder import FILES, MANIFEST, contents, read, read_instructions
-from isa.manifest import FORMATS, Format
+from isa.folder.manifest import FORMATS, Format
 from tests.programs import product, product_data
 
 
