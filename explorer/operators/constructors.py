@@ -12,24 +12,27 @@ raises `InputError` that names the argument which is out of range.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from inspect import signature
 from typing import ParamSpec, TypedDict, Unpack
 
+from explorer.operators.axes import (
+    PerAxis,
+    Rows,
+    Subpixel,
+    Window,
+    check_range,
+    plain,
+    subpixels_along,
+    windows_along,
+)
 from explorer.operators.validate import check_size
-from isa.computation import Affine, Computation, Dimension, Epilogue, Operator, Role, Tensor
+from isa.computation import Computation, Dimension, Epilogue, Operator, Role, Tensor
 from isa.errors import InputError
-from isa.schema import MAX_EXTENT
-
-PerAxis = int | tuple[int, ...]
 
 _Parameters = ParamSpec("_Parameters")
-_Rows = tuple[tuple[Affine, int], ...]
-"""Of each tensor dimension, its access map and its extent."""
-
 _WEIGHTS: frozenset[Role] = frozenset({"in1"})
-_KERNEL = {"d": "t", "h": "r", "w": "s"}
 
 
 class EpilogueOptions(TypedDict, total=False):
@@ -91,7 +94,7 @@ def conv1d(
 
     With `groups`, data is (n, g, c/g, w), weight (g, k/g, c/g, s) and output (n, g, k/g, ow).
     """
-    windows = _windows("conv1d", {"w": (w, s)}, pad, stride, dilation)
+    windows = windows_along("conv1d", {"w": (w, s)}, pad, stride, dilation)
     return _convolution("conv1d", n, c, k, groups, windows, epilogue)
 
 
@@ -115,7 +118,7 @@ def conv2d(
 
     With `groups`, data is (n, g, c/g, h, w), weight (g, k/g, c/g, r, s), and output alike.
     """
-    windows = _windows("conv2d", {"h": (h, r), "w": (w, s)}, pad, stride, dilation)
+    windows = windows_along("conv2d", {"h": (h, r), "w": (w, s)}, pad, stride, dilation)
     return _convolution("conv2d", n, c, k, groups, windows, epilogue)
 
 
@@ -141,7 +144,9 @@ def conv3d(
 
     With `groups`, data is (n, g, c/g, d, h, w), weight (g, k/g, c/g, t, r, s), and output alike.
     """
-    windows = _windows("conv3d", {"d": (d, t), "h": (h, r), "w": (w, s)}, pad, stride, dilation)
+    windows = windows_along(
+        "conv3d", {"d": (d, t), "h": (h, r), "w": (w, s)}, pad, stride, dilation
+    )
     return _convolution("conv3d", n, c, k, groups, windows, epilogue)
 
 
@@ -158,7 +163,7 @@ def depthwise1d(
     **epilogue: Unpack[EpilogueOptions],
 ) -> Operator:
     """A kernel for each channel: data (n, c, w), weight (c, s), output (n, c, ow)."""
-    windows = _windows("depthwise1d", {"w": (w, s)}, pad, stride, dilation)
+    windows = windows_along("depthwise1d", {"w": (w, s)}, pad, stride, dilation)
     return _depthwise("depthwise1d", n, c, windows, epilogue)
 
 
@@ -177,7 +182,7 @@ def depthwise2d(
     **epilogue: Unpack[EpilogueOptions],
 ) -> Operator:
     """A kernel for each channel: data (n, c, h, w), weight (c, r, s), output (n, c, oh, ow)."""
-    windows = _windows("depthwise2d", {"h": (h, r), "w": (w, s)}, pad, stride, dilation)
+    windows = windows_along("depthwise2d", {"h": (h, r), "w": (w, s)}, pad, stride, dilation)
     return _depthwise("depthwise2d", n, c, windows, epilogue)
 
 
@@ -196,7 +201,7 @@ def transposed1d(
 ) -> Operator:
     """Transposed convolution along one axis; see `transposed2d`."""
     kind = "transposed1d"
-    axes = _subpixels(kind, {"w": (w, s)}, pad, stride, output_padding)
+    axes = subpixels_along(kind, {"w": (w, s)}, pad, stride, output_padding)
     return _transposed(kind, n, c, k, axes, epilogue)
 
 
@@ -228,19 +233,19 @@ def transposed2d(
     has no phases, neither as a dimension nor in the weight tensor.
     """
     kind = "transposed2d"
-    axes = _subpixels(kind, {"h": (h, r), "w": (w, s)}, pad, stride, output_padding)
+    axes = subpixels_along(kind, {"h": (h, r), "w": (w, s)}, pad, stride, output_padding)
     return _transposed(kind, n, c, k, axes, epilogue)
 
 
 @_named
 def gemm(*, m: int, n: int, k: int, **epilogue: Unpack[EpilogueOptions]) -> Operator:
     """Matrix product, also a dense layer: data (m, k), weight (n, k), output (m, n)."""
-    _check_range("gemm", 1, m=m, n=n, k=k)
+    check_range("gemm", 1, m=m, n=n, k=k)
     dims = {"m": m, "n": n, "k": k}
-    data = _tensor("data", "MK", _plain(dims, "m", "k"))
-    weight = _tensor("weight", "NK", _plain(dims, "n", "k"))
-    output = _tensor("output", "MN", _plain(dims, "m", "n"))
-    bias = _tensor("bias", "N", _plain(dims, "n"))
+    data = _tensor("data", "MK", plain(dims, "m", "k"))
+    weight = _tensor("weight", "NK", plain(dims, "n", "k"))
+    output = _tensor("output", "MN", plain(dims, "m", "n"))
+    bias = _tensor("bias", "N", plain(dims, "n"))
     return _operator("gemm", dims, data, weight, output, bias, epilogue)
 
 
@@ -253,144 +258,13 @@ def batched_matmul(
     Neither input is constant.
     """
     kind = "batched_matmul"
-    _check_range(kind, 1, b=b, m=m, n=n, k=k)
+    check_range(kind, 1, b=b, m=m, n=n, k=k)
     dims = {"b": b, "m": m, "n": n, "k": k}
-    left = _tensor("lhs", "BMK", _plain(dims, "b", "m", "k"))
-    right = _tensor("rhs", "BNK", _plain(dims, "b", "n", "k"))
-    output = _tensor("output", "BMN", _plain(dims, "b", "m", "n"))
-    bias = _tensor("bias", "N", _plain(dims, "n"))
+    left = _tensor("lhs", "BMK", plain(dims, "b", "m", "k"))
+    right = _tensor("rhs", "BNK", plain(dims, "b", "n", "k"))
+    output = _tensor("output", "BMN", plain(dims, "b", "m", "n"))
+    bias = _tensor("bias", "N", plain(dims, "n"))
     return _operator(kind, dims, left, right, output, bias, epilogue, constants=frozenset())
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A spatial axis of a convolution: output position and kernel tap address the input."""
-
-    axis: str
-    size: int
-    kernel: int
-    pad: int
-    stride: int
-    dilation: int
-
-    @property
-    def reach(self) -> int:
-        """Input elements from a window's first tap to its last."""
-        return (self.kernel - 1) * self.dilation + 1
-
-    @property
-    def positions(self) -> dict[str, int]:
-        return {f"o{self.axis}": (self.size + 2 * self.pad - self.reach) // self.stride + 1}
-
-    @property
-    def taps(self) -> dict[str, int]:
-        return {f"k{self.axis}": self.kernel}
-
-    @property
-    def row(self) -> tuple[Affine, int]:
-        steps = {f"o{self.axis}": self.stride, f"k{self.axis}": self.dilation}
-        return Affine.of(steps, -self.pad), self.size
-
-
-@dataclass(frozen=True, slots=True)
-class _Subpixel:
-    """A spatial axis of a transposed convolution, split in phases.
-
-    Output row ``o`` gets input row ``i`` times kernel row ``t`` where ``o + pad = stride*i + t``.
-    With ``t = stride*u + phase`` that is ``o + pad = stride*(i + u) + phase``: the phase follows
-    from the output row, and ``i = q - u``. Taps count ``u`` down, so that the input row grows with
-    them.
-    """
-
-    axis: str
-    size: int
-    kernel: int
-    pad: int
-    stride: int
-    output_padding: int
-
-    @property
-    def out(self) -> int:
-        grown = (self.size - 1) * self.stride + self.kernel
-        return grown - 2 * self.pad + self.output_padding
-
-    @property
-    def taps(self) -> dict[str, int]:
-        return {f"t{self.axis}": -(-self.kernel // self.stride)}
-
-    @property
-    def phases(self) -> dict[str, int]:
-        return {f"p{self.axis}": self.stride} if self.stride > 1 else {}
-
-    @property
-    def positions(self) -> dict[str, int]:
-        # Whole strides of padding start the count later; only the rest is computed and dropped.
-        return {f"q{self.axis}": -(-(self.out + self.pad % self.stride) // self.stride)}
-
-    @property
-    def data_row(self) -> tuple[Affine, int]:
-        ((tap, taps),) = self.taps.items()
-        steps = {f"q{self.axis}": 1, tap: 1}
-        return Affine.of(steps, self.pad // self.stride - (taps - 1)), self.size
-
-    @property
-    def weight_rows(self) -> _Rows:
-        ((tap, taps),) = self.taps.items()
-        reverse = (Affine.of({tap: -1}, taps - 1), taps)
-        return (reverse, *_plain(self.phases, *self.phases))
-
-    @property
-    def out_row(self) -> tuple[Affine, int]:
-        steps = {f"q{self.axis}": self.stride} | dict.fromkeys(self.phases, 1)
-        return Affine.of(steps, -(self.pad % self.stride)), self.out
-
-
-def _windows(
-    kind: str,
-    axes: Mapping[str, tuple[int, int]],
-    pad: PerAxis,
-    stride: PerAxis,
-    dilation: PerAxis,
-) -> list[_Window]:
-    """The axes of a convolution; `axes` maps each to its input and kernel extent."""
-    pads = _per_axis(kind, "pad", pad, len(axes), low=0)
-    strides = _per_axis(kind, "stride", stride, len(axes))
-    dilations = _per_axis(kind, "dilation", dilation, len(axes))
-    windows = []
-    for (axis, (size, kernel)), *steps in zip(axes.items(), pads, strides, dilations, strict=True):
-        _check_range(kind, 1, **{axis: size, _KERNEL[axis]: kernel})
-        window = _Window(axis, size, kernel, *steps)
-        padded = size + 2 * window.pad
-        if window.reach > padded:
-            allowed = f"spans {window.reach} elements where the padded input has {padded}"
-            raise InputError(kind, _KERNEL[axis], kernel, allowed)
-        windows.append(window)
-    return windows
-
-
-def _subpixels(
-    kind: str,
-    axes: Mapping[str, tuple[int, int]],
-    pad: PerAxis,
-    stride: PerAxis,
-    output_padding: PerAxis,
-) -> list[_Subpixel]:
-    """The axes of a transposed convolution; `axes` maps each to its input and kernel extent."""
-    pads = _per_axis(kind, "pad", pad, len(axes), low=0)
-    strides = _per_axis(kind, "stride", stride, len(axes))
-    extras = _per_axis(kind, "output_padding", output_padding, len(axes), low=0)
-    subpixels = []
-    for (axis, (size, kernel)), *steps in zip(axes.items(), pads, strides, extras, strict=True):
-        _check_range(kind, 1, **{axis: size, _KERNEL[axis]: kernel})
-        subpixel = _Subpixel(axis, size, kernel, *steps)
-        if subpixel.output_padding >= subpixel.stride:
-            allowed = f"must be less than the stride along {axis}, {subpixel.stride}"
-            raise InputError(kind, "output_padding", subpixel.output_padding, allowed)
-        if subpixel.out < 1:
-            allowed = f"leaves no output along {axis}"
-            raise InputError(kind, "pad", subpixel.pad, allowed)
-        subpixels.append(subpixel)
-    return subpixels
 
 
 def _convolution(
@@ -399,11 +273,11 @@ def _convolution(
     c: int,
     k: int,
     groups: int,
-    windows: list[_Window],
+    windows: list[Window],
     options: EpilogueOptions,
 ) -> Operator:
     """A convolution; with more than one group, every tensor has the group as a dimension."""
-    _check_range(kind, 1, n=n, c=c, k=k, groups=groups)
+    check_range(kind, 1, n=n, c=c, k=k, groups=groups)
     for field, channels in (("c", c), ("k", k)):
         if channels % groups:
             raise InputError(kind, "groups", groups, f"must divide {field}, {channels}")
@@ -412,34 +286,34 @@ def _convolution(
     dims = {"n": n, **group, "oc": k // groups, **positions, "ic": c // groups, **taps}
     g, spatial = "G" * len(group), "".join(w.axis.upper() for w in windows)
     rows = tuple(w.row for w in windows)
-    data = _tensor("data", f"N{g}C{spatial}", _plain(dims, "n", *group, "ic") + rows)
-    weight = _tensor("weight", f"{g}OI{spatial}", _plain(dims, *group, "oc", "ic", *taps))
-    output = _tensor("output", f"N{g}C{spatial}", _plain(dims, "n", *group, "oc", *positions))
-    bias = _tensor("bias", f"{g}O", _plain(dims, *group, "oc"))
+    data = _tensor("data", f"N{g}C{spatial}", plain(dims, "n", *group, "ic") + rows)
+    weight = _tensor("weight", f"{g}OI{spatial}", plain(dims, *group, "oc", "ic", *taps))
+    output = _tensor("output", f"N{g}C{spatial}", plain(dims, "n", *group, "oc", *positions))
+    bias = _tensor("bias", f"{g}O", plain(dims, *group, "oc"))
     return _operator(kind, dims, data, weight, output, bias, options)
 
 
 def _depthwise(
-    kind: str, n: int, c: int, windows: list[_Window], options: EpilogueOptions
+    kind: str, n: int, c: int, windows: list[Window], options: EpilogueOptions
 ) -> Operator:
     """A convolution that mixes no channels: all three tensors share them."""
-    _check_range(kind, 1, n=n, c=c)
+    check_range(kind, 1, n=n, c=c)
     positions, taps = _joined(w.positions for w in windows), _joined(w.taps for w in windows)
     dims = {"n": n, "c": c, **positions, **taps}
     spatial = "".join(w.axis.upper() for w in windows)
     rows = tuple(w.row for w in windows)
-    data = _tensor("data", f"NC{spatial}", _plain(dims, "n", "c") + rows)
-    weight = _tensor("weight", f"C{spatial}", _plain(dims, "c", *taps))
-    output = _tensor("output", f"NC{spatial}", _plain(dims, "n", "c", *positions))
-    bias = _tensor("bias", "C", _plain(dims, "c"))
+    data = _tensor("data", f"NC{spatial}", plain(dims, "n", "c") + rows)
+    weight = _tensor("weight", f"C{spatial}", plain(dims, "c", *taps))
+    output = _tensor("output", f"NC{spatial}", plain(dims, "n", "c", *positions))
+    bias = _tensor("bias", "C", plain(dims, "c"))
     return _operator(kind, dims, data, weight, output, bias, options)
 
 
 def _transposed(
-    kind: str, n: int, c: int, k: int, axes: list[_Subpixel], options: EpilogueOptions
+    kind: str, n: int, c: int, k: int, axes: list[Subpixel], options: EpilogueOptions
 ) -> Operator:
     """A transposed convolution: one convolution of the data for each phase of the output."""
-    _check_range(kind, 1, n=n, c=c, k=k)
+    check_range(kind, 1, n=n, c=c, k=k)
     positions = _joined(a.positions | a.phases for a in axes)
     dims = {"n": n, "oc": k, **positions, "ic": c, **_joined(a.taps for a in axes)}
     spatial = "".join(a.axis.upper() for a in axes)
@@ -447,10 +321,10 @@ def _transposed(
     split = "".join(a.axis.upper() + ("P" if a.axis == "h" else "Q") * len(a.phases) for a in axes)
     weights = tuple(row for a in axes for row in a.weight_rows)
     data_rows, out_rows = tuple(a.data_row for a in axes), tuple(a.out_row for a in axes)
-    data = _tensor("data", f"NC{spatial}", _plain(dims, "n", "ic") + data_rows)
-    weight = _tensor("weight", f"OI{split}", _plain(dims, "oc", "ic") + weights)
-    output = _tensor("output", f"NC{spatial}", _plain(dims, "n", "oc") + out_rows)
-    bias = _tensor("bias", "O", _plain(dims, "oc"))
+    data = _tensor("data", f"NC{spatial}", plain(dims, "n", "ic") + data_rows)
+    weight = _tensor("weight", f"OI{split}", plain(dims, "oc", "ic") + weights)
+    output = _tensor("output", f"NC{spatial}", plain(dims, "n", "oc") + out_rows)
+    bias = _tensor("bias", "O", plain(dims, "oc"))
     return _operator(kind, dims, data, weight, output, bias, options)
 
 
@@ -469,7 +343,7 @@ def _operator(
     computation = Computation(kind, loops, in0, in1, out)
     check_size(computation, kind)
     shift = options.get("shift", 8)
-    _check_range(kind, 0, 31, shift=shift)
+    check_range(kind, 0, 31, shift=shift)
     epilogue = Epilogue(
         shift=shift,
         bias=bias if options.get("bias", False) else None,
@@ -480,31 +354,9 @@ def _operator(
     return Operator(kind, kind, computation, epilogue, constants)
 
 
-def _tensor(name: str, letters: str, rows: _Rows) -> Tensor:
+def _tensor(name: str, letters: str, rows: Rows) -> Tensor:
     return Tensor(name, tuple(size for _, size in rows), tuple(row for row, _ in rows), letters)
-
-
-def _plain(dims: Mapping[str, int], *names: str) -> _Rows:
-    """Tensor dimensions that are iteration dimensions."""
-    return tuple((Affine.of({name: 1}), dims[name]) for name in names)
 
 
 def _joined(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return {name: extent for part in parts for name, extent in part.items()}
-
-
-def _per_axis(kind: str, field: str, value: PerAxis, rank: int, low: int = 1) -> tuple[int, ...]:
-    """One value for each spatial axis."""
-    values = value if isinstance(value, tuple) else (value,) * rank
-    if len(values) != rank:
-        raise InputError(kind, field, value, f"takes one number, or {rank}")
-    for number in values:
-        _check_range(kind, low, **{field: number})
-    return values
-
-
-def _check_range(kind: str, low: int, high: int = MAX_EXTENT, /, **arguments: int) -> None:
-    """Raise `InputError` for the first argument that is not within the two, inclusive."""
-    for field, value in arguments.items():
-        if not low <= value <= high:
-            raise InputError(kind, field, value, f"must be {low} to {high}")

@@ -13,7 +13,8 @@ from inspect import Parameter, signature
 from typing import get_type_hints
 
 from explorer.operators import constructors
-from explorer.operators.constructors import EpilogueOptions, PerAxis
+from explorer.operators.axes import PerAxis
+from explorer.operators.constructors import EpilogueOptions
 from isa.computation import Operator
 from isa.errors import InputError
 
