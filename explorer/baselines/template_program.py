@@ -17,14 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.baselines.template import (
-    Kernel,
-    PackedLayer,
-    Pieces,
-    Tile,
-    TvmTiling,
-    reason_invalid,
-)
+from explorer.baselines.template import PackedLayer, Pieces, TvmTiling
+from explorer.baselines.template_tile import Kernel, Tile, reason_invalid
 from explorer.embedding.virtual_loops import Loop, Row
 from explorer.layout.packed import Coordinate, Layout
 from explorer.schedule.dma import Infeasible

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from explorer.baselines.template import (
-    PackedLayer,
-    Tile,
-    TvmTiling,
-    counters,
-    reason_invalid,
-    tilings,
-)
+from explorer.baselines.template import PackedLayer, TvmTiling, tilings
 from explorer.baselines.template_program import TvmCode, lower
+from explorer.baselines.template_tile import Tile, counters, reason_invalid
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import INSTRUCTION_BYTES

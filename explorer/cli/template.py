@@ -8,14 +8,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer.baselines.template import (
-    PackedLayer,
-    TvmTiling,
-    counters,
-    reason_invalid,
-)
+from explorer.baselines.template import PackedLayer, TvmTiling
 from explorer.baselines.template_program import lower
 from explorer.baselines.template_search import MAX_INSTRUCTIONS, best
+from explorer.baselines.template_tile import counters, reason_invalid
 from explorer.baselines.tophub import tuned
 from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.output import OutputOption, show_table

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explorer.baselines import template_search
-from explorer.baselines.template import (
-    Kernel,
-    Loop,
-    PackedLayer,
-    TvmTiling,
-    counters,
-    reason_invalid,
-    tilings,
-)
+from explorer.baselines.template import PackedLayer, TvmTiling, tilings
 from explorer.baselines.template_program import TvmCode, TvmDesign, lower
 from explorer.baselines.template_search import best, lower_bound
+from explorer.baselines.template_tile import Kernel, Loop, counters, reason_invalid
 from explorer.baselines.tophub import TunedLayer, tuned
 from explorer.operators import constructors as build
 from explorer.program.verification import Data, random_data
