@@ -3,6 +3,10 @@
 The Python API mirrors the command line: ``explorer.enumerate("gemm:m=4,n=4,k=4")`` gives
 embeddings, ``explorer.rank(...)`` a `Ranking` whose ``frame()`` is the table that the command
 prints.
+
+In: operators, configurations and wishes. Out: embeddings, rankings, programs, studies. The stages
+import `isa` and `simulator`, and one another in the order in which data flows, from `operators` to
+`cli`; each says in its ``__init__`` what comes in and what goes out.
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from isa.codec import EncodingError, finish, load, table_of
 from isa.config import Config
-from isa.fields import Column, Memory
-from isa.folder.relocation import moved, relocations
+from isa.fields import Memory
 from isa.program_image import DRAM_START, PAGE_BYTES, SECTIONS, Program, element_bytes, memory_map
 from tests.programs import product, product_data
 from tests.strategies import configs
@@ -97,35 +96,3 @@ def test_programs_that_do_not_fit_are_refused() -> None:
             np.zeros((0, 3), np.int64),
             {},
         )
-
-
-@given(st.lists(st.integers(1, 400), min_size=6, max_size=6))
-def test_relocation_places_sections_anywhere(pages: list[int]) -> None:
-    """Taking addresses away and adding others moves each transfer with its section."""
-    program = product()
-    entries = relocations(program)
-    addresses = {part.name: part.address for part in program.sections}
-    relative = moved(DEFAULT, program.table, entries, addresses, sign=-1)
-    assert np.array_equal(moved(DEFAULT, relative, entries, addresses), program.table)
-    elsewhere = {name: PAGE_BYTES * page for name, page in zip(SECTIONS, pages, strict=False)}
-    absolute = moved(DEFAULT, relative, entries, elsewhere)
-    for row, place in entries.tolist():
-        name = SECTIONS[place]
-        unit = element_bytes(DEFAULT, name)
-        distance = (absolute - program.table)[row].sum()
-        assert distance == (elsewhere[name] - addresses[name]) // unit
-
-
-def test_relocation_refuses_what_it_cannot_move() -> None:
-    """An address in no section, inside an element, or beyond 32 bits is named."""
-    program = product()
-    entries = relocations(program)
-    with pytest.raises(ValueError, match="section WGT does not start at a multiple"):
-        moved(DEFAULT, program.table, entries, {"WGT": 128})
-    with pytest.raises(ValueError, match="instruction 2: its address does not fit"):
-        moved(DEFAULT, program.table, entries, {"INP": 1 << 37})
-    stray = program.table.copy()
-    stray[3, Column.DRAM_BASE] = 5
-    lost = Program(DEFAULT, stray, program.uops, program.sections)
-    with pytest.raises(ValueError, match="instruction 3: byte 0x500 is in no section"):
-        relocations(lost)
