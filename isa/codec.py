@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Table: TypeAlias = NDArray[np.int64]
 Row: TypeAlias = tuple[int, ...]
 
+# OUT is missing: it is a copy of the accumulators' low bytes, which no LOAD can fill.
 LOADABLE = (Memory.UOP, Memory.WGT, Memory.INP, Memory.ACC, Memory.ACC_8BIT)
 _WORD = np.dtype("<u8")
 
@@ -89,6 +90,8 @@ _OUT = int(Memory.OUT)
 _NO_PADS = (0, 0, 0, 0)
 _NO_TRANSFER = (0,) * (Column.RESET - Column.MEMORY_TYPE)
 _NO_LOOPS = (0,) * (len(Column) - Column.RESET)
+# A transfer of no elements only moves tokens. Its memory says which queue takes it: UOP loads are
+# the compute queue's, as LOADs of accumulators are.
 _NOPS = {
     Queue.LOAD: (_LOAD, int(Memory.INP)),
     Queue.COMPUTE: (_LOAD, int(Memory.UOP)),
@@ -200,6 +203,7 @@ def nop(
     """An instruction that only moves tokens: a transfer of no elements in the given queue."""
     opcode, memory = _NOPS[queue]
     head = (opcode, pop_prev, pop_next, push_prev, push_next)
+    # Without pads, since some implementations would still write those.
     return (*head, memory, 0, 0, 1, 0, 0, *_NO_PADS, *_NO_LOOPS)
 
 
@@ -220,6 +224,7 @@ def encode(config: Config, table: Table) -> bytes:
         EncodingError: when a value does not fit its field, names no instruction, or stands in a
             column that the instruction does not have.
     """
+    # First, since a row of an opcode that does not exist would stay zero, which is a LOAD.
     _check_legal(table, EncodingError)
     words = np.zeros((len(table), 2), _WORD)
     for opcode in Opcode:
@@ -247,6 +252,7 @@ def decode(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
     if len(buffer) % INSTRUCTION_BYTES:
         raise DecodingError(f"{len(buffer)} bytes are not a whole number of 16-byte instructions")
     words = np.frombuffer(buffer, _WORD).reshape(-1, 2)
+    # The opcode lies in the same bits in all layouts, so that it can tell which one is the row's.
     opcodes = words[:, 0] & _mask(3)
     table = np.zeros((len(words), len(Column)), np.int64)
     table[:, Column.OPCODE] = opcodes
@@ -257,6 +263,7 @@ def decode(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
             bits = (words[rows, unit] >> np.uint64(shift)) & _mask(field.width)
             values = bits.astype(np.int64)
             if field.signed:
+                # Two's complement in `width` bits: a set top bit counts negative.
                 values -= (values >> field.width - 1) << field.width
             table[rows, field.column] = values
     _check_legal(table, DecodingError)
@@ -303,6 +310,7 @@ def decode_uops(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
 def queues(table: Table) -> Table:
     """The `Queue` of each instruction."""
     opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
+    # The compute module loads accumulators and micro-ops itself: they go where it alone can write.
     result = np.full(len(table), Queue.COMPUTE, np.int64)
     result[(opcode == Opcode.LOAD) & ((memory == Memory.INP) | (memory == Memory.WGT))] = Queue.LOAD
     result[opcode == Opcode.STORE] = Queue.STORE

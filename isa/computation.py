@@ -64,6 +64,7 @@ class Affine:
         """Least and greatest value over the box of these extents, both inclusive."""
         low = high = self.const
         for name, c in self.terms:
+            # Each term is monotone in its own dimension, so the extremes are at corners.
             reach = c * (extents[name] - 1)
             low, high = low + min(reach, 0), high + max(reach, 0)
         return low, high
@@ -104,6 +105,7 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
+        # Python integers: users' extents can multiply to more than 64 bits before they are checked.
         return int(np.prod(self.shape, dtype=object)) if self.shape else 1
 
 
@@ -134,6 +136,7 @@ class Computation:
     @property
     def reductions(self) -> tuple[str, ...]:
         """Dimensions that the output's access map does not use."""
+        # By the access map and not by name: what the output does not move along is summed.
         return tuple(d.name for d in self.dims if not self.out.varies({d.name: 1}))
 
 
@@ -181,4 +184,5 @@ class Operator:
         """The int8 tensor that the epilogue adds: of the output's shape and access map."""
         if not self.epilogue.residual:
             return None
+        # Whatever packs the output packs the residual, so it needs no access map of its own.
         return replace(self.computation.out, name="residual")

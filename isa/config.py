@@ -41,6 +41,8 @@ _TIMING_KEYS = {
     "FETCH_BATCH": "fetch_batch",
     "QUEUE_DEPTH": "queue_depth",
 }
+# Widths are fixed because the simulators compute in int8 and int32. The other bounds only keep
+# numbers small; `_check_depths` and `_check_instructions_fit` say which machines there can be.
 _RANGES = {
     "log_inp_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
     "log_wgt_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
@@ -125,6 +127,7 @@ class Config:
         if self.target not in TARGETS:
             raise InputError(self.name, "TARGET", self.target, f"one of {', '.join(TARGETS)}")
         _check_ranges(self.name, self, _RANGES)
+        # Depths first: field widths follow from them, and a negative width would be a riddle.
         self._check_depths()
         self._check_instructions_fit()
 
@@ -177,6 +180,7 @@ class Config:
         try:
             timing = _timing(values)
             return cls(Path(source).stem, **{n: values[n.upper()] for n in names}, timing=timing)
+        # What is checked in here knows the name of the machine only; the user knows the file.
         except InputError as error:
             raise InputError(source, error.field, error.value, error.allowed) from None
 
@@ -184,6 +188,7 @@ class Config:
         """The keys and values of ``vta_config.json`` (and ours) that `from_dict` reads back."""
         values = {f.name.upper(): getattr(self, f.name) for f in fields(self)}
         del values["NAME"], values["TIMING"]
+        # VTA's own tools know LOG_BLOCK alone, so that key is written wherever it can say it.
         if self.log_block_in == self.log_block_out:
             values["LOG_BLOCK"] = values.pop("LOG_BLOCK_IN")
             del values["LOG_BLOCK_OUT"]
@@ -299,6 +304,7 @@ class Config:
         for memory, log_depth in self.log_depths._asdict().items():
             key, value = f"LOG_{memory.upper()}_BUFF_SIZE", getattr(self, f"log_{memory}_buff_size")
             if log_depth < 1:
+                # A scratchpad of one element would have indices of no bits.
                 least = value - log_depth + 1
                 allowed = f"at least {least}: two elements of {1 << least - 1} bytes"
                 raise InputError(self.name, key, value, allowed)

@@ -20,7 +20,7 @@ INSTRUCTION_BITS = 128
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 UOP_BITS = 32
 UOP_BYTES = UOP_BITS // 8
-SRAM_BASE_BITS = 16
+SRAM_BASE_BITS = 16  # fixed by VTA, whatever the scratchpads: a LOAD bounds how deep they can be
 
 
 class Opcode(IntEnum):
@@ -142,9 +142,12 @@ def _widths(depths: LogDepths, opcode: Opcode) -> Iterator[tuple[Column, int]]:
             (pad, 4) for pad in (Column.Y_PAD_0, Column.Y_PAD_1, Column.X_PAD_0, Column.X_PAD_1)
         )
     elif opcode in (Opcode.GEMM, Opcode.ALU):
+        # A GEMM's source is INP, the ALU's is the accumulator file itself.
         src = depths.inp if opcode is Opcode.GEMM else depths.acc
+        # The ALU instruction has the reset bit too: nothing reads it, but later fields move by it.
         yield Column.RESET, 1
         yield Column.UOP_BGN, depths.uop
+        # The end is exclusive, so it may be the depth itself, which takes one bit more.
         yield Column.UOP_END, depths.uop + 1
         yield from ((count, 14) for count in (Column.ITER_OUT, Column.ITER_IN))
         yield from ((factor, depths.acc) for factor in (Column.DST_OUT, Column.DST_IN))
@@ -158,6 +161,7 @@ def _widths(depths: LogDepths, opcode: Opcode) -> Iterator[tuple[Column, int]]:
 def _pack(widths: Iterable[tuple[Column, int]]) -> Iterator[Field]:
     low = 0
     for column, width in widths:
+        # C starts a bit-field that would straddle its unit at the next one, and leaves a hole.
         if low % UNIT_BITS + width > UNIT_BITS:
             low += UNIT_BITS - low % UNIT_BITS
         yield Field(column, low, width, signed=column is Column.IMM)

@@ -15,6 +15,7 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
         InputError: it is not JSON, a key stands twice in one object, or it is not an object.
     """
 
+    # Python would keep the last of two equal keys, and the user would not know which one counts.
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in pairs:

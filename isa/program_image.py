@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from isa.config import Config
 
+# As VTA's stand-alone simulator lays them out; it refuses address 0.
 DRAM_START = 0x1000
 PAGE_BYTES = 4096
 SECTIONS = ("INP", "WGT", "ACC", "ACC_BIS", "OUT", "UOP", "INSN")
@@ -75,6 +76,8 @@ def memory_map(config: Config, sizes: Mapping[str, int]) -> dict[str, int]:
     unknown = set(sizes) - set(SECTIONS)
     if unknown:
         raise ValueError(f"no section {min(unknown)}; sections are {', '.join(SECTIONS)}")
+    # Absolute addresses follow from sizes alone, in this order: the stand-alone format has no
+    # other place for them, so a reader has to come to the same ones.
     addresses, free = {}, DRAM_START
     for name in SECTIONS:
         alignment = max(PAGE_BYTES, element_bytes(config, name))
@@ -114,6 +117,7 @@ class Program:
             isa.codec.EncodingError: when an instruction or micro-op does not fit its fields.
         """
         data = {"UOP": encode_uops(config, uops), "INSN": encode(config, table)}
+        # UOP and INSN come last in `SECTIONS`: their sizes move no tensor.
         sizes = {**sizes, **{name: len(binary) for name, binary in data.items()}}
         addresses = memory_map(config, sizes)
         sections = (
@@ -154,6 +158,7 @@ class Program:
             if name not in INPUT_DTYPES or array.dtype != INPUT_DTYPES[name]:
                 raise ValueError(f"{name} takes no {array.dtype} array")
             section = self.section(name)
+            # A section is as large as its tensor: less than all of it is a mistake, no prefix.
             if array.nbytes != section.size:
                 raise ValueError(f"{name} holds {section.size} bytes, not {array.nbytes}")
             _write(image, section, np.ascontiguousarray(array).reshape(-1).view(np.uint8))

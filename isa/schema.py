@@ -30,6 +30,7 @@ Row = int | Annotated[str, StringConstraints(max_length=400)]
 Index = Annotated[list[Row], Field(min_length=1, max_length=MAX_RANK)]
 
 _SIGN = re.compile(r"\s*([+-]?)\s*")
+# Nine digits at the most: what is read here becomes a fact, and clingo counts in 32 bits.
 _TERM = re.compile(
     r"(?:(?P<factor>\d{1,9})\s*\*\s*)?(?P<name>[a-z][a-z0-9_]*)(?:\s*\*\s*(?P<after>\d{1,9}))?"
     r"|(?P<const>\d{1,9})"
@@ -39,6 +40,7 @@ _TERM = re.compile(
 class Document(BaseModel):
     """Base of every document model: no unknown keys, no silent conversions."""
 
+    # Strict: else pydantic would take "3" or True for a number, and a slip would pass unseen.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -60,6 +62,7 @@ class _Loader(yaml.SafeLoader):
 
 def is_document(text: str) -> bool:
     """Whether a text that could also be a name means a file."""
+    # Also where there is no such file: "no such file" helps more than "no such name".
     if text.endswith((".yaml", ".yml")):
         return True
     try:
@@ -116,6 +119,7 @@ def validate(model: type[Model], data: object, source: str) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         problems = error.errors(include_url=False)
+    # One at a time: the others are often only what follows from it.
     first = problems[0]
     location = _within(data, first["loc"])
     value = first["input"]
@@ -177,6 +181,7 @@ def parse_affine(row: Row, names: Collection[str], source: str, field: str) -> A
             if name not in names:
                 allowed = f"no dimension {name!r}; the dimensions are {', '.join(names)}"
                 raise InputError(source, field, row, allowed)
+            # A dimension may stand in several terms, as in h + h: they are added.
             factor *= int(term["factor"] or 1) * int(term["after"] or 1)
             terms[name] = terms.get(name, 0) + factor
         else:

@@ -1,7 +1,7 @@
 """The command line: the table of commands, and what happens when one fails.
 
-In: the user's arguments. Out: text, tables and files; exit status 1 where the answer is no, 2 for bad
-input, 130 after Ctrl-C. Imports any stage; nothing imports this one.
+In: the user's arguments. Out: text, tables and files; exit status 1 where the answer is no, 2 for
+bad input, 130 after Ctrl-C. Imports any stage; nothing imports this one.
 
 Listing the commands must be quick, so a command's module, and the libraries behind it, are imported
 when the command is called and not before.

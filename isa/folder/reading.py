@@ -113,6 +113,7 @@ def _read_plain(path: Path, config: Config) -> Folder:
         for name, file in FILES.items()
         if name in ("UOP", "INSN") or (path / file).exists()
     }
+    # The size of this one counts (`memory_map`); its content is nobody's input.
     out = data.pop("OUT", expected)
     if out is None:
         allowed = f"this or {EXPECTED}: its size is that of the output, on which addresses depend"
@@ -131,10 +132,12 @@ def _read_described(path: Path, config: Config | None) -> Folder:
     source = str(path / MANIFEST)
     manifest = read_manifest(path)
     described = Config.from_dict(manifest.configuration, source)
+    # By what it says and not by name: a preset and a copy of its file are the same machine.
     if config is not None and config.to_dict() != described.to_dict():
         allowed = f"none, or that of {source}, {described.bitstream}"
         raise InputError("--config", "", config.name, allowed)
     check_format(described, manifest.format)
+    # Places in this list are what relocation entries and field paths refer to.
     names = [entry.name for entry in manifest.sections]
     if names != list(SECTIONS):
         raise InputError(source, "sections", names, f"exactly {', '.join(SECTIONS)}, in this order")
@@ -148,8 +151,10 @@ def _read_described(path: Path, config: Config | None) -> Folder:
     table = stored = _decoded(data["INSN"], described, path / FILES["INSN"])
     if manifest.format == "raw":
         table = _relocated(path, manifest, described, stored, addresses)
+        # The image has to hold what a loader would have made of the file: absolute addresses.
         data["INSN"] = encode(described, table)
     else:
+        # The manifest repeats what follows from the sizes, for tools that read nothing else.
         _check_addresses(source, manifest, addresses)
         _checked(path, RESERVED, sizes["OUT"], None)
     program = _program(described, table, data, sizes, addresses, path)

@@ -41,6 +41,7 @@ def addressing(table: Table) -> NDArray[np.bool_]:
     """Which instructions of a decoded program move data: LOADs and STOREs of any elements."""
     opcode = table[:, Column.OPCODE]
     transfers = (opcode == Opcode.LOAD) | (opcode == Opcode.STORE)
+    # One of no elements only moves tokens, and its address is 0 in every section.
     return np.asarray(transfers & (table[:, Column.X_SIZE] > 0))
 
 
@@ -50,6 +51,7 @@ def relocations(program: Program) -> Relocations:
     Raises:
         ValueError: when an instruction's first address lies in no section, or in the wrong one.
     """
+    # The first address decides: a transfer lies in one section, or it would read another tensor.
     table = program.table
     address = table[:, Column.DRAM_BASE] * _element_bytes(program.config, table)
     section = np.full(len(table), -1)
@@ -85,6 +87,7 @@ def moved(
     rows, places = entries[:, 0].astype(np.int64), entries[:, 1].astype(np.int64)
     _check_entries(table, rows, places)
     base = np.array([addresses.get(name, 0) for name in SECTIONS], np.int64)[places]
+    # By instruction, not by section: ACC_8BIT counts bytes of another element than ACC does.
     unit = _element_bytes(config, table)[rows]
     if (base % unit).any():
         place = int(places[np.argmax(base % unit != 0)])
@@ -100,6 +103,8 @@ def moved(
 def _check_entries(table: Table, rows: NDArray[np.int64], places: NDArray[np.int64]) -> None:
     """Every instruction that moves data occurs once, no other does, and each suits its section."""
     wanted = np.flatnonzero(addressing(table))
+    # A missing entry would leave an address relative and a second one would move it twice; both
+    # would run, and read wrong data.
     if not np.array_equal(np.sort(rows), wanted):
         off = np.setxor1d(rows, wanted)
         which = f"instruction {int(off[0])}" if len(off) else "an instruction that stands twice"

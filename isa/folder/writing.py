@@ -59,11 +59,14 @@ def contents(
     if form == "raw":
         entries = relocations(program)
         addresses = {part.name: part.address for part in program.sections}
+        # Programs are made with absolute addresses. Those are taken away again, so that both
+        # formats come from one program.
         table = moved(config, program.table, entries, addresses, sign=-1)
         files[FILES["INSN"]] = encode(config, table)
         files[RELOCATIONS] = entries.astype("<u4").tobytes()
     else:
         table = program.table
+        # The simulator takes the output's size from this file, and opens all others, even if empty.
         files[RESERVED] = expected
         files |= {name: b"" for name in FILES.values() if name not in files}
     files[LISTING] = (listing(table, program.uops) + "\n").encode()
@@ -100,6 +103,7 @@ def _section_entry(
     tensors: Mapping[str, TensorEntry],
 ) -> SectionEntry:
     size = element_bytes(program.config, part.name)
+    # OUT has a file too, but what it holds is to be compared, never loaded.
     filled = part.name != "OUT" and FILES[part.name] in files
     file = FILES[part.name] if filled else None
     return SectionEntry(

@@ -38,7 +38,7 @@ from isa.schema import (
 )
 
 _SHIPPED = files("isa.intrinsics")
-_MAX_ENUMERATED = 2**20
+_MAX_ENUMERATED = 2**20  # lanes that are compared cell by cell
 
 
 class _PortDocument(Document):
@@ -94,6 +94,7 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
 def _read(name_or_path: str | Path) -> tuple[str, str]:
     """The text of an instruction's document, and what to call it in errors."""
     name, shipped = str(name_or_path), names()
+    # Names before files: a file that happens to be called like an instruction must not hide it.
     known = [n for n in shipped if n == name or n.endswith(f"_{name}")]
     if len(known) == 1:
         return (_SHIPPED / f"{known[0]}.yaml").read_text(encoding="utf-8"), known[0]
@@ -133,6 +134,7 @@ def _port(document: _PortDocument, axes: Mapping[str, int], source: str, role: s
     if not _tells_apart(rows, axes):
         text = ", ".join(map(str, rows))
         raise InputError(source, f"{role}.index", text, "two lanes of these axes share a cell")
+    # A row without one name of its own has no letter, or two rows the same: then A, B, C.
     distinct = len(set(initials)) == len(rows)
     letters = initials.upper() if distinct else ascii_uppercase[: len(rows)]
     return Tensor(document.name, tuple(shape), tuple(rows), letters)
@@ -141,6 +143,7 @@ def _port(document: _PortDocument, axes: Mapping[str, int], source: str, role: s
 def _tells_apart(rows: Sequence[Affine], axes: Mapping[str, int]) -> bool:
     """Whether no two lanes of the axes that the rows use have the same cell."""
     used = [name for name in axes if any(row.coefficient(name) for row in rows)]
+    # An axis with a row to itself is told apart by it; only the others need to be enumerated.
     left = set(used) - {row.terms[0][0] for row in rows if len(row.terms) == 1}
     if not left:
         return True
