@@ -52,6 +52,7 @@ def ground(
     """
     messages: list[str] = []
     control = clingo.Control(
+        # All warnings on: a misspelt predicate is a warning, and would silently mean "never".
         ["--warn=all", *options, "0"],
         logger=lambda code, text: messages.append(f"{code.name}: {text}"),
     )
@@ -71,6 +72,7 @@ def ground(
         raise KeyboardInterrupt
     if messages:
         raise _rejected(messages, rules) or EncodingError("\n".join(messages))
+    # What `domain.lp` finds wrong with the facts: callers check their input, so it is a defect.
     warnings = [str(a.symbol) for a in control.symbolic_atoms.by_signature("warning", 2)]
     if warnings:
         raise EncodingError(f"malformed instance: {', '.join(warnings)}")
@@ -95,6 +97,7 @@ def _rejected(messages: Sequence[str], rules: Sequence[Path]) -> InputError | No
                 line = int(found[1])
                 reason, *more = [text.strip() for text in found[2].splitlines() if text.strip()]
                 notes = [text.partition("note: ")[2] for text in more if "note: " in text]
+                # The slice is empty where clingo means the line after the last one.
                 text = "".join(
                     path.read_text(encoding="utf-8").splitlines()[line - 1 : line]
                 ).strip()

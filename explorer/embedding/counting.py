@@ -45,6 +45,7 @@ def count(
 ) -> Count:
     """How many answers `enumerate_embeddings` would give; the same arguments."""
     found: Counter[Part] = Counter()
+    # By exchanged ports, not by the class: parts that are counted apart agree on the binding.
     exchanged = replace(intrinsic, in0=intrinsic.in1, in1=intrinsic.in0)
     bindings = {"straight": intrinsic, "swapped": exchanged}
     for binding in bindings if "swapped" in classes else ("straight",):
@@ -73,6 +74,7 @@ def count(
 def _summary(
     found: Counter[Part], operator: Computation, classes: Iterable[str], *, outer: bool
 ) -> Count:
+    # Each loop order is an answer of its own: their number is known, so the solver is spared them.
     loops = sum(dim.extent > 1 for dim in operator.dims)
     ways = {p: n * (math.factorial(loops - p.saved) if outer else 1) for p, n in found.items()}
     numbers = {"tile": sum(n for p, n in ways.items() if p.classes <= {"padded"})}
@@ -86,6 +88,7 @@ def _product(left: Counter[Part], right: Counter[Part]) -> Counter[Part]:
     product: Counter[Part] = Counter()
     for a, n in left.items():
         for b, m in right.items():
+            # An answer has a class if one of its parts has it; saved loops add up.
             product[Part(a.classes | b.classes, a.saved + b.saved)] += n * m
     return product
 
@@ -128,6 +131,7 @@ def tally(facts: Iterable[Symbol]) -> Counter[Part]:
         for model in handle:
             found[tuple(model.symbols(shown=True))] += 1
     parts: Counter[Part] = Counter()
+    # Few distinct tuples for many answers: symbols are taken apart after counting.
     for symbols, number in found.items():
         classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
         (saved,) = (s.arguments[0].number for s in symbols if s.match("saved", 1))

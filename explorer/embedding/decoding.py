@@ -38,6 +38,7 @@ class Decoder:
             elif symbol.name in pairs:
                 pairs[symbol.name].append(symbol)
         embedding = Embedding(swapped, tuple(digit for _, digit in sorted(found)))
+        # The common case, in which no order was asked for, is not slowed down by sorting one.
         if not any(pairs.values()):
             return embedding
         usual = [d.dims[0] for d in embedding.digits]
@@ -52,11 +53,13 @@ def _sequence(names: Sequence[str], pairs: Iterable[Symbol]) -> list[str]:
     after = {name: set[str]() for name in names}
     for pair in pairs:
         after[pair.arguments[1].name].add(pair.arguments[0].name)
+    # The pairs order all of them that share an axis; the rest has no effect (see `arrange`).
     return list(TopologicalSorter(after).static_order())
 
 
 def _digit(place: Symbol) -> Digit:
     axis, subject, how, lanes, outer = place.arguments
+    # A plain axis is a constant, which has no arguments; a pair is on(X, X').
     axes = [a.name for a in axis.arguments] or [axis.name]
     kinds: dict[str, Kind] = {
         "contiguous": "contiguous",

@@ -74,6 +74,7 @@ class Embedding:
         parts = ["swap"] if self.swapped else []
         for axes, digits in groupby(self.digits, lambda d: d.axes):
             parts.append(f"{'+'.join(axes)}={','.join(map(str, digits))}")
+        # An empty id would be no argument for a command line.
         parts += [] if self.digits else ["scalar"]
         return "/".join([*parts, "@" + ",".join(self.order)] if self.order else parts)
 
@@ -128,6 +129,8 @@ def arrange(
     """
     rank = {name: i for i, name in enumerate(lanes)}
     left, digits = list(embedding.digits), []
+    # The first digit that is slowest on all its axes goes next. So ids depend on the order within
+    # each axis only, and orders that make no difference have one id.
     while left:
         free = next(
             d
@@ -136,6 +139,7 @@ def arrange(
         )
         left.remove(free)
         digits.append(free)
+    # The usual order is not told, so that it has the same id as where no order was asked for.
     usual = [name for name in operator.extents if name in order]
     return replace(
         embedding, digits=tuple(digits), order=() if list(order) == usual else tuple(order)

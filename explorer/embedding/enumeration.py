@@ -92,17 +92,20 @@ def enumerate_embeddings(
     facts = instance(
         operator, intrinsic, classes, all_tiles=all_tiles, enforce=enforce, orders=orders
     )
+    # The order in which clingo finds answers is its own affair, and changes between versions.
     return sorted(answers(operator, intrinsic, facts), key=lambda e: e.id)
 
 
 def reference_embedding(operator: Computation, intrinsic: Computation) -> Embedding:
     """TVM's fixed embedding: each axis takes its first plain dimension, cut to the block."""
+    # Padded alone: TVM fills its blocks up with zeros, and knows no other class.
     facts = instance(operator, intrinsic, ("padded",), enforce=("reference",))
     return next(answers(operator, intrinsic, facts))
 
 
 def is_legal(embedding: Embedding, operator: Computation, intrinsic: Computation) -> bool:
     """Whether an embedding is among the answers, of any class and with any tile."""
+    # The expensive classes only where the embedding needs them: their candidates would be grounded.
     classes = (*DEFAULT_CLASSES, *set(embedding.classes) & {"fused", "skewed", "diagonal"})
     facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=())
     wanted = [*facts, *wanted_facts(embedding)]

@@ -76,6 +76,7 @@ def intrinsic_facts(intrinsic: Computation) -> Iterable[Symbol]:
         port = intrinsic.tensor(role)
         yield atom("output_port" if role == "out" else "input_port", port.name, role)
         for axis in intrinsic.dims:
+            # Of an instruction's access maps, the local rule needs only which axes a port has.
             if port.varies({axis.name: 1}):
                 yield atom("port_axis", port.name, axis.name)
 
@@ -103,6 +104,7 @@ def _elements(
     point = dict(zip(extents, points, strict=True))
     flat = np.zeros(points.shape[1], np.int64)
     for row in tensor.index:
+        # Over the whole reach of the row: elements outside the tensor must stay distinct, too.
         low, high = row.bounds(extents)
         flat = flat * (high - low + 1) + row.at(point, np.zeros((), np.int64)) - low
     return flat
@@ -120,6 +122,7 @@ def option_facts(
 def place_symbol(digit: Digit) -> Symbol:
     """The ``place/5`` atom of a digit."""
     axis = Function("on", [Function(a) for a in digit.axes])
+    # Nested to the right, as the encodings build it: the fastest dimension is innermost.
     subject = Function(digit.dims[-1])
     for name in reversed(digit.dims[:-1]):
         subject = Function("fuse", [Function(name), subject])
@@ -193,6 +196,7 @@ def design_instance(
     Raises:
         InputError: the layouts of the operator's tensors cannot be told from its access maps.
     """
+    # Only skews need it: other searches are not refused for it.
     if "skewed" in classes:
         check_skewable(operator.computation)
     facts = [
@@ -200,6 +204,7 @@ def design_instance(
         *layout_facts(operator, config),
         *wish_facts(wishes),
     ]
+    # As a set: two wishes can state the same limit, and equal problems have equal facts.
     return sorted(set(facts))
 
 
@@ -222,15 +227,18 @@ def layout_facts(operator: Operator, config: Config) -> Iterable[Symbol]:
         "acc": (config.batch * config.block_out, config.out_bytes),  # DRAM holds int8 outputs
     }
     yield from (atom("address", port, *sizes) for port, sizes in ports.items())
+    # The hardware can pad other memories too, but not on every implementation.
     yield atom("pads", "inp")
     yield from (atom("constant", role) for role in operator.constants)
     yield atom("multipliers", config.batch * config.block_in * config.block_out)
+    # Else steps are sums of logarithms; the encodings have a rule for either.
     if counts_exactly(computation):
         yield atom("exact", "steps")
 
 
 def _reads(expression: Affine, size: int, extents: dict[str, int]) -> tuple[int, int]:
     """How many points of the expression's dimensions lie in ``[0, size)``, and how many values."""
+    # At most two dimensions (`check_separable`), so that this stays small.
     values = np.full(1, expression.const, np.int64)
     for name, coefficient in expression.terms:
         values = np.add.outer(values, coefficient * np.arange(extents[name])).reshape(-1)

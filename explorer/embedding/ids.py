@@ -47,12 +47,14 @@ def parse(text: str, operator: Computation, intrinsic: Computation) -> Embedding
                     "embedding", match[0], name, f"the operator's dimensions are {list(sizes)}"
                 )
         if partner := match["partner"]:
+            # A skew widens its partner's loop, and the partner's own digit is cut from that.
             sizes[partner] += abs(int(match["coefficient"])) * (int(match["lanes"]) - 1)
     digits = [_digit(pair, match, sizes) for pair, match in groups]
     if len(set(digits)) < len(digits):
         raise InputError("embedding", "", text, "the same digit stands twice")
     embedding = canonical(swapped, digits, operator, intrinsic)
     first = [d.dims[0] for d in digits]
+    # The lanes' order is the text's; the outer loops' is told only where it is unusual.
     if not order:
         return arrange(embedding, operator, first, ())
     loops = [loop.first for loop in nest(embedding, operator).outer]
@@ -66,6 +68,7 @@ def _digit(axes: tuple[str, ...], match: re.Match[str], sizes: Mapping[str, int]
     lanes = int(match["lanes"])
     if lanes < 1:
         raise InputError("embedding", match[0], lanes, "a digit has at least 1 lane")
+    # Python integers, since the product of a user's numbers is checked and may be of any size.
     values = int(np.prod([sizes[d] for d in dims], dtype=object))
     if values > _LONGEST:
         raise InputError("embedding", match[0], values, f"a loop has at most {_LONGEST} iterations")

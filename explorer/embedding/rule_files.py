@@ -45,6 +45,7 @@ def profiles() -> dict[str, Path]:
 
 def _folder() -> Path:
     """The first candidate that is a directory."""
+    # The package first: an installed one must not read what happens to lie beside it.
     for folder in _CANDIDATES:
         if folder.is_dir():
             return folder

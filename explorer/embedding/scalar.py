@@ -77,6 +77,7 @@ def scalar_embeddings(
     """
     check_size(operator, intrinsic, STRUCTURED_LIMIT)
     facts = scalar_instance(operator, intrinsic, classes)
+    # The heuristic decides digits before single multiply-accumulates, which follow from them.
     found = answers(operator, intrinsic, facts, "entries/scalar.lp", ("--heuristic=Domain",))
     return sorted(found, key=lambda e: e.id)
 

@@ -115,6 +115,7 @@ class Solver:
             raise InputError("--classes", "", "fused, skewed", allowed)
         # What the program says of layouts grows with the digits.
         facts += [atom("never", digit) for digit in impossible]
+        # Projected: atoms that are not shown may have several values, and would repeat an answer.
         self._control = ground(facts, entry, rules, ("--project=show",))
         self._bounds: set[tuple[Symbol, int]] = set()
         self.metrics = self._names("metric")
@@ -126,6 +127,7 @@ class Solver:
         self.objectives = [metric for metric, _ in sorted(objectives, key=lambda o: o[1])]
         self._check_names(rules)
         self._check_weights()
+        # A list, since grounding a part changes the atoms that are iterated over.
         for limit in [a.symbol.arguments for a in self._atoms("limit", 2)]:
             self._bound(limit[0], limit[1].number)
 
@@ -154,11 +156,13 @@ class Solver:
         for found in self._atoms("cost", 3):
             metric, _, value = found.symbol.arguments
             factor = weights.get(metric, 0)
+            # clingo would wrap around without a word.
             if factor * abs(value.number) > LARGEST:
                 allowed = f"{metric} is up to {abs(value.number)}: lessen the weight"
                 raise InputError("weight", str(metric), factor, allowed)
 
     def _bound(self, metric: Symbol, value: int) -> None:
+        # Points can have values in common, and each bound is grounded once.
         if (metric, value) not in self._bounds:
             self._bounds.add((metric, value))
             self._ground_part("bound", metric, Number(value))
@@ -170,6 +174,7 @@ class Solver:
             point: the point's number.
             values: its value in each objective, in their order.
         """
+        # Better by one at least: all costs are integers.
         for metric, value in zip(self.objectives, values, strict=True):
             self._bound(metric, value - 1)
             self._ground_part("beats", metric, Number(value - 1), Number(point))
@@ -204,13 +209,16 @@ class Solver:
         models: list[Model] = []
 
         def take(model: clingo.Model) -> bool:
+            # Each model is better than the one before; only the last one is of interest.
             if mode == "opt":
                 models.clear()
+            # In this mode models that only lead to the optimum come first, without proof.
             if mode != "optN" or model.optimality_proven:
                 models.append((tuple(model.cost), tuple(model.symbols(shown=True))))
             return most is None or len(models) < most
 
         with held_back() as pressed, self._start(self._assumptions(waived), take) as handle:
+            # Not get() at once: Python would not see Ctrl-C until the search is over.
             while not handle.wait(0.1):
                 if pressed.is_set():
                     handle.cancel()

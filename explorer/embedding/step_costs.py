@@ -34,7 +34,9 @@ def steps_limit(steps: int, operator: Computation) -> int:
     """
     if counts_exactly(operator):
         return min(steps, LARGEST - 1)
-    return math.floor(LOGARITHM_UNIT * math.log2(max(steps, 1))) + 32
+    return (
+        math.floor(LOGARITHM_UNIT * math.log2(max(steps, 1))) + 32
+    )  # 31 units of error, and one of rounding
 
 
 @cache
@@ -45,6 +47,8 @@ def logarithm(number: int) -> int:
     at most half a unit for each prime factor; for numbers of up to 62 bits, by 31 units, which is
     a factor of 1.00002.
     """
+    # By factors: log2(a*b) rounded once need not be the sum of two rounded ones, and embeddings
+    # with equal steps must tie.
     total, factor = 0, 2
     while factor * factor <= number:
         while number % factor == 0:

@@ -111,6 +111,7 @@ class Nest:
         visible = {loop.name for loop in (*self.outer, *self.lanes) if loop.axis in (None, *axes)}
         rows = tuple(self._compose(row, axes) for row in tensor.index)
         for row in rows:
+            # The encodings admit no other embedding; a wrong one must not become a wrong layout.
             assert row.loops <= visible, f"{row} moves along {row.loops - visible}"
         return rows
 
@@ -136,6 +137,7 @@ class Nest:
         stand_in = {}
         on_port = {loop.name for loop in self.lanes if loop.axis in axes}
         for left, right in self.equal:
+            # Both lanes are equal wherever there is work, so either may stand for the other.
             if left in on_port:
                 stand_in[right] = left
             elif right in on_port:
@@ -169,6 +171,7 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
             equal.append((names[0], names[1]))
         if digit.partner:
             skews.setdefault(digit.partner, []).append((names[0], digit.coefficient))
+        # Strided lanes are a whole tile count apart; the outer loop then moves by one.
         values = {names[0]: digit.outer if digit.kind == "strided" else 1}
         if digit.outer > 1:
             loop = Loop(f"{digit.subject}.o", digit.outer)
@@ -181,6 +184,7 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
             dims[name] = Row(Affine.of({name: 1} if used else {}))
             if used:
                 outer[name] = Loop(name, sizes[name])
+    # Before the skews are added: what is left does not depend on their lanes.
     widened = {name: (dims[name], sizes[name]) for name in skews}
     for name, moves in skews.items():
         row = dims[name]
@@ -200,6 +204,7 @@ def _widened(
         if digit.partner is not None:
             reach = digit.coefficient * (digit.lanes - 1)
             sizes[digit.partner] += abs(reach)
+            # A skew that moves upwards starts that much lower, so that each lane passes 0, too.
             shift[digit.partner] = min(0, -reach)
     return sizes, shift
 
@@ -208,6 +213,7 @@ def _lane_strides(embedding: Embedding) -> dict[tuple[str, Digit], int]:
     """How far apart the lanes of each digit are on its axis: the product of the faster digits."""
     strides: dict[tuple[str, Digit], int] = {}
     width: dict[str, int] = {}
+    # The last digit of an axis is the fastest, so its lanes are neighbours.
     for digit in reversed(embedding.digits):
         for axis in digit.axes:
             strides[axis, digit] = width.get(axis, 1)
