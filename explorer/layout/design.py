@@ -108,6 +108,7 @@ def designs(
                 padded = derive(
                     loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
                 )
+                # Without a border both choices are the same layout, and would be searched twice.
                 if any(c.is_padded for c in padded.coordinates):
                     found.append(padded)
         choices.append(found)
@@ -134,6 +135,7 @@ def reference_design(
     (channels outermost).
     """
     found = list(designs(operator, config, intrinsic, embedding))
+    # Of equal ones the first; what TVM does, not what is fastest: it is the baseline.
     best = max(
         found,
         key=lambda d: (d.inp.halo, d.wgt.halo, any(c.is_padded for c in d.inp.coordinates)),

@@ -112,6 +112,7 @@ class Layout:
             c.name: along(i, np.arange(c.low, c.high, dtype=np.int64))
             for i, c in enumerate(self.coordinates)
         }
+        # Everything below broadcasts: an axis is expanded only where something depends on it.
         live = np.ones((1,) * rank, np.bool_)
         for i, (axis, extent) in enumerate(self.axes, start=len(self.coordinates)):
             index = along(i, np.arange(extent, dtype=np.int64))
@@ -259,6 +260,7 @@ def derive(
     lane_names = {loop.name for loop in lanes}
     equal = tuple(pair for pair in nest.equal if lane_names >= set(pair))
     extents = {loop.name: loop.extent for loop in nest.outer}
+    # Keyed by name: a fused loop moves several rows, and is one coordinate all the same.
     coordinates: dict[str, Coordinate] = {}
     rows = []
     for letter, row in zip(tensor.letters, nest.rows(tensor, names), strict=True):
@@ -268,6 +270,8 @@ def derive(
         merged, single = _merge(outer, extents) if halo else ([], outer)
         factors = dict(inner)
         if merged:
+            # With a stride of 2 and a dilation of 2, windows read every second element only: those
+            # between would be stored and never read.
             step = math.gcd(*(c for _, c in merged))
             terms = tuple((n, c // step) for n, c in merged)
             span = 1 + sum(c * (extents[n] - 1) for n, c in terms)
@@ -300,6 +304,7 @@ def _guards(
     for name in nest.extents:
         if tensor.varies({name: 1}):
             bounds = nest.bounds(name, axes)
+            # The first is the sharper one; the other is for ports that lack the skew's lanes.
             found += [b for b in bounds if b[0].loops <= visible][:1]
     return tuple(found)
 
@@ -315,8 +320,10 @@ def _merge(
     outer: list[tuple[str, int]], extents: dict[str, int]
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Which loops of a row to join into one coordinate: those whose join takes fewer values."""
+    # A coordinate counts upwards, as DMA strides do.
     if any(c < 0 for _, c in outer):
         return [], outer
+    # Small steps first: a larger one overlaps if it is less than what they span together.
     ordered = sorted(outer, key=lambda t: (t[1], t[0]))
     merged: list[tuple[str, int]] = []
     single: list[tuple[str, int]] = []
@@ -347,6 +354,8 @@ def _trimmed(layout: Layout) -> Layout:
         for name in used:
             uses[name] = uses.get(name, 0) + 1
     lane_extents = {loop.name: loop.extent for loop in layout.lanes}
+    # Only where a row has one coordinate, and that one no other row: else whether an entry is
+    # zero depends on another coordinate, and what is left out would be no border.
     bounds: dict[str, tuple[int, int]] = {}
     for row, used, size in zip(layout.rows, in_row, layout.tensor.shape, strict=True):
         if len(used) != 1 or row.terms or uses[next(iter(used))] != 1:
@@ -359,6 +368,7 @@ def _trimmed(layout: Layout) -> Layout:
                 offsets = (offsets[:, None] + factor * np.arange(lane_extents[lane])).reshape(-1)
         values = row.affine.const + row.affine.coefficient(name) * np.arange(extent)
         alive = ((values[:, None] + offsets >= 0) & (values[:, None] + offsets < size)).any(axis=1)
+        # Where every entry is zero they are kept: a transfer of nothing would be a NOP.
         if alive.any():
             held = np.flatnonzero(alive)
             bounds[name] = (int(held[0]), int(held[-1]) + 1)
