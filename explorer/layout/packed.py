@@ -270,8 +270,7 @@ def derive(
         merged, single = _merge(outer, extents) if halo else ([], outer)
         factors = dict(inner)
         if merged:
-            # With a stride of 2 and a dilation of 2, windows read every second element only: those
-            # between would be stored and never read.
+            # Stride 2 with dilation 2 reads every second element; the others are not to be stored.
             step = math.gcd(*(c for _, c in merged))
             terms = tuple((n, c // step) for n, c in merged)
             span = 1 + sum(c * (extents[n] - 1) for n, c in terms)
