@@ -14,19 +14,12 @@ from numpy.typing import NDArray
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.schedule.alu_passes import alu_passes
+from explorer.schedule.compute_writers import ADD_IMMEDIATE, ADD_RESIDUAL
 from explorer.schedule.dma import Fault
+from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
+from explorer.schedule.sections import ADDEND, Section, Sections, arrangement
 from explorer.schedule.space import Schedule, coefficients
-from explorer.schedule.stream import (
-    ADD_IMMEDIATE,
-    ADD_RESIDUAL,
-    ADDEND,
-    MAX_ITERATIONS,
-    Section,
-    Sections,
-    arrangement,
-    stream,
-    whole_tile_uops,
-)
+from explorer.schedule.stream import stream
 from isa.fields import AluOp, Column, Memory
 from isa.program_image import Program, memory_map
 

@@ -21,8 +21,10 @@ from explorer.layout.design import Design
 from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.lowering import Code, Lowering
-from explorer.schedule.points import contexts_met, machine, operand, point_bound, scan, uses
+from explorer.schedule.machine import machine, operand
+from explorer.schedule.points import contexts_met, point_bound, scan
 from explorer.schedule.space import Schedule, coefficients, output_loops
+from explorer.schedule.tile_uses import uses
 from isa.fields import Memory
 from simulator.timing import TimingReport, cycles, load_lead, simulate
 

@@ -1,0 +1,30 @@
+"""Rows of the table of decoded instructions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.fields import Column
+from simulator.jit import jit
+
+Array = NDArray[np.int64]
+COLUMNS = len(Column)
+
+
+@jit
+def begin_row(table: Array, n: int, opcode: int) -> None:
+    """Start a row: tables are not cleared before, as most of a grown one is never reached."""
+    for column in range(COLUMNS):
+        table[n, column] = 0
+    table[n, Column.OPCODE] = opcode
+
+
+@jit
+def grown(table: Array, n: int, need: int) -> Array:
+    """The table, with room for so many rows more."""
+    if n + need <= len(table):
+        return table
+    larger = np.empty((2 * (n + need), COLUMNS), np.int64)
+    larger[:n] = table[:n]
+    return larger

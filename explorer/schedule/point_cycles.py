@@ -1,0 +1,179 @@
+"""What the parts of a point's program take, and the bound that follows from their dependences."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.schedule.machine import Machine, Tensors, beats
+from explorer.schedule.tile_uses import Use, load_instructions
+from isa.fields import INSTRUCTION_BYTES
+from simulator.jit import jit
+from simulator.timing import (
+    FINISH_CYCLES,
+    NARROW_LOAD_CYCLES,
+    NOP_CYCLES,
+    alu_cycles,
+    fetch_cycles,
+    gemm_cycles,
+    store_cycles,
+)
+
+Array = NDArray[np.int64]
+
+
+class Work(NamedTuple):
+    """Cycles of a point's parts, at least.
+
+    Attributes:
+        start: until the first instruction is there.
+        before: from then until the first GEMM may start.
+        inp, wgt: LOADs of the two inputs.
+        gemm: GEMM instructions; `rest` is everything the compute module does after it has started
+            the first of them, and `serial` that part of it which waits for accumulators.
+        store: STOREs, and `last` the one that nothing can overlap.
+        fetch: reading the program.
+        beats: data over the read channel.
+    """
+
+    start: int
+    before: int
+    inp: int
+    wgt: int
+    gemm: int
+    rest: int
+    serial: int
+    store: int
+    last: int
+    fetch: int
+    beats: int
+
+
+@jit
+def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
+    """Tiles, those of them that finish an output tile, and GEMM steps."""
+    count, finished, steps = 1, 1, 1
+    for loop in range(len(tiles)):
+        count *= tiles[loop]
+        steps *= m.extents[loop]
+        if m.outputs[loop]:
+            finished *= tiles[loop]
+    return count, finished, steps
+
+
+@jit
+def _fewest_instructions(
+    m: Machine, moves: int, stores: int, count: int, finished: int, bias_events: int
+) -> int:
+    """Instructions of a program whose loads of inp and wgt and stores are so many, at least.
+
+    Each tile has a GEMM, and each output tile a reset, its ALU passes and what it adds. The three
+    others load the micro-ops, wait for the last store, and finish.
+    """
+    total = moves + stores + count + finished * (1 + m.passes) + 3
+    if m.bias[0] > 0:
+        total += finished + bias_events
+    if m.residual[0] > 0:
+        total += finished + stores  # the residual's pattern is the output's
+    return total
+
+
+@jit
+def _alu_work(m: Machine, entries: int, finished: int) -> int:
+    """Cycles of the epilogue's ALU instructions: at least one of each kind an output tile."""
+    alu = m.passes * (entries + alu_cycles(0, True) * finished)
+    for added in (m.bias[0] > 0, m.residual[0] > 0):
+        if added:
+            alu += 2 * entries + alu_cycles(0, False) * finished
+    return alu
+
+
+@jit
+def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int:
+    """Cycles from the first instruction's arrival until the first GEMM may start."""
+    inp, wgt, _ = tensors
+    i, w, a = uses
+    first_beats = beats(inp, i.first) + beats(wgt, w.first)
+    first_load = inp.lead + wgt.lead + first_beats
+    # A residual is loaded where the bias is: that of the first tile before the first GEMM.
+    residual = m.residual[0] + a.first * m.residual[1] // m.bus_bytes
+    own = m.uop_lead + gemm_cycles(a.volume) + m.bias[0] + m.bias[1] + residual
+    # Micro-ops share the read channel with the first tiles.
+    shared = m.uop_lead - NARROW_LOAD_CYCLES + first_beats
+    return max(first_load, own, shared)
+
+
+@jit
+def work(
+    m: Machine,
+    tensors: Tensors,
+    uses: tuple[Use, Use, Use],
+    events: tuple[int, int, int],
+    tiles: Array,
+) -> Work:
+    """Cycles of the parts of a point whose tiles of inp, wgt and bias change so often."""
+    inp, wgt, acc = tensors
+    i, w, a = uses
+    count, finished, steps = _tile_counts(m, tiles)
+    inp_count, wgt_count = load_instructions(i, events[0]), load_instructions(w, events[1])
+    inp_beats = beats(inp, events[0] // i.own * i.once)
+    wgt_beats = beats(wgt, events[1] // w.own * w.once)
+    stores = load_instructions(a, finished)
+    moves = inp_count + wgt_count
+    total = _fewest_instructions(m, moves, stores, count, finished, events[2])
+    fetched = -(-min(m.fetch_batch, total) * INSTRUCTION_BYTES // m.bus_bytes)
+
+    gemm = steps + gemm_cycles(0) * count
+    reset = a.once + gemm_cycles(0) * finished
+    # The first reset, bias and residual are in `before`.
+    serial = gemm + reset - gemm_cycles(a.volume) + _alu_work(m, a.once, finished)
+    residual_lead, residual_size = m.residual
+    other_residuals = residual_lead * max(0, stores - a.instructions)
+    other_residuals += (a.once - a.first) * residual_size // m.bus_bytes
+    other_biases = (m.bias[0] + m.bias[1]) * max(0, events[2] - 1)
+    sent = -(-acc.size // acc.bus)
+    store = store_cycles(a.once, -(-a.once // m.burst_entries), sent)
+    return Work(
+        m.latency + fetched,
+        _until_gemm(m, tensors, uses),
+        inp_count * inp.lead + inp_beats,
+        wgt_count * wgt.lead + wgt_beats,
+        gemm,
+        serial + other_biases + other_residuals,
+        serial,
+        store + (stores - 1) * store_cycles(0, 0, sent),
+        store_cycles(a.last, 1, sent),
+        total // m.fetch_batch * fetch_cycles(m.fetch_batch, fetched, m.latency),
+        inp_beats + wgt_beats + a.once * residual_size // m.bus_bytes,
+    )
+
+
+@jit
+def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs: int) -> int:
+    """Cycles that a point does not undercut: what its dependences put one after the other.
+
+    Args:
+        part: cycles of its parts.
+        events: how often the tile of inp, wgt and bias changes.
+        count: number of tiles.
+        loads: load contexts.
+        accs: accumulator contexts.
+    """
+    end = NOP_CYCLES + FINISH_CYCLES  # FINISH waits for the last store
+    tail = part.last + end
+    least = max(part.fetch, part.beats + part.start)
+    least = max(least, part.start + part.before + part.rest + tail)
+    least = max(least, part.start + part.inp + part.wgt + tail)
+    least = max(least, part.start + part.before + part.store + end)
+    if loads == 1:  # a tile is not loaded before the GEMMs on the one before are done
+        chain = part.inp if events[0] > 1 else 0
+        if events[1] > 1:
+            chain = max(chain, part.wgt)
+        if events[0] == count and events[1] == count:
+            chain = part.inp + part.wgt
+        least = max(least, part.start + chain + part.gemm + tail)
+    if accs == 1:  # accumulators are not reset before the last ones are stored
+        least = max(least, part.start + part.before + part.serial + part.store + end)
+    return least

@@ -1,0 +1,203 @@
+"""What each choice of tiles makes of a tensor: entries held and moved, and instructions."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.schedule.machine import Operand
+from simulator.jit import jit
+
+Array = NDArray[np.int64]
+
+
+class Use(NamedTuple):
+    """How a tiling uses a tensor.
+
+    Attributes:
+        volume: entries of the largest tile.
+        first: entries moved for the first tile.
+        last: entries of the last tile.
+        once: entries moved if each of the tensor's own tiles is moved once.
+        own: number of its own tiles; `whole` of them are not cut short by a loop's end.
+        instructions: the fewest LOADs or STOREs that move a whole tile, whatever the order of
+            coordinates in DRAM. One moves two sides that are cut; whole sides join a neighbour
+            unless that is padded.
+    """
+
+    volume: int
+    first: int
+    last: int
+    once: int
+    own: int
+    whole: int
+    instructions: int
+
+
+_USES = len(Use._fields)
+
+
+class Uses(NamedTuple):
+    """How a tensor is used under every choice of tiles of the loops that move it.
+
+    Attributes:
+        values: the fields of `Use`, (choices, 7).
+        step: rows from one choice of a loop's tile to the next, (loops,).
+        moved: whether a loop moves the tensor, (loops,).
+    """
+
+    values: Array
+    step: Array
+    moved: NDArray[np.bool_]
+
+
+class _Span(IntEnum):
+    """Column of a coordinate's table: entries along it."""
+
+    BOX = 0  # of a whole tile
+    FIRST = 1  # of the first tile, as far as they are stored
+    LAST = 2  # of the last tile
+    ONCE = 3  # stored ones of all tiles together
+
+
+_SPANS = len(_Span)
+
+
+@jit
+def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
+    """The uses for tile extents of each loop (loops, most), of which `sizes` are given."""
+    loops = len(extents)
+    moved, step = np.zeros(loops, np.bool_), np.zeros(loops, np.int64)
+    rows = 1
+    for i in range(loops):
+        moved[i] = tensor.moves[:, i].any()
+        if moved[i]:
+            step[i] = rows
+            rows *= sizes[i]
+    values = np.ones((rows, _USES), np.int64)
+    result = Uses(values, step, moved)
+    spans, start, span_step = _spans(tensor, extents, choices, sizes)
+    digits, lines = np.zeros(loops, np.int64), np.zeros(len(start), np.int64)
+    for row in range(rows):
+        own, whole = 1, 1
+        for i in range(loops):
+            if moved[i]:
+                digits[i] = row // step[i] % sizes[i]
+                tile = choices[i, digits[i]]
+                own *= (extents[i] + tile - 1) // tile
+                whole *= extents[i] // tile
+        for j in range(len(start)):
+            lines[j] = start[j] + (digits * span_step[j]).sum()
+        _use(tensor, spans, lines, values[row])
+        values[row, 4], values[row, 5] = own, whole
+    return result
+
+
+@jit
+def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
+    """All of a `Use` but its numbers of tiles, from the lines of its coordinates' tables."""
+    full, cut, joined = 1, 1, False
+    longest, second = 1, 1  # of the sides that are cut
+    for j in range(len(lines)):
+        box = spans[lines[j], _Span.BOX]
+        value[0] *= box
+        value[1] *= spans[lines[j], _Span.FIRST]
+        value[2] *= spans[lines[j], _Span.LAST]
+        value[3] *= spans[lines[j], _Span.ONCE]
+        padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
+        if not padded and box >= tensor.extent[j]:
+            full *= box
+        elif box > 1:
+            cut *= box
+            longest, second = max(longest, box), max(second, min(longest, box))
+            joined = joined or not padded
+    if full > 1 and not joined:
+        cut *= full
+        longest, second = max(longest, full), max(second, min(longest, full))
+    value[6] = cut // (longest * second)
+
+
+@jit
+def _spans(
+    tensor: Operand, extents: Array, choices: Array, sizes: Array
+) -> tuple[Array, Array, Array]:
+    """The coordinates' tables, one after the other.
+
+    A coordinate has a line for each choice of tiles of the loops that move it.
+
+    Returns:
+        The lines by `_Span`, (lines, 4); the first of each coordinate, (coordinates,); and lines
+        from one choice of a loop's tile to the next, (coordinates, loops).
+    """
+    coordinates, loops = tensor.moves.shape
+    start, step = np.zeros(coordinates, np.int64), np.zeros((coordinates, loops), np.int64)
+    lines = 0
+    for j in range(coordinates):
+        start[j], count = lines, 1
+        for i in range(loops):
+            if tensor.moves[j, i]:
+                step[j, i] = count
+                count *= sizes[i]
+        lines += count
+    spans = np.empty((lines, _SPANS), np.int64)
+    tile = np.ones(loops, np.int64)
+    for j in range(coordinates):
+        end = start[j + 1] if j + 1 < coordinates else lines
+        for line in range(start[j], end):
+            for i in range(loops):
+                if tensor.moves[j, i]:
+                    tile[i] = choices[i, (line - start[j]) // step[j, i] % sizes[i]]
+            _span(tensor, j, extents, tile, spans[line])
+    return spans, start, step
+
+
+@jit
+def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> None:
+    """What coordinate `j` spans when its loops have these tiles."""
+    moves, low, high = tensor.moves[j], tensor.low[j], tensor.high[j]
+    box, end, repeats = 1, 1, 1
+    for i in range(len(extents)):
+        if moves[i]:
+            tiles = (extents[i] + tile[i] - 1) // tile[i]
+            box += moves[i] * (tile[i] - 1)
+            end += moves[i] * (extents[i] - (tiles - 1) * tile[i] - 1)
+            repeats *= tiles
+    span[_Span.BOX] = box
+    span[_Span.FIRST] = max(1, min(box, high) - low)
+    span[_Span.LAST] = end
+    total = 0
+    for index in range(repeats):
+        begin, size, rest = 0, 1, index
+        for i in range(len(extents)):
+            if moves[i]:
+                tiles = (extents[i] + tile[i] - 1) // tile[i]
+                place = rest % tiles
+                rest //= tiles
+                begin += moves[i] * place * tile[i]
+                size += moves[i] * (min(tile[i], extents[i] - place * tile[i]) - 1)
+        total += max(0, min(begin + size, high) - max(begin, low))
+    span[_Span.ONCE] = total
+
+
+@jit
+def use_row(values: Array, row: int) -> Use:
+    """A row of `Uses.values`."""
+    return Use(
+        values[row, 0],
+        values[row, 1],
+        values[row, 2],
+        values[row, 3],
+        values[row, 4],
+        values[row, 5],
+        values[row, 6],
+    )
+
+
+@jit
+def load_instructions(held: Use, events: int) -> int:
+    """LOADs of a tensor's tiles, at least: a tile that a loop's end cuts short may take one."""
+    whole = events // held.own * held.whole
+    return whole * held.instructions + events - whole
