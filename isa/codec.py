@@ -241,8 +241,13 @@ def encode(config: Config, table: Table) -> bytes:
     return words.tobytes()
 
 
-def decode(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
+def decode(config: Config, data: bytes | NDArray[np.uint8], *, any_store: bool = False) -> Table:
     """The table of a binary program.
+
+    Args:
+        config: what it is encoded for.
+        data: the bytes.
+        any_store: let a STORE name any memory type, since hardware does not look at it.
 
     Raises:
         DecodingError: when the length is no multiple of 16, or an opcode, ALU opcode or memory type
@@ -266,7 +271,7 @@ def decode(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
                 # Two's complement in `width` bits: a set top bit counts negative.
                 values -= (values >> field.width - 1) << field.width
             table[rows, field.column] = values
-    _check_legal(table, DecodingError)
+    _check_legal(table, DecodingError, any_store=any_store)
     return table
 
 
@@ -325,13 +330,13 @@ def _mask(width: int) -> np.uint64:
     return np.uint64((1 << width) - 1)
 
 
-def _check_legal(table: Table, error: type[ValueError]) -> None:
+def _check_legal(table: Table, error: type[ValueError], *, any_store: bool = False) -> None:
     """Every opcode, memory type and ALU opcode exists."""
     opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
     checks: tuple[tuple[Column, NDArray[np.bool_]], ...] = (
         (Column.OPCODE, ~np.isin(opcode, list(Opcode))),
         (Column.MEMORY_TYPE, (opcode == Opcode.LOAD) & ~np.isin(memory, LOADABLE)),
-        (Column.MEMORY_TYPE, (opcode == Opcode.STORE) & (memory != Memory.OUT)),
+        (Column.MEMORY_TYPE, (opcode == Opcode.STORE) & (memory != Memory.OUT) & (not any_store)),
         (
             Column.ALU_OPCODE,
             (opcode == Opcode.ALU) & ~np.isin(table[:, Column.ALU_OPCODE], list(AluOp)),

@@ -12,6 +12,7 @@ from isa.codec import COUNTERS, NO_COUNTER, TOKEN_FLAGS, Table, queues
 from isa.fields import AluOp, Column, Memory, Opcode
 from simulator.counts import element_bytes
 from simulator.errors import SimulationError
+from simulator.implementations import STOPS, Implementation
 
 if TYPE_CHECKING:
     from isa.config import Config
@@ -33,33 +34,58 @@ class Violations(NamedTuple):
     why: str
 
 
-def check(config: Config, table: Table, image_bytes: int, *, portable: bool) -> None:
+def check(
+    config: Config,
+    table: Table,
+    executed: Table,
+    image_bytes: int,
+    *,
+    portable: bool,
+    implementation: Implementation,
+) -> None:
     """Raise for the first instruction that breaks a rule.
 
     Args:
         config: gives depths and element sizes.
         table: the decoded program.
+        executed: the program as the implementation reads it.
         image_bytes: size of DRAM.
-        portable: also refuse what VTA's implementations do differently.
+        portable: refuse whatever breaks a rule, and not only what stops the implementation.
+        implementation: whose rules count otherwise.
 
     Raises:
         SimulationError: naming the instruction and the rule.
     """
     if not len(table):
-        raise SimulationError(0, "an empty program never finishes")
-    found = list(violations(config, table, image_bytes))
+        raise SimulationError(0, "an empty program never finishes", "finish")
     if portable:
-        found += portable_violations(table)
-    faults = [(int(np.argmax(bad)), why) for _, bad, why in found if bad.any()]
+        found = [*violations(config, table, image_bytes), *portable_violations(table)]
+    else:
+        stores = table[:, Column.OPCODE] == Opcode.STORE
+        elsewhere = stores & (table[:, Column.MEMORY_TYPE] != Memory.OUT)
+        rules = [
+            Violations("store-memory", elsewhere, "a STORE of another memory than OUT"),
+            *_instruction_rules(config, table),
+            *portable_violations(table),
+            *_range_rules(config, executed, image_bytes),
+        ]
+        found = [rule for rule in rules if implementation in STOPS.get(rule.rule, ())]
+    faults = [(int(np.argmax(bad)), why, rule) for rule, bad, why in found if bad.any()]
     if faults:
         raise SimulationError(*min(faults))
 
 
 def violations(config: Config, table: Table, image_bytes: int) -> Iterator[Violations]:
     """Rules without which a program hangs or goes out of bounds; see `check`."""
+    yield from _instruction_rules(config, table)
+    yield from _range_rules(config, table, image_bytes)
+
+
+def _instruction_rules(config: Config, table: Table) -> Iterator[Violations]:
+    """All but `_range_rules`."""
     yield from _ending_rules(table)
     yield from _loop_rules(config, table)
-    yield from _transfer_rules(config, table, image_bytes)
+    yield from _transfer_rules(table)
     yield from _token_rules(table)
 
 
@@ -81,7 +107,17 @@ def _loop_rules(config: Config, table: Table) -> Iterator[Violations]:
     yield Violations("uop-range", loops & (end > config.uop_depth), beyond)
 
 
-def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[Violations]:
+def _transfer_rules(table: Table) -> Iterator[Violations]:
+    column = table.T
+    opcode = column[Column.OPCODE]
+    stores = opcode == Opcode.STORE
+    moves = ((opcode == Opcode.LOAD) | stores) & (column[Column.X_SIZE] > 0)
+    yield Violations("empty-rows", moves & (column[Column.Y_SIZE] == 0), "a transfer of no rows")
+    yield Violations("store-padding", stores & _has_pads(table), "a STORE with padding")
+
+
+def _range_rules(config: Config, table: Table, image_bytes: int) -> Iterator[Violations]:
+    """Where transfers lie; padding counts in the scratchpad even if no elements are moved."""
     column = table.T
     opcode, memory = column[Column.OPCODE], column[Column.MEMORY_TYPE]
     transfers = (opcode == Opcode.LOAD) | (opcode == Opcode.STORE)
@@ -91,10 +127,10 @@ def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[
     depth = np.array([config.depth(m) for m in Memory])[memory]
     last_row = column[Column.DRAM_BASE] + (column[Column.Y_SIZE] - 1) * column[Column.X_STRIDE]
     dram_end = (last_row + column[Column.X_SIZE]) * element_bytes(config)[memory]
-    yield Violations("empty-rows", moves & (column[Column.Y_SIZE] == 0), "a transfer of no rows")
+    fills = transfers & (rows * width > 0)
     yield Violations(
         "sram-range",
-        moves & (column[Column.SRAM_BASE] + rows * width > depth),
+        (moves | fills) & (column[Column.SRAM_BASE] + rows * width > depth),
         "the transfer runs past the end of the scratchpad",
     )
     yield Violations(
@@ -104,9 +140,6 @@ def _transfer_rules(config: Config, table: Table, image_bytes: int) -> Iterator[
         "dram-range",
         moves & (dram_end > image_bytes),
         f"the transfer runs past the end of DRAM, byte {image_bytes}",
-    )
-    yield Violations(
-        "store-padding", (opcode == Opcode.STORE) & _has_pads(table), "a STORE with padding"
     )
 
 

@@ -134,6 +134,8 @@ class _Walker:
                 faults.append(Fault("alu-hazard", why))
             if uops[:, 2].any():
                 faults.append(Fault("alu-uop", "a micro-op of an ALU instruction has a weight"))
+            if row[Column.USE_IMM]:
+                faults += immediate_faults(row, uops)
         if distance < self.safe_distance:
             faults.append(
                 Fault(
@@ -163,6 +165,28 @@ class _Walker:
             depth = len(self.marks[scratchpad])
             if largest >= depth:
                 yield Fault("index-range", f"the {name} index reaches {largest} of {depth}")
+
+
+def immediate_faults(row: NDArray[np.int64], uops: Table) -> Iterator[Fault]:
+    """Where an immediate ALU instruction's source is not its destination, for Chisel reads there.
+
+    Args:
+        row: the instruction.
+        uops: its micro-ops, (n, 3).
+    """
+    elsewhere = np.flatnonzero(uops[:, 0] != uops[:, 1])
+    if len(elsewhere):
+        place, (dst, src, _) = int(row[Column.UOP_BGN] + elsewhere[0]), uops[elsewhere[0]].tolist()
+        why = f"micro-op {place} of an immediate instruction has source {src}, destination {dst}"
+        yield Fault("immediate-source", why)
+    for loop in ("OUT", "IN"):
+        dst, src = (int(row[Column[f"{part}_{loop}"]]) for part in ("DST", "SRC"))
+        if dst != src:
+            why = (
+                f"an immediate instruction has src_factor_{loop.lower()} {src}, "
+                f"dst_factor_{loop.lower()} {dst}"
+            )
+            yield Fault("immediate-source", why)
 
 
 def _width(row: NDArray[np.int64]) -> int:

@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from isa.codec import COUNTERS, MAX_TOKENS, NO_COUNTER, Counter, Queue, Table, queues
+from isa.codec import (
+    COUNTERS,
+    MAX_TOKENS,
+    NO_COUNTER,
+    TOKEN_FLAGS,
+    Counter,
+    Queue,
+    Table,
+    queues,
+)
 from isa.errors import InputError
 from isa.fields import Column
 from simulator.errors import SimulationError
+from simulator.implementations import SEMANTICS, Full, Implementation, Semantics
 from simulator.jit import jit
 
 if TYPE_CHECKING:
@@ -85,13 +95,19 @@ PROGRAM = Interleaving()
 
 
 class Stuck(NamedTuple):
-    """A queue whose next instruction waits for a token that never comes."""
+    """A queue whose next instruction waits for a token that never comes, or for room for one."""
 
     queue: Queue
     instruction: int
     counter: Counter
+    full: bool = False
 
     def __str__(self) -> str:
+        if self.full:
+            return (
+                f"the {self.queue.name.lower()} module waits at instruction {self.instruction} to "
+                f"push a {counter_name(self.counter)} token, and their counter stays full"
+            )
         return (
             f"the {self.queue.name.lower()} module waits at instruction {self.instruction} for a "
             f"{counter_name(self.counter)} token that never comes"
@@ -120,22 +136,38 @@ def counter_name(counter: int) -> str:
     return Counter(counter).name.lower().replace("_", " ")
 
 
-def merge(table: Table, interleaving: Interleaving = PROGRAM) -> Merged:
-    """The queues of a decoded program, merged as far as they come."""
+def merge(
+    table: Table,
+    interleaving: Interleaving = PROGRAM,
+    semantics: Semantics = SEMANTICS[Implementation.FSIM],
+) -> Merged:
+    """The queues of a decoded program, merged as far as they come.
+
+    Args:
+        table: the program.
+        interleaving: which order to take.
+        semantics: say what counters hold; by default any number of tokens.
+    """
     n, queue = len(table), queues(table)
     order, heads = np.empty(n, np.int64), np.full(len(Queue), n)
     tokens, lost = np.zeros(len(Counter), np.int64), np.full(2, NO_COUNTER)
-    done = _merge(table, queue, interleaving.switches(n), _RANKS, order, heads, tokens, lost)
+    switches, limits = interleaving.switches(n), (semantics.tokens, semantics.full)
+    done = _merge(table, queue, switches, _RANKS, order, heads, tokens, lost, limits)
+    stuck = _stuck(table, heads, tokens, limits)
     return Merged(
         order[:done],
-        tuple(sorted(_stuck(table, heads, tokens), key=lambda stuck: stuck.instruction)),
+        tuple(sorted(stuck, key=lambda stuck: stuck.instruction)),
         tuple(Counter(counter) for counter in np.flatnonzero(tokens).tolist()),
         (int(lost[0]), Counter(int(lost[1]))) if lost[1] != NO_COUNTER else None,
     )
 
 
 def execution_order(
-    table: Table, interleaving: Interleaving = PROGRAM, *, portable: bool = True
+    table: Table,
+    interleaving: Interleaving = PROGRAM,
+    *,
+    portable: bool = True,
+    semantics: Semantics = SEMANTICS[Implementation.FSIM],
 ) -> NDArray[np.int64]:
     """Indices of the instructions in the order in which to execute them, (instructions,).
 
@@ -143,30 +175,30 @@ def execution_order(
         table: the decoded program.
         interleaving: which order to take.
         portable: refuse tokens that are popped before they are pushed in the program, for which a
-            module's queue may be too short, and more of them than a counter holds.
+            module's queue may be too short, and more of them than every counter holds.
+        semantics: say what counters hold; by default any number of tokens.
 
     Raises:
         SimulationError: on a deadlock, when tokens are left at the end, and when the program is
             not portable and has to be.
     """
-    merged = merge(table, interleaving)
+    merged = merge(table, interleaving, semantics)
     if merged.stuck:
         reasons = "; ".join(map(str, merged.stuck))
-        raise SimulationError(merged.stuck[0].instruction, f"deadlock: {reasons}")
+        raise SimulationError(merged.stuck[0].instruction, f"deadlock: {reasons}", "deadlock")
     if portable:
         for i, counter in early_pops(table):
             name = counter_name(counter)
-            raise SimulationError(
-                i, f"waits for a {name} token that is pushed only later in the program"
-            )
+            why = f"waits for a {name} token that is pushed only later in the program"
+            raise SimulationError(i, why, "token-order")
         if merged.lost is not None:
             name = counter_name(merged.lost[1])
-            raise SimulationError(
-                merged.lost[0], f"more than {MAX_TOKENS} {name} tokens wait, and counters saturate"
-            )
+            why = f"more than {MAX_TOKENS} {name} tokens wait, and counters saturate"
+            raise SimulationError(merged.lost[0], why, "tokens-lost")
     if merged.left:
         name = counter_name(merged.left[0])
-        raise SimulationError(len(table) - 1, f"the program leaves {name} tokens for the next one")
+        why = f"the program leaves {name} tokens for the next one"
+        raise SimulationError(len(table) - 1, why, "tokens-left")
     return merged.order
 
 
@@ -184,20 +216,34 @@ def early_pops(table: Table) -> list[tuple[int, Counter]]:
     return sorted(found)
 
 
-def _stuck(table: Table, heads: NDArray[np.int64], tokens: NDArray[np.int64]) -> Iterator[Stuck]:
+def _stuck(
+    table: Table,
+    heads: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    limits: tuple[int, int],
+) -> Iterator[Stuck]:
     for queue, head in zip(Queue, heads.tolist(), strict=True):
         if head == len(table):
             continue
-        for flag in range(2):
+        for flag in range(len(TOKEN_FLAGS)):
             counter = int(COUNTERS[queue, flag])
-            if table[head, Column.POP_PREV + flag] and _is_missing(tokens, counter):
-                yield Stuck(queue, head, Counter(counter))
+            if table[head, Column.POP_PREV + flag] and _blocks(tokens, counter, flag, limits):
+                yield Stuck(queue, head, Counter(counter), flag >= 2)
                 break
 
 
 @jit
-def _is_missing(tokens: NDArray[np.int64], counter: int) -> bool:
-    return counter != NO_COUNTER and tokens[counter] == 0
+def _blocks(tokens: NDArray[np.int64], counter: int, flag: int, limits: tuple[int, int]) -> bool:
+    """Whether a token that an instruction pops or pushes keeps it from being executed.
+
+    An instruction is one step, so one that has to wait for room waits before it starts: until its
+    tokens are pushed, no other queue can tell.
+    """
+    if counter == NO_COUNTER:
+        return False
+    if flag >= 2:
+        return bool(limits[1] == Full.WAITS and tokens[counter] >= limits[0])
+    return bool(tokens[counter] == 0)
 
 
 @jit
@@ -210,11 +256,13 @@ def _merge(
     heads: NDArray[np.int64],
     tokens: NDArray[np.int64],
     lost: NDArray[np.int64],
+    limits: tuple[int, int],
 ) -> int:
     """Fill in the order; how many instructions it holds.
 
     Afterwards ``heads`` are the next instructions by `Queue`, n after the last, ``tokens`` wait by
-    `Counter`, and ``lost`` holds the first push beyond a counter's capacity and its counter.
+    `Counter`, and ``lost`` holds the first push beyond the least capacity and its counter.
+    ``limits`` are a counter's capacity and `Full`.
     """
     n = len(table)
     following = np.empty(n, np.int64)
@@ -227,30 +275,39 @@ def _merge(
             rank = switches[step]
         chosen = -1
         for q in range(len(heads)):
-            if heads[q] < n and _is_ready(table, heads[q], q, tokens):
+            if heads[q] < n and _is_ready(table, heads[q], q, tokens, limits):
                 better = chosen < 0 or ranks[rank, q] < ranks[rank, chosen]
                 if better or (ranks[rank, q] == ranks[rank, chosen] and heads[q] < heads[chosen]):
                     chosen = q
         if chosen < 0:
             return step
         i = heads[chosen]
-        _move_tokens(table, i, chosen, tokens, lost)
+        _move_tokens(table, i, chosen, tokens, lost, limits)
         order[step] = i
         heads[chosen] = following[i]
     return n
 
 
 @jit
-def _is_ready(table: Table, i: int, queue: int, tokens: NDArray[np.int64]) -> bool:
-    for flag in range(2):
-        if table[i, Column.POP_PREV + flag] and _is_missing(tokens, COUNTERS[queue, flag]):
+def _is_ready(
+    table: Table, i: int, queue: int, tokens: NDArray[np.int64], limits: tuple[int, int]
+) -> bool:
+    for flag in range(4):
+        if table[i, Column.POP_PREV + flag] and _blocks(
+            tokens, COUNTERS[queue, flag], flag, limits
+        ):
             return False
     return True
 
 
 @jit
 def _move_tokens(
-    table: Table, i: int, queue: int, tokens: NDArray[np.int64], lost: NDArray[np.int64]
+    table: Table,
+    i: int,
+    queue: int,
+    tokens: NDArray[np.int64],
+    lost: NDArray[np.int64],
+    limits: tuple[int, int],
 ) -> None:
     for flag in range(4):
         counter = COUNTERS[queue, flag]
@@ -258,3 +315,5 @@ def _move_tokens(
             tokens[counter] += 1 if flag >= 2 else -1
             if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
                 lost[0], lost[1] = i, counter
+            if limits[1] == Full.LOSES:
+                tokens[counter] = min(tokens[counter], limits[0])

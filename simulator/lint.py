@@ -42,6 +42,7 @@ RULES = {
     "index-range": "every index of every micro-op lies within its scratchpad",
     "alu-hazard": "no ALU micro-op uses what the one before it writes",
     "alu-uop": "micro-ops of ALU instructions have weight index 0",
+    "immediate-source": "immediate ALU instructions have their destination for a source",
     "stale-out": "what is stored was last written by ALU, or by GEMM that is no reset",
     "unwritten": "nothing is read from a scratchpad before it is written",
     "empty-rows": "LOAD and STORE that move elements have at least one row",
@@ -57,11 +58,12 @@ RULES = {
     "accumulation-distance": "an accumulator is used again no sooner than the safe distance",
     "chisel-uops": "for Chisel: micro-ops lie below index 2048",
     "chisel-batch": "for Chisel: the batch is 1",
+    "hls-source": "for HLS: an ACC index has no more bits than an INP index",
 }
 """Every rule, with what a program that keeps it does."""
 
 CHISEL_UOPS = 2048
-TARGETS = ("portable", "chisel")
+TARGETS = ("portable", "hls", "chisel")
 MAX_DISTANCE = 1 << 20
 
 
@@ -106,7 +108,8 @@ def lint(
     Args:
         program: what to look at.
         inputs: packed tensors by section; only those matter that are loaded as micro-ops.
-        target: one of `TARGETS`; ``chisel`` adds what its default build needs.
+        target: one of `TARGETS`; ``hls`` adds what its micro-ops need of the configuration,
+            ``chisel`` what its default build needs.
         safe_distance: how many micro-ops after one that writes an accumulator the first one that
             uses it may come; with 1 the next one may. HLS promises nothing for close ones.
 
@@ -130,6 +133,8 @@ def lint(
     ]
     if target == "chisel":
         findings += _chisel(program)
+    if target == "hls":
+        findings += _hls(program)
     return sorted(set(findings), key=lambda f: (f.instruction, f.rule, f.why))
 
 
@@ -251,3 +256,12 @@ def _chisel(program: Program) -> Iterator[Finding]:
         for i in np.flatnonzero(table[:, Column.OPCODE] == Opcode.ALU).tolist():
             why = f"the ALU computes the first of {program.config.batch} batch rows only"
             yield Finding(i, "chisel-batch", why)
+
+
+def _hls(program: Program) -> Iterator[Finding]:
+    depths = program.config.log_depths
+    if depths.acc > depths.inp:
+        loops = np.isin(program.table[:, Column.OPCODE], [Opcode.GEMM, Opcode.ALU])
+        for i in np.flatnonzero(loops).tolist():
+            why = f"the source has the {depths.inp} bits of an INP index, not {depths.acc}"
+            yield Finding(i, "hls-source", why)

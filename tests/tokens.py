@@ -41,7 +41,12 @@ SMALL = Config(
 """4 elements of INP and WGT, 8 of ACC, 16 micro-ops."""
 
 SIZES = {"INP": 16, "WGT": 64, "ACC": 128, "OUT": 32}
-UOPS = np.array([[a, i, w] for a in (0, 1, 5) for i, w in ((0, 0), (2, 1))] + [[0, 1, 0]] * 2)
+UOPS = np.array(
+    [[a, i, w] for a in (0, 1, 5) for i, w in ((0, 0), (2, 1))]
+    + [[0, 1, 0]] * 2
+    + [[a, a, 0] for a in (0, 1, 5)]
+)
+IN_PLACE = len(UOPS) - 3  # from here on, source and destination are the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,13 +101,14 @@ def _transfers(draw: st.DrawFn) -> Row:
 
 @st.composite
 def _computations(draw: st.DrawFn) -> Row:
-    begin = draw(st.integers(0, len(UOPS) - 2))
-    end = draw(st.integers(begin + 1, begin + 2))
     kind = draw(st.sampled_from(["gemm", "gemm", "reset", "imm", "add"]))
+    begin = draw(st.integers(IN_PLACE if kind == "imm" else 0, len(UOPS) - 2))
+    end = draw(st.integers(begin + 1, begin + 2))
     step = (draw(st.integers(0, 1)), draw(st.integers(0, 1)))
     if kind == "imm":
         operation = draw(st.sampled_from([AluOp.ADD, AluOp.MAX, AluOp.SHR]))
-        return alu(operation, begin, end, imm=draw(st.integers(-9, 9)), iter_in=2, dst=(0, step[0]))
+        imm, along = draw(st.integers(-9, 9)), (0, step[0])
+        return alu(operation, begin, end, imm=imm, iter_in=2, dst=along, src=along)
     if kind == "add":
         return alu(AluOp.ADD, begin, end, iter_out=2, dst=(step[0], 0), src=(step[1], 0))
     return gemm(

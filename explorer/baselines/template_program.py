@@ -256,7 +256,7 @@ class _Emitter:
             bias = self._base(Memory.ACC, thread)
             rows.append(self._operate(AluOp.ADD, None, self.tile.biasing, acc, bias))
         for operation, imm in self.layer.passes:
-            rows.append(self._operate(operation, imm, self.tile.sweep, acc))
+            rows.append(self._operate(operation, imm, self.tile.sweep, acc, acc))
         rows = rows or [nop(Queue.COMPUTE)]
         return [*rows[:-1], _with(rows[-1], Column.PUSH_NEXT)]
 

@@ -131,8 +131,8 @@ class Tile:
 
     @property
     def sweep(self) -> Kernel:
-        """An operation on each accumulator."""
-        return Kernel.fold(Loop(self.acc, dst=1))
+        """An operation on each accumulator, which also is its source."""
+        return Kernel.fold(Loop(self.acc, dst=1, src=1))
 
     @property
     def uops(self) -> int:

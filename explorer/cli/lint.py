@@ -26,7 +26,8 @@ def lint_program(
     target: Annotated[
         str,
         typer.Option(
-            help="portable: what every VTA needs. chisel: also what its default Chisel build needs."
+            help="portable: what every VTA needs. hls: also what HLS needs of the configuration. "
+            "chisel: also what its default Chisel build needs."
         ),
     ] = TARGETS[0],
     safe_distance: Annotated[

@@ -10,7 +10,7 @@ from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.packed import Layout, derive, overlaps
 from isa.computation import Computation, Operator
 from isa.config import Config
-from isa.errors import InputError
+from simulator.implementations import Implementation, check_admitted
 from simulator.lint import CHISEL_UOPS, check_options
 
 
@@ -36,9 +36,8 @@ class Restrictions:
                 the distance is none that can be kept.
         """
         check_options(target, safe_distance)
-        if target == "chisel" and config.batch > 1:
-            allowed = f"Chisel's ALU has a batch of 1, {config.name} one of {config.batch}"
-            raise InputError("--target", "", target, allowed)
+        if target in tuple(Implementation):
+            check_admitted(config, Implementation(target))
         return cls(CHISEL_UOPS if target == "chisel" else None, safe_distance)
 
     def uop_depth(self, config: Config) -> int:

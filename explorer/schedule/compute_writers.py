@@ -35,11 +35,13 @@ def _write_sweeps(
 ) -> int:
     """One operation on every accumulator of a tile; the rows then used, or a `Fault`.
 
-    Its source is the residual of the accumulator if there is to be one.
+    Its source is the residual of the accumulator if there is to be one, else the accumulator
+    itself: Chisel's ALU takes the operand beside an immediate from there. A reset has the same
+    micro-ops, since it has no use for its source.
     """
     for chunk in range((here.entries + MAX_ITERATIONS - 1) // MAX_ITERATIONS):
         at, begin = here.context[ACC] * share.chunks + chunk, chunk * MAX_ITERATIONS
-        source = 0
+        source = here.base[ACC] + begin
         if residual:
             at, source = at + len(uops.sweeps) // 2, here.residual + begin
         if uops.sweeps[at] == 0:
@@ -53,7 +55,7 @@ def _write_sweeps(
         table[n, Column.UOP_BGN], table[n, Column.UOP_END] = sequence[0], sequence[1]
         table[n, Column.ITER_OUT] = 1
         table[n, Column.ITER_IN] = min(MAX_ITERATIONS, here.entries - begin)
-        table[n, Column.DST_IN], table[n, Column.SRC_IN] = 1, residual
+        table[n, Column.DST_IN], table[n, Column.SRC_IN] = 1, opcode == Opcode.ALU
         n += 1
     return n
 

@@ -13,6 +13,7 @@ TRANSFER = [
     *HEAD, ("memory_type", 3), ("sram_base", 16), ("dram_base", 32), ("y_size", 16), ("x_size", 16),
     ("x_stride", 16), ("y_pad_0", 4), ("y_pad_1", 4), ("x_pad_0", 4), ("x_pad_1", 4),
 ]  # fmt: skip
+PADS = ("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1")
 NAMES = {0: "LOAD", 1: "STORE", 2: "GEMM", 3: "FINISH", 4: "ALU"}
 
 

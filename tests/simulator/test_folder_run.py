@@ -17,6 +17,7 @@ from isa.folder import FILES, MANIFEST, contents, read
 from isa.folder.manifest import FORMATS, Format
 from simulator.errors import SimulationError
 from simulator.folder_run import run
+from simulator.implementations import Implementation
 from tests.programs import product, product_data
 
 
@@ -40,7 +41,7 @@ def written(path: Path, data: dict[str, bytes]) -> Path:
 def test_a_right_folder_runs_as_expected(form: Format, tmp_path: Path) -> None:
     """Every byte is compared, and the record is plain JSON."""
     result = run(read(written(tmp_path / "p", files(form))))
-    assert (result.verdict, result.compared, result.wrong) == ("as expected", 256, 0)
+    assert (result.verdict, result.best.compared, result.best.wrong) == ("as expected", 256, 0)
     assert result.objection is None
     record = json.loads(json.dumps(result.record(), allow_nan=False))
     assert record["cycles"] == 298
@@ -55,7 +56,8 @@ def test_differences_are_counted(tmp_path: Path) -> None:
     expected = np.frombuffer(data["expected_out.bin"], np.int8).copy()
     expected[[7, 200]] ^= 1
     result = run(read(written(tmp_path / "p", data | {"expected_out.bin": expected.tobytes()})))
-    assert (result.verdict, result.wrong, result.first_wrong) == ("differs", 2, 7)
+    for each in (result.best, *result.executions):
+        assert (each.verdict, each.wrong, each.first_wrong) == ("differs", 2, 7)
 
 
 def test_what_is_not_portable_runs_with_an_objection(tmp_path: Path) -> None:
@@ -71,8 +73,18 @@ def test_what_is_not_portable_runs_with_an_objection(tmp_path: Path) -> None:
     code = encode(product().config, table_of(rows))
     result = run(read(written(tmp_path / "p", data | {FILES["INSN"]: code})))
     assert result.objection is not None
-    assert result.objection.startswith("instruction 2: ")
+    assert (result.objection.instruction, result.objection.rule) == (2, "mul")
     assert result.record()["portable"] is False
+    assert [each.failure is None for each in result.executions] == [True, True, False]
+
+
+def test_one_implementation(tmp_path: Path) -> None:
+    """A folder is executed as the one that is asked for, or is refused if there is none."""
+    path = written(tmp_path / "p", files("standalone-vta"))
+    for implementation in Implementation:
+        result = run(read(path), implementation=implementation)
+        assert [each.implementation for each in result.executions] == [implementation]
+        assert result.verdict == "as expected"
 
 
 @settings(max_examples=150)

@@ -28,7 +28,7 @@ GOOD: list[Row] = [
     load(Memory.INP, 0, element("INP"), x_size=4, pop_next=1),
     load(Memory.WGT, 0, element("WGT"), x_size=4, push_next=1),
     gemm(0, 4, pop_prev=1),
-    alu(AluOp.SHR, 0, 1, imm=3, iter_in=4, dst=(0, 1), push_next=1),
+    alu(AluOp.SHR, 0, 1, imm=3, iter_in=4, dst=(0, 1), src=(0, 1), push_next=1),
     store(0, element("OUT"), x_size=4, pop_prev=1, push_prev=1),
     nop(Queue.COMPUTE, pop_next=1),
     finish(),
@@ -90,14 +90,26 @@ CASES: list[tuple[str, list[Row], list[tuple[str, int]]]] = [
     ),
     (
         "unloaded",
-        _changed(RESET, uop_bgn=10, uop_end=11),
+        _changed(RESET, uop_bgn=12, uop_end=13),
         [("uop-unloaded", RESET), ("unwritten", GEMM), ("unwritten", ALU)],
     ),
     ("dst", _changed(GEMM, iter_in=9, dst_in=1), [("index-range", GEMM)]),
     ("src", _changed(GEMM, iter_in=5, src_in=1), [("index-range", GEMM)]),
     ("wgt", _changed(GEMM, iter_in=5, wgt_in=1), [("index-range", GEMM)]),
-    ("hazard", _changed(ALU, dst_in=0), [("alu-hazard", ALU), ("stale-out", STORE)]),
-    ("weight", _changed(ALU, uop_bgn=1, uop_end=2), [("alu-uop", ALU)]),
+    ("hazard", _changed(ALU, dst_in=0, src_in=0), [("alu-hazard", ALU), ("stale-out", STORE)]),
+    (
+        "weight",
+        _changed(ALU, uop_bgn=1, uop_end=2),
+        [("alu-uop", ALU), ("immediate-source", ALU)],
+    ),
+    ("source", _changed(ALU, uop_bgn=6, uop_end=7), [("immediate-source", ALU)]),
+    ("source factors", _changed(ALU, src_in=0), [("immediate-source", ALU)]),
+    ("outer factors", _changed(ALU, src_out=1), [("immediate-source", ALU)]),
+    (
+        "two operands",
+        _changed(ALU, use_imm=0, imm=0, alu_opcode=AluOp.MAX, uop_bgn=6, uop_end=7),
+        [],
+    ),
     ("rows", _changed(INP, y_size=0), [("empty-rows", INP), ("unwritten", GEMM)]),
     ("sram", _changed(INP, sram_base=1), [("sram-range", INP), ("unwritten", GEMM)]),
     ("zero", _changed(INP, dram_base=0), [("dram-range", INP)]),
@@ -200,6 +212,14 @@ def test_chisel() -> None:
     assert [f.rule for f in lint(one, target="chisel")] == ["chisel-uops"]
 
 
+def test_hls() -> None:
+    """HLS has the bits of an INP index for an ACC index, which is too few for the small machine."""
+    program = assemble(GOOD).program
+    found = [(f.rule, f.instruction) for f in lint(program, target="hls")]
+    assert found == [("hls-source", i) for i in (RESET, GEMM, ALU)]
+    assert not lint(product(), target="hls")
+
+
 def test_empty_programs_never_finish() -> None:
     """A program without instructions is reported, not a failure."""
     empty = Program.build(SMALL, table_of([]), np.zeros((0, 3), np.int64), {})
@@ -208,7 +228,7 @@ def test_empty_programs_never_finish() -> None:
 
 def test_every_rule_is_tested() -> None:
     """No rule lacks a case here."""
-    elsewhere = {"accumulation-distance", "chisel-uops", "chisel-batch"}
+    elsewhere = {"accumulation-distance", "chisel-uops", "chisel-batch", "hls-source"}
     assert {rule for _, _, found in CASES for rule, _ in found} | elsewhere == set(RULES)
 
 
