@@ -44,6 +44,7 @@ from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
 from isa.listing import listing
 from simulator import folder_run as folders
+from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding
 from simulator.lint import lint as lint_program
@@ -277,16 +278,26 @@ def emit(
 
 
 def run(
-    path: str | Path, config: ConfigLike | None = None, *, schedule: str = "program"
+    path: str | Path,
+    config: ConfigLike | None = None,
+    *,
+    schedule: str = "program",
+    implementation: str | None = None,
 ) -> folders.Run:
     """Execute and time the program in a folder; see ``explorer run --help``.
 
+    It is executed as the implementation (``fsim``, ``hls`` or ``chisel``), or as each that the
+    configuration admits.
+
     Raises:
-        InputError: the folder holds no program.
-        simulator.errors.SimulationError: hardware would hang or go out of bounds.
+        InputError: the folder holds no program, or there is no such implementation, or not for the
+            configuration.
+        simulator.errors.SimulationError: no execution comes to its end.
     """
     order = Interleaving.parse(schedule)
-    return folders.run(read(Path(path), None if config is None else _config(config)), order)
+    chosen = None if implementation is None else Implementation.parse(implementation)
+    folder = read(Path(path), None if config is None else _config(config))
+    return folders.run(folder, order, chosen)
 
 
 def lint(

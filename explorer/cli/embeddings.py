@@ -33,6 +33,7 @@ from isa import intrinsics
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+from simulator.implementations import admitted
 from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import CHISEL_UOPS, MAX_DISTANCE, TARGETS
 from simulator.timing import Span, spans
@@ -103,8 +104,8 @@ TargetOption = Annotated[
     str,
     typer.Option(
         "--target",
-        help=f"{TARGETS[0]}: every VTA. chisel: also its default Chisel build, which holds "
-        f"{CHISEL_UOPS} micro-ops.",
+        help=f"{TARGETS[0]}: every VTA. hls: also what HLS needs of the configuration. "
+        f"chisel: also its default Chisel build, which holds {CHISEL_UOPS} micro-ops.",
     ),
 ]
 DistanceOption = Annotated[
@@ -360,8 +361,20 @@ def verify(
             advance(1)
     frame = pd.DataFrame(rows)
     show_table(frame, output)
+    typer.echo(f"executed as {', '.join(admitted(machine))}")
+    typer.echo(_distance_note(safe_distance))
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
+
+
+def _distance_note(safe_distance: int) -> str:
+    """What the execution as HLS takes for granted."""
+    kept = (
+        f"programs keep {safe_distance} micro-ops between uses of an accumulator"
+        if safe_distance > 1
+        else "see --safe-distance"
+    )
+    return f"hls executes micro-ops in sequence here; its pipeline may need a distance: {kept}"
 
 
 def _verified(

@@ -28,8 +28,9 @@ from isa.folder import FILES, Folder, read, stored_instructions
 from isa.folder.manifest import FORMATS, Format
 from isa.listing import listing, records
 from simulator.errors import SimulationError
-from simulator.folder_run import Run
+from simulator.folder_run import Execution, Run
 from simulator.folder_run import run as run_folder
+from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS
 
@@ -123,28 +124,48 @@ def run(
     path: FolderArgument,
     config: FolderConfigOption = None,
     schedule: InterleavingOption = "program",
+    implementation: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help=f"Execute as one implementation of VTA: {', '.join(Implementation)}. Without, as "
+            "each that the configuration admits.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Execute and time the program in a folder."""
     interleaving = Interleaving.parse(schedule)
+    chosen = None if implementation is None else Implementation.parse(implementation)
     folder = read(path, Config.load(config) if config else None)
     try:
-        result = run_folder(folder, interleaving)
+        result = run_folder(folder, interleaving, chosen)
     except SimulationError as error:
-        record = {"verdict": "fails", "instruction": error.instruction, "reason": error.reason}
-        typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}")
+        record = {
+            "verdict": "fails",
+            "instruction": error.instruction,
+            "reason": error.reason,
+            "rule": error.rule,
+        }
+        typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}{_rule(error)}")
         raise typer.Exit(1) from None
     typer.echo(
         json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
     )
-    if result.wrong:
+    if result.best.wrong:
         raise typer.Exit(1)
 
 
 def _lines(folder: Folder, result: Run) -> Iterator[str]:
-    timing, roof = result.timing, result.roofline
-    yield f"output       {result.verdict}{_comparison(result)}"
-    yield f"portable     {'yes' if result.objection is None else f'no: {result.objection}'}"
+    timing, roof, objection = result.timing, result.roofline, result.objection
+    yield f"output       {result.verdict}{_comparison(result.best)}"
+    for each in result.executions:
+        name = f"as {each.implementation}"
+        detail = f": {each.failure}" if each.failure else _comparison(each)
+        yield f"{name:<12} {each.verdict}{detail}"
+    verdict = "yes" if objection is None else f"no: {objection}{_rule(objection)}"
+    yield f"portable     {verdict}"
     yield f"machine      {folder.program.config.bitstream}"
     yield f"cycles       {timing.cycles:,}, {timing.instructions:,} instructions"
     for name in ("load", "compute", "store"):
@@ -161,9 +182,15 @@ def _lines(folder: Folder, result: Run) -> Iterator[str]:
     )
 
 
-def _comparison(result: Run) -> str:
-    if not result.compared:
-        return f": {FILES['OUT']} and expected_out.bin give no bytes"
-    if result.wrong:
-        return f": {result.wrong:,} of {result.compared:,} bytes, the first at {result.first_wrong}"
-    return f", all {result.compared:,} bytes"
+def _rule(error: SimulationError) -> str:
+    return f" (rule {error.rule})" if error.rule else ""
+
+
+def _comparison(execution: Execution) -> str:
+    unknown = f"; {execution.undefined:,} are undefined" if execution.undefined else ""
+    compared, wrong = execution.compared, execution.wrong
+    if not compared:
+        return f": {FILES['OUT']} and expected_out.bin give no bytes{unknown}"
+    if wrong:
+        return f": {wrong:,} of {compared:,} bytes, the first at {execution.first_wrong}{unknown}"
+    return f", all {compared:,} bytes{unknown}"

@@ -21,7 +21,7 @@ from isa.computation import Affine, Operator, Tensor
 from isa.errors import InputError
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
-from simulator.functional import run as execute
+from simulator.functional import run_everywhere
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -42,8 +42,9 @@ def emit(
 ) -> dict[str, bytes]:
     """The files of a program's folder by name; equal arguments give equal bytes.
 
-    The program is executed, and what it computes compared with the operator's direct result. Lanes
-    that no output element lies in are expected to hold what the execution leaves in them.
+    The program is executed as each implementation of VTA that its configuration admits. All have to
+    leave the same bytes, which are compared with the operator's direct result. Lanes that no output
+    element lies in are expected to hold what the execution leaves in them.
 
     Args:
         code: the program.
@@ -57,7 +58,11 @@ def emit(
     operator = code.design.operator
     data = complete(operator, given or {}, seed)
     program, inputs = code.program, packed(code, data)
-    output = program.output(execute(program, inputs).image)
+    output, *others = (
+        program.output(result.image) for result in run_everywhere(program, inputs).values()
+    )
+    if any(not np.array_equal(output, other) for other in others):
+        raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not portable")
     if not np.array_equal(code.design.acc.unpack(output), direct(operator, data)):
         raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not exact")
     return contents(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from explorer.schedule.lowering import Code, lower
 from isa.computation import Epilogue, Operator
 from simulator.functional import run as execute
+from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, epilogue
 
@@ -25,12 +26,15 @@ class Verdict:
         wrong: of those, how many differ from the direct result.
         accumulators: int32 accumulators compared, 0 when they were not.
         wrong_accumulators: of those, how many differ.
+        implementations: as which of VTA's the program was executed; one that differs is enough for
+            an element to be wrong.
     """
 
     outputs: int
     wrong: int
     accumulators: int = 0
     wrong_accumulators: int = 0
+    implementations: tuple[Implementation, ...] = tuple(Implementation)
 
     @property
     def exact(self) -> bool:
@@ -99,11 +103,29 @@ def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
     return sections
 
 
-def run(code: Code, data: Data, *, interleaving: Interleaving = PROGRAM) -> NDArray[np.int8]:
-    """Pack the tensors, execute the binary, unpack the output."""
+def run(
+    code: Code,
+    data: Data,
+    *,
+    implementation: Implementation = Implementation.FSIM,
+    interleaving: Interleaving = PROGRAM,
+) -> NDArray[np.int8]:
+    """Pack the tensors, execute the binary as an implementation does, unpack the output."""
     program = code.program
-    result = execute(program, packed(code, data), interleaving=interleaving)
+    result = execute(
+        program, packed(code, data), implementation=implementation, interleaving=interleaving
+    )
     return code.design.acc.unpack(program.output(result.image)).astype(np.int8)
+
+
+def run_everywhere(
+    code: Code, data: Data, *, interleaving: Interleaving = PROGRAM
+) -> dict[Implementation, NDArray[np.int8]]:
+    """The outputs as `run` gives them, of every implementation that the configuration admits."""
+    return {
+        implementation: run(code, data, implementation=implementation, interleaving=interleaving)
+        for implementation in admitted(code.design.config)
+    }
 
 
 def verify(
@@ -115,24 +137,34 @@ def verify(
 ) -> Verdict:
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
-    VTA stores bytes only. To see the accumulators, the same design and schedule runs four more
+    It is executed as each implementation of VTA that its configuration admits. VTA stores bytes
+    only. To see the accumulators, the same design and schedule runs four more
     times with an epilogue that stores one byte of each.
     """
     operator = code.design.operator
     expected = direct(operator, data)
-    wrong = int((run(code, data, interleaving=interleaving) != expected).sum())
+    outputs = run_everywhere(code, data, interleaving=interleaving)
+    implementations = tuple(outputs)
+    wrong = _differing(outputs.values(), expected)
     if not accumulators:
-        return Verdict(expected.size, wrong)
-    found = np.zeros(expected.shape, np.uint32)
+        return Verdict(expected.size, wrong, implementations=implementations)
+    found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
         shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
         design = replace(
             code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
         )
-        stored = run(lower(design, code.schedule), data, interleaving=interleaving)
-        found |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
+        one = run_everywhere(lower(design, code.schedule), data, interleaving=interleaving)
+        for each, stored in one.items():
+            found[each] |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
     raw = _biased(operator, data)
-    return Verdict(expected.size, wrong, expected.size, int((found.view(np.int32) != raw).sum()))
+    wrong_raw = _differing((whole.view(np.int32) for whole in found.values()), raw)
+    return Verdict(expected.size, wrong, expected.size, wrong_raw, implementations)
+
+
+def _differing(found: Iterable[NDArray[np.generic]], expected: NDArray[np.generic]) -> int:
+    """In how many elements any of the arrays differs from the expected one."""
+    return int(np.any([array != expected for array in found], axis=0).sum())
 
 
 def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:

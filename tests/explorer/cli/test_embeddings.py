@@ -113,6 +113,17 @@ def test_show_tells_all_of_one_embedding() -> None:
     assert "kh = kh.o + 2*kh.z" in text
 
 
+def test_verify_says_as_which_it_executes() -> None:
+    """All that the configuration admits, and what HLS is taken to do."""
+    for config, names in (("default", "fsim, hls, chisel"), ("b2", "fsim, hls")):
+        result = run("verify", SMALL, "reference", "--config", config)
+        assert result.exit_code == 0, result.output
+        assert f"executed as {names}\n" in result.stdout
+        assert "--safe-distance" in result.stdout
+    spaced = run("verify", SMALL, "reference", "--safe-distance", "4")
+    assert "programs keep 4 micro-ops" in spaced.stdout
+
+
 def test_verify_executes_ids_and_samples() -> None:
     """Both forms report bit-exact outputs and accumulators."""
     for arguments in (

@@ -48,7 +48,7 @@ def test_emitted_programs_pass(form: str, tmp_path: Path) -> None:
     """What is emitted has no findings, for any target."""
     path = emitted(tmp_path / "program", form)
     assert (path / RELOCATIONS).exists() == (form == "raw")
-    for target in ("portable", "chisel"):
+    for target in ("portable", "hls", "chisel"):
         result = run("lint-program", str(path), "--target", target)
         assert result.exit_code == 0, result.output
         assert "no findings" in result.stdout
@@ -89,6 +89,9 @@ def test_the_api_does_the_same(tmp_path: Path) -> None:
     explorer.emit(product, "reference", path, target="chisel", safe_distance=4)
     assert explorer.lint(path, target="chisel", safe_distance=4) == []
     assert explorer.run(path, schedule="lazy-store").verdict == "as expected"
+    assert explorer.run(path, implementation="chisel").verdict == "as expected"
+    with pytest.raises(InputError, match="verilog"):
+        explorer.run(path, implementation="verilog")
     assert {f.rule for f in explorer.lint(path, safe_distance=99)} == {"accumulation-distance"}
     assert explorer.verify(product, "reference", schedule="random:3", safe_distance=4).exact
     assert explorer.rank(product, top=1, safe_distance=4, jobs=1).unrestricted

@@ -97,6 +97,41 @@ def test_a_program_that_hardware_would_not_finish_is_status_1(tmp_path: Path) ->
     assert record["instruction"] == 0
 
 
+def test_a_folder_that_chisel_executes_otherwise(root: Path) -> None:
+    """Immediates once had source 0: `run` says as which a program is right, and the rule."""
+    path = str(root / "tests" / "golden" / "immediates_from_zero")
+    everywhere = run("run", path)
+    assert everywhere.exit_code == 0
+    for name, verdict in (("fsim", "as expected"), ("hls", "as expected"), ("chisel", "differs")):
+        assert f"as {name:<9} {verdict}" in everywhere.stdout
+    chisel = run("run", path, "--as", "chisel")
+    assert chisel.exit_code == 1
+    assert "of 256 bytes, the first at 16" in chisel.stdout
+    assert "(rule immediate-source)" in chisel.stdout
+    record = json.loads(run("run", path, "--as", "chisel", "--json").stdout)
+    assert record["rule"] == "immediate-source"
+    assert record["wrong"] == record["implementations"]["chisel"]["wrong"] > 0
+    assert run("run", path, "--as", "hls").exit_code == 0
+    linted = run("lint-program", path)
+    assert linted.exit_code == 1
+    assert (
+        linted.stdout.count("immediate-source: an immediate instruction has src_factor_in 0") == 3
+    )
+
+
+def test_batches_have_no_chisel(tmp_path: Path) -> None:
+    """A batch of two is executed as the others, and refused as Chisel and by other names."""
+    path = emitted(tmp_path / "program", "--config", "b2")
+    everywhere = run("run", str(path))
+    assert everywhere.exit_code == 0
+    assert "as hls" in everywhere.stdout
+    assert "as chisel" not in everywhere.stdout
+    for name, token in (("chisel", "LOG_BATCH"), ("verilog", "fsim, hls, chisel")):
+        refused = run("run", str(path), "--as", name)
+        assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+        assert token in refused.stderr
+
+
 def test_disasm_lists_folders_and_files(tmp_path: Path) -> None:
     """A file gives its instructions, a folder also its micro-ops; JSON has every field."""
     path = emitted(tmp_path / "program", "--format", "standalone-vta")

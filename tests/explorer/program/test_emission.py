@@ -28,6 +28,7 @@ from isa.folder import MANIFEST, read
 from isa.folder.manifest import FORMATS, Format
 from simulator import folder_run as runner
 from simulator import functional
+from simulator.implementations import admitted
 from simulator.lint import lint
 from simulator.reference import epilogue
 from tests.strategies import configs, operators
@@ -64,7 +65,9 @@ def test_a_folder_runs_as_expected(
     result = runner.run(folder)
     assert result.verdict == "as expected"
     assert result.objection is None
-    assert result.compared == evaluation.code.sizes["OUT"]
+    assert [each.implementation for each in result.executions] == list(admitted(config))
+    assert {each.verdict for each in result.executions} == {"as expected"}
+    assert result.best.compared == evaluation.code.sizes["OUT"]
     assert result.timing.cycles == evaluation.scheduled.cycles
 
 

@@ -150,8 +150,8 @@ def test_few_outputs_are_accumulated_by_instructions_of_their_own() -> None:
 
 
 def test_chisel_has_a_batch_of_1() -> None:
-    """A configuration that Chisel's ALU does not run is refused by its batch."""
-    with pytest.raises(InputError, match="a batch of 1, b4 one of 4"):
+    """A configuration of which there is no Chisel design is refused by its batch."""
+    with pytest.raises(InputError, match="b4: LOG_BATCH: 2"):
         Restrictions.of("chisel", 1, Config.load("b4"))
 
 
