@@ -58,7 +58,7 @@ _RANGES = {
 _TIMING_RANGES = {
     "bus_bits": (8, 4096),
     "burst_beats": (1, 4096),
-    "memory_latency": (0, 1_000_000),
+    "memory_latency": (4, 1_000_000),
     "fetch_batch": (1, 65_536),
     "queue_depth": (1, 65_536),
 }
@@ -71,7 +71,8 @@ class Timing:
     Attributes:
         bus_bits: width of the DRAM data bus; one beat moves so many bits in a cycle.
         burst_beats: beats of the longest burst; bursts do not cross a multiple of it.
-        memory_latency: cycles from a read command to its first beat.
+        memory_latency: cycles from a read command to its first beat in the module, of which DRAM
+            waits all but four; those are registers on the way.
         fetch_batch: instructions the fetch unit reads at a time.
         queue_depth: instructions each module's queue holds.
     """
@@ -382,9 +383,17 @@ def _timing(values: Mapping[str, Any]) -> Timing:
         raise InputError("timing", "LOG_BUS_WIDTH", log_bus, f"an integer from {low} to {high}")
     given = {name: values[key] for key, name in _TIMING_KEYS.items() if key in values}
     beats = given.setdefault("burst_beats", _BURST_BEATS.get(target, Timing().burst_beats))
-    # The fetch unit reads one burst at a time.
-    given.setdefault("fetch_batch", max(1, (beats << log_bus) // INSTRUCTION_BITS))
+    given.setdefault("fetch_batch", fetch_batch(1 << log_bus, beats))
     return Timing(bus_bits=1 << log_bus, **given)
+
+
+def fetch_batch(bus_bits: int, burst_beats: int) -> int:
+    """Instructions that the hardware's fetch unit reads at a time on such a bus.
+
+    One burst, as long as an instruction is no narrower than the bus. The buffer of a wider one is
+    sized for the burst beats all the same, though it then takes fewer of them.
+    """
+    return max(1, burst_beats * min(bus_bits, INSTRUCTION_BITS) // INSTRUCTION_BITS)
 
 
 def _read(path: Path) -> str:

@@ -6,12 +6,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # Every run tries the same examples, so that a failure is the change's own doing. To search further:
 # pytest --hypothesis-profile=thorough
 settings.register_profile("default", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+# For a tool that only wants to know whether a test fails.
+settings.register_profile(
+    "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("default")
 
 

@@ -15,15 +15,15 @@ from explorer.baselines.template_tile import Tile, counters, reason_invalid
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import INSTRUCTION_BYTES
-from simulator.timing import (
-    TimingReport,
+from simulator.occupancy import (
     alu_cycles,
     fetch_cycles,
+    following_lead,
     gemm_cycles,
     load_lead,
-    simulate,
-    store_cycles,
+    store_bound,
 )
+from simulator.timing import TimingReport, simulate
 
 MAX_INSTRUCTIONS = 6_000_000
 """Of a program that is simulated; each takes 300 bytes of memory."""
@@ -95,21 +95,24 @@ def lower_bound(layer: PackedLayer, tiling: TvmTiling) -> int:
     bus, latency = timing.bus_bytes, timing.memory_latency
     steps, groups = tile.count * tile.steps, tile.count // threads
 
-    inp_lead = load_lead(0, config.inp_bytes, bus, latency)
-    wgt_load = load_lead(0, config.wgt_bytes, bus, latency) + tile.wgt * config.wgt_bytes // bus
+    inp_lead = following_lead(load_lead(0, config.inp_bytes, bus, latency), latency, 1)
+    wgt_lead = following_lead(load_lead(0, config.wgt_bytes, bus, latency), latency, 1)
+    wgt_load = wgt_lead + tile.wgt * config.wgt_bytes // bus
     load = steps * (inp_lead + wgt_load) + count.inp_bytes // bus
     gemm = gemm_cycles(layer.steps // steps)
     begin, epilogue = gemm_cycles(tile.acc), len(layer.passes) * alu_cycles(tile.acc, True)
     if layer.has_bias:
-        begin += load_lead(0, config.acc_bytes, bus, latency) + tile.bias * config.acc_bytes // bus
+        lead = following_lead(load_lead(0, config.acc_bytes, bus, latency), latency, 1)
+        begin += lead + tile.bias * config.acc_bytes // bus
         epilogue += alu_cycles(tile.acc, False)
     compute = tile.count * (begin + epilogue) + steps * gemm
-    store = store_cycles(tile.acc, 1, -(-config.out_bytes // bus))
+    store = store_bound(tile.acc, 1, config.out_bytes, config.batch, bus, timing.burst_bytes)
 
     chain = (load + compute + tile.count * store) // threads
     ends = groups * (begin + max(threads * epilogue, epilogue + store))
     middle = max(load + groups * gemm, steps * gemm + groups * (inp_lead + wgt_load))
     batch = timing.fetch_batch
-    fetch = fetch_cycles(batch, batch * INSTRUCTION_BYTES // bus, latency)
+    fetch = fetch_cycles(batch, batch * INSTRUCTION_BYTES // bus, bus, latency)
+    fetch = following_lead(fetch, latency, 1)
     read = count.inp_bytes + count.wgt_bytes + count.acc_bytes + count.instruction_bytes
     return max(chain, ends + middle, count.instructions // batch * fetch, read // bus)

@@ -19,7 +19,13 @@ from explorer.schedule.alu_passes import alu_passes
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
-from simulator.timing import alu_cycles, gemm_cycles, load_lead, store_cycles
+from simulator.occupancy import (
+    alu_cycles,
+    following_lead,
+    gemm_cycles,
+    load_lead,
+    store_bound,
+)
 
 
 def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
@@ -37,7 +43,8 @@ def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
 def _residual_cycles(config: Config, outputs: int) -> int:
     """Cycles in which the compute module loads and adds a residual of so many entries, at least."""
     timing = config.timing
-    lead = load_lead(0, config.acc_bytes, timing.bus_bytes, timing.memory_latency)
+    latency = timing.memory_latency
+    lead = following_lead(load_lead(0, config.acc_bytes, timing.bus_bytes, latency), latency, 1)
     beats = outputs * config.acc_bytes // timing.bus_bytes
     return lead + beats + alu_cycles(outputs, False)
 
@@ -59,10 +66,10 @@ def lower_bound(design: Design) -> int:
     )
     if design.residual:
         moved += outputs * config.acc_bytes
-    bus = config.timing.bus_bytes
-    sent = -(-config.out_bytes // bus)
-    store = store_cycles(outputs, 1, sent)
-    return max(compute, config.timing.memory_latency + moved // bus, store)
+    timing = config.timing
+    bus = timing.bus_bytes
+    store = store_bound(outputs, 1, config.out_bytes, config.batch, bus, timing.burst_bytes)
+    return max(compute, timing.memory_latency + moved // bus, store)
 
 
 def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:

@@ -13,9 +13,14 @@ from explorer.schedule.alu_passes import alu_passes
 from explorer.schedule.space import coefficients, output_loops
 from isa.fields import Memory
 from simulator.jit import jit
-from simulator.timing import load_lead
+from simulator.occupancy import fetch_beats, following_lead, load_lead
 
 Array = NDArray[np.int64]
+
+
+SHORT_BURSTS = 3
+"""Bursts of the load module's competitors that can have any length: the last batch of instructions,
+and both ends of the micro-ops."""
 
 
 class Operand(NamedTuple):
@@ -26,7 +31,7 @@ class Operand(NamedTuple):
         extent, low, high: of each coordinate: values, first stored, one past the last stored.
         depth: entries its scratchpad holds.
         size: bytes of an entry, and `bus` of a beat.
-        lead: cycles of a LOAD before its first beat.
+        lead: cycles of a LOAD besides its beats, on an idle channel.
     """
 
     moves: Array
@@ -50,12 +55,13 @@ class Machine(NamedTuple):
         extents: of the outer loops.
         outputs: whether a loop moves the output.
         bias_moves: whether a loop moves the bias; all False without one.
-        bias: cycles of a bias LOAD before its beats, and beats of an entry; zeros without one.
-        residual: cycles of a residual LOAD before its beats, and bytes of an entry; zeros without.
+        bias: cycles of a bias LOAD besides its beats, and beats of an entry; zeros without one.
+        residual: cycles of a residual LOAD besides its beats, and bytes of an entry; zeros without.
         passes: immediate ALU passes of the epilogue.
-        uop_lead: cycles of the micro-op LOAD before its first beat.
-        bus_bytes, latency, fetch_batch, burst_entries: of the configuration; the last is how many
-            output entries a write burst takes.
+        uop_beats: of the micro-op LOAD.
+        saved: cycles of its lead that a LOAD of inp or wgt can save behind another client's burst.
+        spared: what all of them can save beyond that, behind the few bursts that may be shorter.
+        bus_bytes, burst_bytes, latency, fetch_batch, batch: of the configuration.
     """
 
     extents: Array
@@ -64,11 +70,14 @@ class Machine(NamedTuple):
     bias: tuple[int, int]
     residual: tuple[int, int]
     passes: int
-    uop_lead: int
+    uop_beats: int
+    saved: int
+    spared: int
     bus_bytes: int
+    burst_bytes: int
     latency: int
     fetch_batch: int
-    burst_entries: int
+    batch: int
 
 
 def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
@@ -92,20 +101,21 @@ def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
 def machine(design: Design) -> Machine:
     """A design's other numbers."""
     config, timing = design.config, design.config.timing
+    bus, latency = timing.bus_bytes, timing.memory_latency
     extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
     outputs = np.zeros(len(extents), np.bool_)
     outputs[output_loops(design)] = True
     bias_moves: NDArray[np.bool_] = np.zeros(len(extents), np.bool_)
-    bias = (0, 0)
+    # The compute module's loads may come behind any burst of inp or wgt.
+    acc_lead = following_lead(load_lead(0, config.acc_bytes, bus, latency), latency, 1)
+    bias = residual = (0, 0)
     if design.bias:
         numbers = operand(design, design.bias, Memory.ACC)
         bias_moves = np.any(numbers.moves, axis=0)
-        bias = (numbers.lead, beats(numbers, 1))
-    residual = (0, 0)
+        bias = (acc_lead, beats(numbers, 1))
     if design.residual:
-        size = config.acc_bytes
-        residual = (load_lead(0, size, timing.bus_bytes, timing.memory_latency), size)
-    uop_bytes = config.element_bytes(Memory.UOP)
+        residual = (acc_lead, config.acc_bytes)
+    saved = -following_lead(0, latency, _shortest_burst(design))
     return Machine(
         extents,
         outputs,
@@ -113,12 +123,30 @@ def machine(design: Design) -> Machine:
         bias,
         residual,
         len(alu_passes(design.operator.epilogue)),
-        load_lead(0, uop_bytes, timing.bus_bytes, timing.memory_latency) + 1,
-        timing.bus_bytes,
-        timing.memory_latency,
+        1,
+        saved,
+        SHORT_BURSTS * (-following_lead(0, latency, 1) - saved),
+        bus,
+        timing.burst_bytes,
+        latency,
         timing.fetch_batch,
-        max(1, timing.burst_bytes // config.out_bytes),
+        config.batch,
     )
+
+
+def _shortest_burst(design: Design) -> int:
+    """Beats of the shortest burst that a LOAD of inp or wgt may come behind, but `SHORT_BURSTS`.
+
+    Such are batches of instructions and, where there are any, bursts of accumulators.
+    """
+    config, timing = design.config, design.config.timing
+    shortest = fetch_beats(timing.fetch_batch, timing.bus_bytes)
+    if shortest > timing.burst_beats:  # the batch comes in several bursts
+        shortest = shortest % timing.burst_beats or timing.burst_beats
+    if design.bias or design.residual:
+        element = max(1, config.acc_bytes // timing.bus_bytes)
+        shortest = min(shortest, element, timing.burst_beats)
+    return shortest
 
 
 @jit

@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 
 from explorer.schedule.machine import Machine, Tensors, beats
 from explorer.schedule.tile_uses import Use, load_instructions
-from isa.fields import INSTRUCTION_BYTES
 from simulator.jit import jit
-from simulator.timing import (
+from simulator.occupancy import (
     FINISH_CYCLES,
-    NARROW_LOAD_CYCLES,
     NOP_CYCLES,
+    WIDE_LOAD_CYCLES,
     alu_cycles,
+    fetch_beats,
     fetch_cycles,
+    fetch_overhead,
+    following_lead,
     gemm_cycles,
-    store_cycles,
+    store_bound,
 )
 
 Array = NDArray[np.int64]
@@ -35,7 +37,9 @@ class Work(NamedTuple):
             the first of them, and `serial` that part of it which waits for accumulators.
         store: STOREs, and `last` the one that nothing can overlap.
         fetch: reading the program.
-        beats: data over the read channel.
+        read: from the first instruction until all data is there, and `later` the beats of
+            instructions after the first batch.
+        spared: what all LOADs of inputs can save beyond what is left out of each.
     """
 
     start: int
@@ -48,7 +52,9 @@ class Work(NamedTuple):
     store: int
     last: int
     fetch: int
-    beats: int
+    read: int
+    later: int
+    spared: int
 
 
 @jit
@@ -96,13 +102,28 @@ def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int
     inp, wgt, _ = tensors
     i, w, a = uses
     first_beats = beats(inp, i.first) + beats(wgt, w.first)
-    first_load = inp.lead + wgt.lead + first_beats
+    # Until the first beat of all loads there is nothing that one could come behind.
+    first_load = inp.lead + following_lead(wgt.lead, m.latency, 1) + first_beats
+    uop_load = m.latency + WIDE_LOAD_CYCLES + m.uop_beats
     # A residual is loaded where the bias is: that of the first tile before the first GEMM.
     residual = m.residual[0] + a.first * m.residual[1] // m.bus_bytes
-    own = m.uop_lead + gemm_cycles(a.volume) + m.bias[0] + m.bias[1] + residual
+    own = uop_load + gemm_cycles(a.volume) + m.bias[0] + m.bias[1] + residual
     # Micro-ops share the read channel with the first tiles.
-    shared = m.uop_lead - NARROW_LOAD_CYCLES + first_beats
-    return max(first_load, own, shared)
+    return max(first_load, own, uop_load + first_beats)
+
+
+@jit
+def _fetch_work(m: Machine, total: int) -> int:
+    """Cycles of the fetch unit for so many instructions, at least.
+
+    Every batch but the first may come behind a burst that lets DRAM's wait run before it.
+    """
+    batches = total // m.fetch_batch
+    if batches == 0:
+        return 0
+    beats = fetch_beats(m.fetch_batch, m.bus_bytes)
+    first = fetch_cycles(m.fetch_batch, beats, m.bus_bytes, m.latency)
+    return first + (batches - 1) * following_lead(first, m.latency, 1)
 
 
 @jit
@@ -123,7 +144,7 @@ def work(
     stores = load_instructions(a, finished)
     moves = inp_count + wgt_count
     total = _fewest_instructions(m, moves, stores, count, finished, events[2])
-    fetched = -(-min(m.fetch_batch, total) * INSTRUCTION_BYTES // m.bus_bytes)
+    fetched = fetch_beats(min(m.fetch_batch, total), m.bus_bytes)
 
     gemm = steps + gemm_cycles(0) * count
     reset = a.once + gemm_cycles(0) * finished
@@ -133,20 +154,21 @@ def work(
     other_residuals = residual_lead * max(0, stores - a.instructions)
     other_residuals += (a.once - a.first) * residual_size // m.bus_bytes
     other_biases = (m.bias[0] + m.bias[1]) * max(0, events[2] - 1)
-    sent = -(-acc.size // acc.bus)
-    store = store_cycles(a.once, -(-a.once // m.burst_entries), sent)
+    moved = inp_beats + wgt_beats + a.once * residual_size // m.bus_bytes + m.uop_beats
     return Work(
-        m.latency + fetched,
+        m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),
-        inp_count * inp.lead + inp_beats,
-        wgt_count * wgt.lead + wgt_beats,
+        inp_count * (inp.lead - m.saved) + inp_beats,
+        wgt_count * (wgt.lead - m.saved) + wgt_beats,
         gemm,
         serial + other_biases + other_residuals,
         serial,
-        store + (stores - 1) * store_cycles(0, 0, sent),
-        store_cycles(a.last, 1, sent),
-        total // m.fetch_batch * fetch_cycles(m.fetch_batch, fetched, m.latency),
-        inp_beats + wgt_beats + a.once * residual_size // m.bus_bytes,
+        store_bound(a.once, stores, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
+        store_bound(a.last, 1, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
+        _fetch_work(m, total),
+        m.latency + moved + WIDE_LOAD_CYCLES,
+        fetch_beats(total, m.bus_bytes) - fetched,
+        m.spared,
     )
 
 
@@ -163,9 +185,10 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
     """
     end = NOP_CYCLES + FINISH_CYCLES  # FINISH waits for the last store
     tail = part.last + end
-    least = max(part.fetch, part.beats + part.start)
+    read = part.start + part.read
+    least = max(part.fetch, read + part.later, read + gemm_cycles(1) + tail)
     least = max(least, part.start + part.before + part.rest + tail)
-    least = max(least, part.start + part.inp + part.wgt + tail)
+    least = max(least, part.start + part.inp + part.wgt - part.spared + tail)
     least = max(least, part.start + part.before + part.store + end)
     if loads == 1:  # a tile is not loaded before the GEMMs on the one before are done
         chain = part.inp if events[0] > 1 else 0
@@ -173,7 +196,7 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
             chain = max(chain, part.wgt)
         if events[0] == count and events[1] == count:
             chain = part.inp + part.wgt
-        least = max(least, part.start + chain + part.gemm + tail)
+        least = max(least, part.start + chain - part.spared + part.gemm + tail)
     if accs == 1:  # accumulators are not reset before the last ones are stored
         least = max(least, part.start + part.before + part.serial + part.store + end)
     return least

@@ -16,7 +16,7 @@ from explorer.schedule.point_cycles import bound, work
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, Uses, use_row
 from simulator.jit import jit
-from simulator.timing import alu_cycles, gemm_cycles
+from simulator.occupancy import alu_cycles, gemm_cycles
 
 Array = NDArray[np.int64]
 

@@ -26,7 +26,7 @@ from explorer.schedule.points import contexts_met, point_bound, scan
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from explorer.schedule.tile_uses import uses
 from isa.fields import Memory
-from simulator.timing import TimingReport, cycles, load_lead, simulate
+from simulator.timing import TimingReport, cycles, simulate
 
 MAX_TILINGS = 20_000
 MAX_KNOWN = 4096  # outcomes that are kept
@@ -305,9 +305,7 @@ class _Space:
         copies = contexts_met(self.uses, tiles, order, loads, accs)
         uops = self.lowering.kernel_size(tile) * copies
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
-        lead = load_lead(0, size, timing.bus_bytes, timing.memory_latency)
-        beats = -(-uops * size // timing.bus_bytes)
-        loaded = self.machine._replace(uop_lead=lead + beats)
+        loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
         return int(point_bound(loaded, self.tensors, self.uses, digits, tiles, order, loads, accs))
 
 

@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isa.config import Config, Timing
+from isa.config import Config, Timing, fetch_batch
 from isa.errors import InputError
-from isa.fields import INSTRUCTION_BITS
 
 Point = dict[str, int]
 """A value for each of `PARAMETERS`, in that order."""
@@ -190,5 +189,5 @@ def sizes(point: Mapping[str, int]) -> dict[str, float]:
 
 
 def _fetch_batch(point: Mapping[str, int]) -> int:
-    """Instructions in one burst: the fetch unit reads one at a time."""
-    return max(1, point["BURST_BEATS"] * point["BUS_BITS"] // INSTRUCTION_BITS)
+    """What the hardware's fetch unit reads at a time with the bus and the burst of a point."""
+    return fetch_batch(point["BUS_BITS"], point["BURST_BEATS"])

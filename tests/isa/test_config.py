@@ -110,7 +110,16 @@ def test_targets_differ_in_timing_only() -> None:
     assert timings["zcu104"] == timings["ultra96"] == Timing(128, 16, 20, 16, 512)
     assert timings["sim"].bus_bytes == 8
     assert timings["sim"].burst_bytes == 128
-    assert config(LOG_BUS_WIDTH=8, BURST_BEATS=4, MEMORY_LATENCY=0).timing == Timing(256, 4, 0, 8)
+    assert config(LOG_BUS_WIDTH=8, BURST_BEATS=4, MEMORY_LATENCY=4).timing == Timing(256, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("log_bus", "beats", "batch"),
+    [(5, 16, 4), (6, 16, 8), (6, 256, 128), (7, 16, 16), (8, 16, 16), (9, 16, 16), (9, 256, 256)],
+)
+def test_batch_of_fetches_follows_from_the_bus(log_bus: int, beats: int, batch: int) -> None:
+    """A burst of instructions up to 128 bits, and no more on wider buses."""
+    assert config(LOG_BUS_WIDTH=log_bus, BURST_BEATS=beats).timing.fetch_batch == batch
 
 
 # What the C structures of VTA were measured to hold (the specification, section 2).
@@ -170,6 +179,7 @@ def test_instructions_that_do_not_fit_are_named(
         ({"LOG_BUS_WIDTH": 2}, ["LOG_BUS_WIDTH", "2", "3 to 12"]),
         ({"BURST_BEATS": 12}, ["BURST_BEATS", "12", "power of two"]),
         ({"FETCH_BATCH": 0}, ["FETCH_BATCH", "0", "1 to"]),
+        ({"MEMORY_LATENCY": 3}, ["MEMORY_LATENCY", "3", "4 to"]),
     ],
 )
 def test_bad_values_are_named(changes: dict[str, Any], named: list[str]) -> None:

@@ -18,20 +18,21 @@ from isa.codec import Queue, Row, alu, finish, gemm, load, nop, queues, store, t
 from isa.config import Config, Timing
 from isa.fields import AluOp, Memory
 from simulator.errors import SimulationError
-from simulator.roofline import roofline
-from simulator.timing import (
-    ModuleReport,
-    TimingReport,
+from simulator.occupancy import (
     alu_cycles,
     fetch_cycles,
+    following_lead,
     gemm_cycles,
     load_cycles,
     load_lead,
-    simulate,
-    store_cycles,
+    narrow_store_cycles,
+    store_bound,
     transfer_units,
     units_touched,
+    wide_store_cycles,
 )
+from simulator.roofline import roofline
+from simulator.timing import ModuleReport, Span, TimingReport, simulate, spans
 from tests.programs import product_rows
 
 DEFAULT = Config.default()
@@ -88,8 +89,12 @@ def occupancy(row: Row, config: Config = DEFAULT) -> int:
         (load(Memory.INP, 0, 0x100, x_size=4, pads=(0, 2, 0, 0)), 3 + 20 + 8),
         # 15 rows above of 32 elements, 480 zeros and 2 + 3: more than the latency hides.
         (load(Memory.INP, 0, 0x100, x_size=2, pads=(15, 0, 15, 15)), 510 + 4 + 3),
-        # Rows of one beat: a burst command every other cycle, 9 commands after the first.
-        (load(Memory.UOP, 0, 0x400, x_size=1, y_size=10, x_stride=64), 2 + 20 + 2 * 9 + 1),
+        # A row below 30 of data, which are passed over while data comes: written after all of it.
+        (load(Memory.INP, 0, 0x100, x_size=1, y_size=30, pads=(0, 1, 0, 0)), 3 + 20 + 60 + 1),
+        # Rows of one beat: nine are queued when the first comes, and from then on each cycle has a
+        # last beat. The tenth is taken a cycle after the ninth and comes a latency later.
+        (load(Memory.UOP, 0, 0x400, x_size=1, y_size=9, x_stride=64), 2 + 20 + 9),
+        (load(Memory.UOP, 0, 0x400, x_size=1, y_size=10, x_stride=64), 2 + 20 + 9 + 18 + 1),
     ],
 )  # fmt: skip
 def test_single_instructions(row: Row, cycles: int) -> None:
@@ -104,12 +109,21 @@ def test_formulas() -> None:
     assert alu_cycles(100, False) == 207
     assert load_lead(0, 16, 8, 20) == 23
     assert load_lead(3, 4, 8, 20) == 25
-    assert load_cycles(23, 64, 4, 0) == 87
-    assert load_cycles(23, 4, 4, 0) == 23 + 7
-    assert load_cycles(23, 4, 1, 90) == 90 + 4 + 3
-    assert store_cycles(8, 1, 2) == 28
-    assert fetch_cycles(8, 16, 20) == 45
-    assert fetch_cycles(128, 256, 20) == 405
+    assert load_cycles(23, 64, 0) == 87
+    assert load_cycles(23, 4, 90) == 90 + 2
+    assert narrow_store_cycles(8, 16, 1, 1) == store_bound(8, 1, 16, 1, 8, 128) == 28
+    assert narrow_store_cycles(8, 32, 2, 2) == 1 + 8 * (2 + 4) + 6
+    assert wide_store_cycles(8, 1) == 13
+    assert store_bound(8, 1, 16, 1, 16, 256) == wide_store_cycles(8, 1)
+    assert store_bound(16, 3, 16, 1, 8, 128) == 3 + 16 * 3 + 3 * 3
+    assert store_bound(16, 3, 16, 1, 64, 1024) == 3 + 4 + 3 * 4
+    assert following_lead(23, 20, 1) == 7
+    assert following_lead(23, 20, 16) == 22
+    assert following_lead(23, 20, 17) == following_lead(23, 20, 256) == 23
+    assert fetch_cycles(8, 16, 8, 20) == 45
+    assert fetch_cycles(128, 256, 8, 20) == 405
+    assert fetch_cycles(16, 16, 16, 20) == 56
+    assert fetch_cycles(16, 4, 64, 20) == 44
 
 
 @given(st.integers(0, 300), st.integers(1, 300), st.sampled_from([8, 16, 128]))
@@ -137,7 +151,7 @@ def test_parameters_of_the_machine() -> None:
     wide = Config(timing=Timing(bus_bits=128))
     assert occupancy(load(Memory.INP, 0, 0x100, x_size=16), wide) == 2 + 20 + 16
     assert occupancy(load(Memory.WGT, 0, 0x10, x_size=1), wide) == 3 + 20 + 16
-    assert occupancy(store(0, 0x100, x_size=8), wide) == 1 + 16 + 3
+    assert occupancy(store(0, 0x100, x_size=8), wide) == 1 + 8 + 4
     long = Config(timing=Timing(burst_beats=256))
     assert occupancy(store(0, 0x100, x_size=16), long) == 1 + 48 + 3
     slow = Config(timing=Timing(memory_latency=100))
@@ -168,7 +182,8 @@ def test_a_full_queue_stops_dispatch_for_everybody() -> None:
     assert timeline is not None
     # 5 instructions, 10 beats: the first at 31. The third waits until the GEMM is done.
     assert timeline[0].tolist() == [31, 31 + 1007, Queue.COMPUTE]
-    assert timeline[3, 0] == 31 + 1007 + 1
+    # It is dispatched in the cycle after, the store in the next, and starts in the one after that.
+    assert timeline[3, 0] == 31 + 1007 + 2
     ample = timed(*rows).timeline
     assert ample is not None
     assert ample[3, 0] == 34
@@ -207,16 +222,44 @@ def test_a_product_by_hand() -> None:
 
 
 def test_two_loads_share_the_channel() -> None:
-    """INP and ACC loads that start together each get half of the beats."""
+    """Bursts of INP and ACC loads that start together take turns."""
     rows = [load(Memory.INP, 0, 0x100, x_size=32), load(Memory.ACC, 0, 0x40, x_size=8)]
     report = timed(*rows)
     assert report.timeline is not None
-    # 3 instructions, 6 beats: the first at 20 + 6 + 1 = 27, the second at 28; 64 beats each. The
-    # first is alone for a cycle, then both take two cycles a beat, and the last beat is alone.
-    assert report.timeline[0].tolist() == [27, 27 + 23 + 1 + 2 * 63, Queue.LOAD]
-    assert report.timeline[1].tolist() == [28, 27 + 23 + 128, Queue.COMPUTE]
-    assert report.load.waiting_for_bus == 63
-    assert report.compute.waiting_for_bus == 63
+    # 3 instructions, 6 beats: the first at 20 + 6 + 1 = 27, the second at 28; 4 bursts of 16 beats
+    # each. INP writes commands in 28, 30, 32 and 34, ACC in 29, 31, 33 and 35. The first beat comes
+    # in 47, INP's last burst is the seventh, ACC's the eighth.
+    assert report.timeline[0].tolist() == [27, 47 + 7 * 16 + 3, Queue.LOAD]
+    assert report.timeline[1].tolist() == [28, 47 + 8 * 16 + 3, Queue.COMPUTE]
+    assert report.load.waiting_for_bus == 3 * 16
+    assert report.compute.waiting_for_bus == 4 * 16 - 1
+
+
+def test_clients_have_priorities() -> None:
+    """A client with a command in each free cycle comes before one with less priority."""
+    rows = [load(Memory.INP, 0, 0x100, x_size=320), load(Memory.ACC, 0, 0x40, x_size=80)]
+    report = timed(*rows, config=Config(timing=Timing(fetch_batch=2)))
+    assert report.timeline is not None
+    # 40 bursts each. They take turns while there are tags: of 16, INP gets 8, ACC 7, and reading
+    # FINISH one. Then a tag comes back every 16 cycles, and both clients have a command for it: all
+    # are INP's until it has no more.
+    first, last = report.timeline[0].tolist(), report.timeline[1].tolist()
+    assert last[1] - first[1] == 16 * (40 - 7)
+    assert report.compute.waiting_for_bus > 16 * 32
+
+
+def test_a_load_just_behind_another_burst_waits_for_less() -> None:
+    """DRAM's wait is paid once while its queue never runs empty; that counts as no waiting."""
+    rows = [load(Memory.WGT, 0, 0x40, x_size=4), load(Memory.UOP, 0, 0x1000, x_size=1)]
+    report = timed(*rows)
+    assert report.timeline is not None
+    # Start in 27 and 28; WGT's first 16 beats from 47 on, and the micro-op's in 63.
+    assert report.timeline[1].tolist() == [28, 63 + 3, Queue.COMPUTE]
+    assert report.compute.waiting_for_bus == 38 - 23
+    rows = [load(Memory.UOP, 0, 0x1000, x_size=1), *[load(Memory.INP, 0, 0x100, x_size=1)] * 2]
+    rows = [*rows, load(Memory.UOP, 0, 0x1000, x_size=1), finish()]
+    spent = spans(DEFAULT, table_of(rows))
+    assert (spent[:, Span.END] >= spent[:, Span.WAIT]).all()
 
 
 def test_stores_do_not_slow_loads() -> None:
@@ -302,8 +345,9 @@ def test_check_value_of_lenet() -> None:
     relu = (2 + 20 + 25) + (784 + 7)
     pooling = 14 * (4 * (2 + 20 + 1) + 3 * (28 + 7) + (14 + 7))
     alone = FIRST + before + loads + product + relu + pooling + 196 * 7 + 2 + 2
-    # The program is still being read while INP is loaded, which shares the channel.
-    assert report.cycles == alone + report.load.waiting_for_bus
+    # The program is still being read while INP and ACC are loaded, which shares the channel.
+    waiting = report.load.waiting_for_bus + report.compute.waiting_for_bus
+    assert report.cycles == alone + waiting
     assert report.cycles == pytest.approx(17_300, rel=0.05)
 
 

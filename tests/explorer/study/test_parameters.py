@@ -108,9 +108,9 @@ def test_no_grid_is_the_base() -> None:
 
 
 def test_fetch_batch_follows() -> None:
-    """A wider bus brings more instructions in a burst, unless their number is set."""
-    grid = Grid(Config.default(), {"BUS_BITS": (64, 128)})
-    assert [p["FETCH_BATCH"] for p in grid] == [8, 16]
+    """A bus of 128 bits brings more instructions in a burst, unless their number is set."""
+    grid = Grid(Config.default(), {"BUS_BITS": (64, 128, 256)})
+    assert [p["FETCH_BATCH"] for p in grid] == [8, 16, 16]
     fixed = Grid(Config.default(), {"BUS_BITS": (64, 128), "FETCH_BATCH": (4,)})
     assert [p["FETCH_BATCH"] for p in fixed] == [4, 4]
 
