@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,6 +267,23 @@ def test_every_row_is_told_apart() -> None:
             if getattr(row, a) != getattr(row, b):
                 assert any(getattr(case, a) != getattr(case, b) for case in cases), row.name
     assert tuple(row.name for row in FEATURES) == Semantics._fields
+
+
+def test_the_table_is_documented(root: Path) -> None:
+    """The documentation has a line for each row and each rule that stops one, and no others."""
+    text = (root / "docs" / "implementations.md").read_text(encoding="utf-8")
+    lines = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    shown = {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in lines}
+    rows = {row.name: row for row in FEATURES}
+    # "mul" names a row and a rule; the rule stands last.
+    assert shown.keys() == rows.keys() | STOPS.keys()
+    for rule, stopped in STOPS.items():
+        assert shown[rule] == ["stops" if i in stopped else "goes on" for i in Implementation]
+    for name in rows.keys() - STOPS.keys():
+        told = shown[name][1:]
+        values = [getattr(rows[name], i) for i in Implementation]
+        for a, b in combinations(range(len(told)), 2):
+            assert (told[a] == told[b]) == (values[a] == values[b]), name
 
 
 def _waiting(count: int, *, both: bool) -> list[Row]:
