@@ -38,6 +38,7 @@ def _residual_cycles(config: Config, outputs: int) -> int:
     """Cycles in which the compute module loads and adds a residual of so many entries, at least."""
     timing = config.timing
     lead = load_lead(0, config.acc_bytes, timing.bus_bytes, timing.memory_latency)
+    # One LOAD and one ADD at the least, whatever the tiles; beats round down, as entries may share.
     beats = outputs * config.acc_bytes // timing.bus_bytes
     return lead + beats + alu_cycles(outputs, False)
 
@@ -59,9 +60,11 @@ def lower_bound(design: Design) -> int:
     )
     if design.residual:
         moved += outputs * config.acc_bytes
+    # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     bus = config.timing.bus_bytes
     sent = -(-config.out_bytes // bus)
     store = store_cycles(outputs, 1, sent)
+    # The modules may overlap in full, so that only the longest counts, not their sum.
     return max(compute, config.timing.memory_latency + moved // bus, store)
 
 

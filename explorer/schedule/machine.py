@@ -123,5 +123,5 @@ def machine(design: Design) -> Machine:
 
 @jit
 def beats(tensor: Operand, entries: int) -> int:
-    """Bus beats that entries take at least: several small ones may share one."""
+    """Bus beats that entries take at least: several small ones may share one, so it rounds down."""
     return entries * tensor.size // tensor.bus
