@@ -45,6 +45,7 @@ def _residual_cycles(config: Config, outputs: int) -> int:
     timing = config.timing
     latency = timing.memory_latency
     lead = following_lead(load_lead(0, config.acc_bytes, timing.bus_bytes, latency), latency, 1)
+    # One LOAD and one ADD at the least, whatever the tiles; beats round down, as entries may share.
     beats = outputs * config.acc_bytes // timing.bus_bytes
     return lead + beats + alu_cycles(outputs, False)
 
@@ -66,9 +67,11 @@ def lower_bound(design: Design) -> int:
     )
     if design.residual:
         moved += outputs * config.acc_bytes
+    # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     timing = config.timing
     bus = timing.bus_bytes
     store = store_bound(outputs, 1, config.out_bytes, config.batch, bus, timing.burst_bytes)
+    # The modules may overlap in full, so that only the longest counts, not their sum.
     return max(compute, timing.memory_latency + moved // bus, store)
 
 

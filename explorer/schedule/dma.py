@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,45 +66,39 @@ class Part(IntEnum):
     AFTER = 4
 
 
-class _Run(IntEnum):
-    """Column of folded sides: pieces a stride apart in DRAM, and the zeros around them."""
+PARTS = len(Part)
+# Plain integers for compiled code: members of enumerations take long to compile.
+_FIRST, _COUNT, _EXTENT = int(Part.FIRST), int(Part.COUNT), int(Part.EXTENT)
+_BEFORE, _AFTER = int(Part.BEFORE), int(Part.AFTER)
+_THIRD_PAD, _SIZE, _PAD = int(Fault.THIRD_PAD), int(Fault.SIZE), int(Fault.PAD)
+RUNS = 4
+_RUN_COUNT, _RUN_STRIDE, _RUN_BEFORE, _RUN_AFTER = range(RUNS)
+"""Columns of folded sides: pieces a stride apart in DRAM, and the zeros around them."""
 
-    COUNT = 0
-    STRIDE = 1
-    BEFORE = 2
-    AFTER = 3
+PATTERN = 11
+(
+    MOVES,
+    ORIGIN,
+    HEIGHT,
+    WIDTH,
+    STRIDE,
+    TOP,
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    REPEATED,
+    REPEATED_END,
+) = range(PATTERN)
+"""Fields of a pattern: the instructions that move a box, all alike, each at its own place.
 
-
-PARTS, RUNS = len(Part), len(_Run)
-
-
-class Pattern(NamedTuple):
-    """The instructions that move a box: all alike, each at its own place.
-
-    Attributes:
-        instructions: how many, or a `Fault`.
-        base: DRAM entry of the first.
-        y_size, x_size, x_stride: as in the instruction.
-        y_before, y_after, x_before, x_after: its pads.
-        first: of the folded sides, the first over which instructions repeat.
-        last: one past the last of them.
-    """
-
-    instructions: int
-    base: int
-    y_size: int
-    x_size: int
-    x_stride: int
-    y_before: int
-    y_after: int
-    x_before: int
-    x_after: int
-    first: int
-    last: int
+MOVES says how many, or is a `Fault`; ORIGIN is the DRAM entry of the first. HEIGHT, WIDTH and
+STRIDE are y_size, x_size and x_stride, then come the pads. Instructions repeat over the folded
+sides from REPEATED to before REPEATED_END.
+"""
 
 
 @jit
-def fold(box: Array, order: Array, runs: Array) -> tuple[int, int]:
+def _fold(box: Array, order: Array, runs: Array) -> tuple[int, int]:
     """Join sides where one runs on into the next, the fastest first.
 
     Args:
@@ -119,109 +112,110 @@ def fold(box: Array, order: Array, runs: Array) -> tuple[int, int]:
     n, stride, base = 0, 1, 0
     for place in range(len(order) - 1, -1, -1):
         side = order[place]
-        count, before, after = box[side, Part.COUNT], box[side, Part.BEFORE], box[side, Part.AFTER]
-        base += box[side, Part.FIRST] * stride
+        count, before, after = box[side, _COUNT], box[side, _BEFORE], box[side, _AFTER]
+        base += box[side, _FIRST] * stride
         if before + count + after > 1:
-            unpadded = before == 0 and after == 0
+            # Zeros stand around a whole run: a padded side begins one, and none follows it.
             if (
                 n > 0
-                and unpadded
-                and stride == runs[n - 1, _Run.STRIDE] * runs[n - 1, _Run.COUNT]
-                and runs[n - 1, _Run.BEFORE] == 0
-                and runs[n - 1, _Run.AFTER] == 0
+                and before == 0
+                and after == 0
+                and stride == runs[n - 1, _RUN_STRIDE] * runs[n - 1, _RUN_COUNT]
+                and runs[n - 1, _RUN_BEFORE] == 0
+                and runs[n - 1, _RUN_AFTER] == 0
             ):
-                runs[n - 1, _Run.COUNT] *= count
+                runs[n - 1, _RUN_COUNT] *= count
             else:
-                runs[n, _Run.COUNT], runs[n, _Run.STRIDE] = count, stride
-                runs[n, _Run.BEFORE], runs[n, _Run.AFTER] = before, after
+                runs[n, _RUN_COUNT], runs[n, _RUN_STRIDE] = count, stride
+                runs[n, _RUN_BEFORE], runs[n, _RUN_AFTER] = before, after
                 n += 1
-        stride *= box[side, Part.EXTENT]
+        stride *= box[side, _EXTENT]
     return n, base
 
 
 @jit
-def pattern(box: Array, order: Array, runs: Array) -> Pattern:
-    """How a box is moved; `runs` is filled in as by `fold`."""
-    n, base = fold(box, order, runs)
+def fill_pattern(box: Array, order: Array, runs: Array, found: Array) -> int:
+    """How a box is moved, (PATTERN,), and `runs` as by `_fold`; the instructions or a `Fault`."""
+    n, base = _fold(box, order, runs)
     used, width, x_before, x_after = 0, 1, 0, 0
-    if n > 0 and runs[0, _Run.STRIDE] == 1:
-        used, width = 1, runs[0, _Run.COUNT]
-        x_before, x_after = runs[0, _Run.BEFORE], runs[0, _Run.AFTER]
+    # x moves neighbours in DRAM; where the fastest run has none, a row is a single entry.
+    if n > 0 and runs[0, _RUN_STRIDE] == 1:
+        used, width = 1, runs[0, _RUN_COUNT]
+        x_before, x_after = runs[0, _RUN_BEFORE], runs[0, _RUN_AFTER]
     height, stride, y_before, y_after = 1, width, 0, 0
     if used < n:
-        height = runs[used, _Run.COUNT]
-        y_before, y_after = runs[used, _Run.BEFORE], runs[used, _Run.AFTER]
+        height = runs[used, _RUN_COUNT]
+        y_before, y_after = runs[used, _RUN_BEFORE], runs[used, _RUN_AFTER]
         if height > 1:
-            stride = runs[used, _Run.STRIDE]
+            stride = runs[used, _RUN_STRIDE]
         used += 1
-    instructions = 1
+    moves = 1
     for run in range(used, n):
-        instructions *= runs[run, _Run.COUNT]
-        if runs[run, _Run.BEFORE] > 0 or runs[run, _Run.AFTER] > 0:
-            instructions = Fault.THIRD_PAD.value
+        moves *= runs[run, _RUN_COUNT]
+        if runs[run, _RUN_BEFORE] > 0 or runs[run, _RUN_AFTER] > 0:
+            moves = _THIRD_PAD
             break
-    if instructions > 0 and max(width, height, stride) > MAX_SIZE:
-        instructions = Fault.SIZE.value
-    if instructions > 0 and max(x_before, x_after, y_before, y_after) > MAX_PAD:
-        instructions = Fault.PAD.value
-    return Pattern(
-        instructions,
-        base,
-        height,
-        width,
-        stride,
-        y_before,
-        y_after,
-        x_before,
-        x_after,
-        used,
-        n,
-    )
+    if moves > 0 and max(width, height, stride) > MAX_SIZE:
+        moves = _SIZE
+    if moves > 0 and max(x_before, x_after, y_before, y_after) > MAX_PAD:
+        moves = _PAD
+    found[MOVES], found[ORIGIN] = moves, base
+    found[HEIGHT], found[WIDTH], found[STRIDE] = height, width, stride
+    found[TOP], found[BOTTOM] = y_before, y_after
+    found[LEFT], found[RIGHT] = x_before, x_after
+    found[REPEATED], found[REPEATED_END] = used, n
+    return moves
 
 
 @jit
-def place(p: Pattern, runs: Array, index: int) -> tuple[int, int]:
+def place(found: Array, runs: Array, index: int) -> tuple[int, int]:
     """Scratchpad and DRAM entry of an instruction, relative to the box and to the tensor."""
-    block = (p.y_before + p.y_size + p.y_after) * (p.x_before + p.x_size + p.x_after)
-    dram, rest = p.base, index
-    for run in range(p.first, p.last):
-        dram += rest % runs[run, _Run.COUNT] * runs[run, _Run.STRIDE]
-        rest //= runs[run, _Run.COUNT]
+    block = (found[TOP] + found[HEIGHT] + found[BOTTOM]) * (
+        found[LEFT] + found[WIDTH] + found[RIGHT]
+    )
+    dram, rest = found[ORIGIN], index
+    for run in range(found[REPEATED], found[REPEATED_END]):
+        dram += rest % runs[run, _RUN_COUNT] * runs[run, _RUN_STRIDE]
+        rest //= runs[run, _RUN_COUNT]
     return index * block, dram
 
 
 @jit
-def best_order(box: Array) -> Array:
+def find_order(box: Array, best: Array) -> None:
     """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions.
 
     Of equal ones, the first in tensor order; sides of one entry cost nothing and stay outermost.
+
+    Args:
+        box: sides, (coordinates, parts).
+        best: filled in, (coordinates,); tensor order where none moves the box.
     """
     sides = len(box)
-    order, runs = np.arange(sides), np.zeros((sides, RUNS), np.int64)
-    best = order.copy()
+    order, runs = np.zeros(sides, np.int64), np.zeros((sides, RUNS), np.int64)
+    found = np.zeros(PATTERN, np.int64)
     still = 0
     for side in range(sides):
-        if box[side, Part.EXTENT] <= 1:
+        best[side] = side
+        if box[side, _EXTENT] <= 1:
             order[still] = side
             still += 1
-    n = still
-    for whole in range(2):
+    n, long = still, sides - still > MAX_ORDERED
+    # Of many sides only one order is tried: those that are cut, then the whole ones, which fold.
+    for whole in range(2 if long else 1):
         for side in range(sides):
-            is_whole = box[side, Part.COUNT] == box[side, Part.EXTENT]
-            if box[side, Part.EXTENT] > 1 and (whole == 1) == is_whole:
+            is_whole = box[side, _COUNT] == box[side, _EXTENT]
+            if box[side, _EXTENT] > 1 and (not long or (whole == 1) == is_whole):
                 order[n] = side
                 n += 1
-    if sides - still > MAX_ORDERED:  # the whole ones innermost
-        return order if pattern(box, order, runs).instructions > 0 else best
-    order[still:].sort()
     least = 0
     while True:
-        cost = pattern(box, order, runs).instructions
-        if cost > 0 and (least == 0 or cost < least):
-            least = cost
-            best[:] = order
-        if not _next_permutation(order, still):
-            return best
+        moves = fill_pattern(box, order, runs, found)
+        if moves > 0 and (least == 0 or moves < least):
+            least = moves
+            for side in range(sides):
+                best[side] = order[side]
+        if long or not _next_permutation(order, still):
+            return
 
 
 @jit
@@ -235,8 +229,13 @@ def _next_permutation(order: Array, first: int) -> bool:
     other = len(order) - 1
     while order[other] < order[pivot]:
         other -= 1
-    order[pivot], order[other] = order[other], order[pivot]
-    order[pivot + 1 :] = order[pivot + 1 :][::-1].copy()
+    held = order[pivot]
+    order[pivot], order[other] = order[other], held
+    left, right = pivot + 1, len(order) - 1
+    while left < right:
+        held = order[left]
+        order[left], order[right] = order[right], held
+        left, right = left + 1, right - 1
     return True
 
 
@@ -288,15 +287,18 @@ def transfers(sides: list[Side]) -> list[Transfer]:
     Raises:
         Infeasible: a size, stride or pad exceeds its field, or a third coordinate is padded.
     """
-    runs = np.zeros((len(sides), RUNS), np.int64)
-    p = pattern(_box(sides), np.arange(len(sides)), runs)
-    if p.instructions < 0:
-        raise Fault(p.instructions).reason
-    pads = (p.y_before, p.y_after, p.x_before, p.x_after)
-    places = (place(p, runs, index) for index in range(p.instructions))
-    return [Transfer(sram, dram, p.y_size, p.x_size, p.x_stride, pads) for sram, dram in places]
+    runs, found = np.zeros((len(sides), RUNS), np.int64), np.zeros(PATTERN, np.int64)
+    moves = fill_pattern(_box(sides), np.arange(len(sides)), runs, found)
+    if moves < 0:
+        raise Fault(moves).reason
+    height, width, stride, top, bottom, left, right = found[HEIGHT : RIGHT + 1].tolist()
+    pads = (top, bottom, left, right)
+    places = (place(found, runs, index) for index in range(moves))
+    return [Transfer(sram, dram, height, width, stride, pads) for sram, dram in places]
 
 
 def order_for(sides: list[Side]) -> tuple[int, ...]:
     """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions."""
-    return tuple(best_order(_box(sides)).tolist())
+    best = np.zeros(len(sides), np.int64)
+    find_order(_box(sides), best)
+    return tuple(best.tolist())

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.design import Design
-from explorer.layout.packed import Layout
 from explorer.schedule.alu_passes import alu_passes
 from explorer.schedule.compute_writers import ADD_IMMEDIATE, ADD_RESIDUAL
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
-from explorer.schedule.sections import ADDEND, Section, Sections, arrangement
+from explorer.schedule.sections import ADDEND, Sections, arrangement
 from explorer.schedule.space import Schedule, coefficients
 from explorer.schedule.stream import stream
 from isa.fields import AluOp, Column, Memory
@@ -66,24 +65,30 @@ class Lowering:
         bases = memory_map(config, self.sizes | {"UOP": uop_bytes})
         self._uop_base = bases["UOP"] // uop_bytes
 
-        def section(layout: Layout, memory: Memory, name: str) -> Section:
-            spans = np.array([[c.low, c.high] for c in layout.coordinates], np.int64)
-            low, high = np.ascontiguousarray(spans.reshape(-1, 2).T)
-            base = bases[name] // config.element_bytes(memory)
-            moves = coefficients(design, layout)
-            return Section(moves, low, high, base, config.depth(memory), int(memory))
-
         self.extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
-        nowhere = np.zeros(0, np.int64)
-        absent = Section(np.zeros((0, len(self.extents)), np.int64), nowhere, nowhere, 0, 0, 0)
-        self.sections: Sections = (
-            section(design.inp, Memory.INP, "INP"),
-            section(design.wgt, Memory.WGT, "WGT"),
-            section(design.acc, Memory.OUT, "OUT"),
-            section(design.bias, Memory.ACC, "ACC") if design.bias else absent,
-        )
         residual = design.residual
-        self._residual = section(residual, Memory.ACC, "ACC_BIS") if residual else absent
+        stored = (
+            (design.inp, Memory.INP, "INP"),
+            (design.wgt, Memory.WGT, "WGT"),
+            (design.acc, Memory.OUT, "OUT"),
+            (design.bias, Memory.ACC, "ACC"),
+            (residual, Memory.ACC, "ACC_BIS"),
+        )
+        most = max(len(layout.coordinates) for layout, _, _ in stored if layout)
+        moves = np.zeros((len(stored), most, len(self.extents)), np.int64)
+        spans, facts = (
+            np.zeros((len(stored), most, 2), np.int64),
+            np.zeros((len(stored), 3), np.int64),
+        )
+        spans[:, :, 1] = 1
+        for s, (layout, memory, name) in enumerate(stored):
+            if layout:
+                moves[s, : len(layout.coordinates)] = coefficients(design, layout)
+                for j, coordinate in enumerate(layout.coordinates):
+                    spans[s, j] = coordinate.low, coordinate.high
+                base = bases[name] // config.element_bytes(memory)
+                facts[s] = base, config.depth(memory), int(memory)
+        self.sections = Sections(moves, spans, facts)
         steps = [(ADDEND, AluOp.ADD, 0)] if design.bias else []
         passes = alu_passes(design.operator.epilogue)
         shifts = [(ADD_IMMEDIATE, op, imm) for op, imm in passes if op == AluOp.SHR]
@@ -95,13 +100,10 @@ class Lowering:
     @property
     def signature(self) -> bytes:
         """What programs depend on, besides the configuration and the schedule."""
-        parts = [self.extents, self._epilogue]
-        for section in self.sections:
-            parts += [section.moves, section.low, section.high]
-            parts.append(np.array([section.base, section.depth, section.memory], np.int64))
+        parts = (self.extents, self._epilogue, *self.sections)
         return b"".join(np.array(p.shape, np.int64).tobytes() + p.tobytes() for p in parts)
 
-    def _orders(self, tile: Array) -> tuple[Array, Array, Array, Array]:
+    def _orders(self, tile: Array) -> Array:
         fault, orders = arrangement(self.sections, tile, self.design.fixed_order)
         if fault:
             raise Fault(fault).reason
@@ -115,12 +117,11 @@ class Lowering:
         """
         tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
         restrictions = self.design.restrictions
-        fault, table, uops = stream(
+        fault, table, rows, uops, used = stream(
             self.extents,
             self.sections,
             self._orders(tile),
             self._epilogue,
-            self._residual,
             restrictions.uop_depth(self.design.config),
             restrictions.safe_distance,
             tile,
@@ -131,7 +132,7 @@ class Lowering:
         if fault:
             raise Fault(fault).reason
         table[0, Column.DRAM_BASE] = self._uop_base
-        return table, uops
+        return table[:rows], uops[:used]
 
     def kernel_size(self, tile: Array) -> int:
         """Micro-ops of a whole tile's GEMM, for one combination of scratchpad contexts.
@@ -151,8 +152,13 @@ class Lowering:
         table, uops = self.instructions(schedule)
         design = self.design
         if not design.fixed_order:
-            inp, wgt, acc, _ = (
-                tuple(order.tolist()) for order in self._orders(np.array(schedule.tile, np.int64))
+            inp, wgt, acc = (
+                tuple(j for j in order if j < len(layout.coordinates))
+                for layout, order in zip(
+                    design.layouts,
+                    self._orders(np.array(schedule.tile, np.int64)).tolist(),
+                    strict=False,
+                )
             )
             design = replace(
                 design,

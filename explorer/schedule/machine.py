@@ -151,5 +151,5 @@ def _shortest_burst(design: Design) -> int:
 
 @jit
 def beats(tensor: Operand, entries: int) -> int:
-    """Bus beats that entries take at least: several small ones may share one."""
+    """Bus beats that entries take at least: several small ones may share one, so it rounds down."""
     return entries * tensor.size // tensor.bus

@@ -2,91 +2,133 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.dma import Fault, Pattern, pattern, place
-from explorer.schedule.instruction_rows import begin_row
-from explorer.schedule.sections import ACC, ADDEND, INP, WGT, Section, Sections, fill_box
-from isa.fields import Column
+from explorer.schedule.dma import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MOVES,
+    PARTS,
+    PATTERN,
+    RIGHT,
+    RUNS,
+    STRIDE,
+    TOP,
+    WIDTH,
+    Fault,
+    fill_pattern,
+    place,
+)
+from explorer.schedule.instruction_rows import (
+    DRAM_BASE,
+    MEMORY_TYPE,
+    SRAM_BASE,
+    X_PAD_0,
+    X_PAD_1,
+    X_SIZE,
+    X_STRIDE,
+    Y_PAD_0,
+    Y_PAD_1,
+    Y_SIZE,
+    begin_row,
+)
+from explorer.schedule.sections import (
+    ACC,
+    ADDEND,
+    BASE,
+    DEPTH,
+    MEMORY,
+    RESIDUAL,
+    Sections,
+    fill_box,
+)
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
+_ALL_PADDING = int(Fault.ALL_PADDING)
+
+
+class TileMoves(NamedTuple):
+    """How a tile's boxes are moved, by tensor; filled in anew for each tile.
+
+    The residual has the same entries in DRAM as the output and shares its row.
+
+    Attributes:
+        box: scratch for the box of one, (coordinates, parts).
+        runs: its folded sides, (4, coordinates, 4).
+        patterns: see `explorer.schedule.dma.PATTERN`; all 0 where nothing is moved, (4, 11).
+    """
+
+    box: Array
+    runs: Array
+    patterns: Array
 
 
 @jit
-def write_moves(
-    table: Array, n: int, opcode: int, section: Section, p: Pattern, runs: Array, sram: int
-) -> int:
-    """Write the LOADs or STOREs of a box; the rows then used."""
-    for index in range(p.instructions):
-        at, dram = place(p, runs, index)
-        begin_row(table, n, opcode)
-        table[n, Column.MEMORY_TYPE] = section.memory
-        table[n, Column.SRAM_BASE] = sram + at
-        table[n, Column.DRAM_BASE] = section.base + dram
-        table[n, Column.Y_SIZE], table[n, Column.X_SIZE] = p.y_size, p.x_size
-        table[n, Column.X_STRIDE] = p.x_stride
-        table[n, Column.Y_PAD_0], table[n, Column.Y_PAD_1] = p.y_before, p.y_after
-        table[n, Column.X_PAD_0], table[n, Column.X_PAD_1] = p.x_before, p.x_after
-        n += 1
-    return n
-
-
-@jit
-def tile_patterns(
-    sections: Sections,
-    orders: tuple[Array, Array, Array, Array],
-    first: Array,
-    length: Array,
-    boxes: Array,
-    runs: Array,
-    changed: NDArray[np.bool_],
-    moves_out: bool,
-) -> tuple[Pattern, Pattern, Pattern, Pattern]:
-    """What a tile loads and, where outputs or their residuals are moved, how these lie in DRAM."""
-    adds = sections[ADDEND].depth > 0 and changed[ADDEND] and changed[ACC]
-    return (
-        _plan(sections[INP], orders[INP], first, length, boxes[0], runs[0], changed[INP]),
-        _plan(sections[WGT], orders[WGT], first, length, boxes[1], runs[1], changed[WGT]),
-        _plan(sections[ACC], orders[ACC], first, length, boxes[2], runs[2], moves_out),
-        _plan(sections[ADDEND], orders[ADDEND], first, length, boxes[3], runs[3], adds),
+def empty_moves(sections: Sections) -> TileMoves:
+    """Nothing yet."""
+    coordinates = sections.moves.shape[1]
+    return TileMoves(
+        np.zeros((coordinates, PARTS), np.int64),
+        np.zeros((4, coordinates, RUNS), np.int64),
+        np.zeros((4, PATTERN), np.int64),
     )
 
 
 @jit
-def _plan(
-    section: Section,
-    order: Array,
+def plan_moves(
+    sections: Sections,
+    orders: Array,
     first: Array,
     length: Array,
-    box: Array,
-    runs: Array,
-    wanted: bool,
-) -> Pattern:
-    """The instructions that move a tile's box, none if it is not wanted."""
-    if not wanted:
-        return Pattern(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    if not fill_box(section, first, length, box):
-        return Pattern(Fault.ALL_PADDING.value, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    return pattern(box, order, runs)
+    plan: TileMoves,
+    changed: NDArray[np.bool_],
+    moves_out: bool,
+) -> int:
+    """Plan what a tile loads and, where outputs or residuals are moved, how these lie in DRAM.
 
-
-@jit
-def pattern_instructions(plans: tuple[Pattern, Pattern, Pattern, Pattern]) -> int:
-    """How many instructions plans have, or a `Fault`."""
+    Returns:
+        How many instructions the patterns have, or a `Fault`.
+    """
     total = 0
     for s in range(4):
-        if plans[s].instructions < 0:
-            return plans[s].instructions
-        total += plans[s].instructions
+        wanted = changed[s]
+        if s == ACC:
+            wanted = moves_out
+        elif s == ADDEND:
+            # It is added once an output tile, before anything else is done to it.
+            wanted = sections.facts[s, DEPTH] > 0 and changed[s] and changed[ACC]
+        plan.patterns[s, MOVES] = 0
+        if wanted:
+            if not fill_box(sections, s, first, length, plan.box):
+                return _ALL_PADDING
+            moves = fill_pattern(plan.box, orders[s], plan.runs[s], plan.patterns[s])
+            if moves < 0:
+                return moves
+            total += moves
     return total
 
 
 @jit
-def most_coordinates(sections: Sections) -> int:
-    """Most coordinates that a tensor has."""
-    sides = 1
-    for s in range(4):
-        sides = max(sides, len(sections[s].low))
-    return sides
+def write_moves(
+    table: Array, n: int, opcode: int, sections: Sections, s: int, plan: TileMoves, sram: int
+) -> int:
+    """Write the LOADs or STOREs of a tensor's box; the rows then used."""
+    shape = ACC if s == RESIDUAL else s
+    found, runs = plan.patterns[shape], plan.runs[shape]
+    for index in range(found[MOVES]):
+        at, dram = place(found, runs, index)
+        begin_row(table, n, opcode)
+        table[n, MEMORY_TYPE] = sections.facts[s, MEMORY]
+        table[n, SRAM_BASE] = sram + at
+        table[n, DRAM_BASE] = sections.facts[s, BASE] + dram
+        table[n, Y_SIZE], table[n, X_SIZE] = found[HEIGHT], found[WIDTH]
+        table[n, X_STRIDE] = found[STRIDE]
+        table[n, Y_PAD_0], table[n, Y_PAD_1] = found[TOP], found[BOTTOM]
+        table[n, X_PAD_0], table[n, X_PAD_1] = found[LEFT], found[RIGHT]
+        n += 1
+    return n

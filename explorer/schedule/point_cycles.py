@@ -185,12 +185,18 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
     """
     end = NOP_CYCLES + FINISH_CYCLES  # FINISH waits for the last store
     tail = part.last + end
+    # Each line is one resource that works through its part alone: the fetch unit, the read channel,
+    # the compute, load and store modules. What stands before its first piece of work and after its
+    # last one (the store of the last tile needs that tile's loads and GEMMs) cannot overlap it.
     read = part.start + part.read
     least = max(part.fetch, read + part.later, read + gemm_cycles(1) + tail)
     least = max(least, part.start + part.before + part.rest + tail)
     least = max(least, part.start + part.inp + part.wgt - part.spared + tail)
     least = max(least, part.start + part.before + part.store + end)
     if loads == 1:  # a tile is not loaded before the GEMMs on the one before are done
+        # No load of an operand that changes then runs beside a GEMM: it waits for the GEMM before,
+        # and the next GEMM for it. Both operands' loads are added only where both change with every
+        # tile; elsewhere the longer of the two is a weaker bound, and still valid.
         chain = part.inp if events[0] > 1 else 0
         if events[1] > 1:
             chain = max(chain, part.wgt)

@@ -54,12 +54,10 @@ def scan(
     for size in sizes:
         tilings *= size
     bounds = np.full((tilings, len(orders), 2, 2), -1, np.int64)
-    tiles, digits = np.ones(loops, np.int64), sizes - 1
-    for i in range(loops):
-        tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
+    # Large tiles first: they tend to be the good ones, and then rule out the others.
+    digits, tiles = _largest_tiles(m.extents, choices, sizes)
     inp, wgt, acc = used
     cap = limit
-    # Large tiles first: they tend to be the good ones, and then rule out the others.
     for tiling in range(tilings - 1, -1, -1):
         inp_row, wgt_row, acc_row = 0, 0, 0
         for i in range(loops):
@@ -84,6 +82,16 @@ def scan(
                         cap = _slackened(bounds[tiling, k], slack, cap)
         _step_back(m.extents, choices, sizes, digits, tiles)
     return bounds, cap
+
+
+@jit
+def _largest_tiles(extents: Array, choices: Array, sizes: Array) -> tuple[Array, Array]:
+    """The last choice of each loop's tile, and how many tiles that makes."""
+    digits, tiles = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
+    for i in range(len(sizes)):
+        digits[i] = sizes[i] - 1
+        tiles[i] = (extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
+    return digits, tiles
 
 
 @jit
@@ -125,7 +133,10 @@ def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tile
 
 @jit
 def same_order(one: Array, other: Array, tiles: Array) -> bool:
-    """Whether two orders agree on the loops that have several tiles."""
+    """Whether two orders agree on the loops that have several tiles.
+
+    A loop of one tile never steps: where it stands makes no difference to the program.
+    """
     place = 0
     for i in one:
         if tiles[i] > 1:
@@ -161,6 +172,7 @@ def order_bounds(
         bias_events,
     )
     part = work(m, tensors, rows, events, tiles)
+    # A second context is of use only to a tensor that has a second tile; the point would repeat.
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
         fits = rows[0].volume * min(loads, events[0]) <= tensors[0].depth
         if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
@@ -176,6 +188,8 @@ def contexts_met(
 ) -> int:
     """How many combinations of scratchpad contexts the tiles meet: each has its own micro-ops."""
     loops = len(order)
+    # Contexts alternate, so that which one a tensor is in is the parity of its changes so far; the
+    # walk over the tiles ends as soon as all combinations that there can be have been met.
     # What changes when the loop at a place steps, and with it all inner ones start again.
     changed = np.zeros((3, loops), np.bool_)
     for place in range(loops - 1, -1, -1):

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.dma import PARTS, Fault, Part, best_order
+from explorer.schedule.dma import PARTS, Fault, Part, find_order
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
-INP, WGT, ACC, ADDEND = range(4)  # sections: on the instruction's ports, and what is added
+INP, WGT, ACC, ADDEND, RESIDUAL = range(5)  # rows: on the instruction's ports, and what is added
+BASE, DEPTH, MEMORY = range(3)  # columns of `Sections.facts`
+_FIRST, _COUNT, _EXTENT = int(Part.FIRST), int(Part.COUNT), int(Part.EXTENT)
+_BEFORE, _AFTER = int(Part.BEFORE), int(Part.AFTER)
+_ALL_PADDING = int(Fault.ALL_PADDING)
 
 
-class Section(NamedTuple):
-    """A tensor in DRAM and its scratchpad.
+class Sections(NamedTuple):
+    """The tensors in DRAM and their scratchpads, a row each.
+
+    Compilation takes every array apart at every call, so there are few of them. All tensors have
+    as many coordinates as the one with the most: the last ones of the others have one entry, which
+    nothing moves, and so change no box, stride or order.
 
     Attributes:
-        moves: how far each coordinate moves with each outer loop, (coordinates, loops).
-        low, high: of each coordinate, the first stored value and one past the last.
-        base: first entry in DRAM.
-        depth: entries that its scratchpad holds; 0 where there is no such tensor.
-        memory: `isa.fields.Memory` of its LOAD or STORE.
+        moves: how far each coordinate moves with each outer loop, (5, coordinates, loops).
+        spans: of each coordinate, the first stored value and one past the last,
+            (5, coordinates, 2).
+        facts: the first entry in DRAM; the entries that the scratchpad holds, 0 where there is no
+            such tensor; and `isa.fields.Memory` of its LOAD or STORE, (5, 3).
     """
 
     moves: Array
-    low: Array
-    high: Array
-    base: int
-    depth: int
-    memory: int
-
-
-Sections: TypeAlias = tuple[Section, Section, Section, Section]
-"""On ports inp, wgt and acc, and one that the epilogue adds (the bias)."""
+    spans: Array
+    facts: Array
 
 
 @jit
 def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
-    """How often a tensor's tile changes when the tile loops run in this order."""
+    """How often a tensor's tile changes when the tile loops run in this order.
+
+    A loop inside the last one that moves the tensor leaves its tile in place; all loops outside
+    that one step it again, whether or not they move it.
+    """
     events, outside = 1, 1
     for i in order:
         outside *= tiles[i]
@@ -49,87 +54,91 @@ def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
 
 
 @jit
-def moved_loops(section: Section) -> NDArray[np.bool_]:
+def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     """Whether each loop moves the tensor."""
-    coordinates, loops = section.moves.shape
+    _, coordinates, loops = sections.moves.shape
     moved = np.zeros(loops, np.bool_)
     for j in range(coordinates):
         for i in range(loops):
-            moved[i] |= section.moves[j, i] != 0
+            if sections.moves[s, j, i] != 0:
+                moved[i] = True
     return moved
 
 
 @jit
-def fill_box(section: Section, first: Array, length: Array, box: Array) -> bool:
+def fill_box(sections: Sections, s: int, first: Array, length: Array, box: Array) -> bool:
     """The box of entries that a tile touches; False where it lies wholly in the padding."""
-    coordinates, loops = section.moves.shape
+    _, coordinates, loops = sections.moves.shape
     for j in range(coordinates):
         begin, size = 0, 1
         for i in range(loops):
-            begin += section.moves[j, i] * first[i]
-            size += section.moves[j, i] * (length[i] - 1)
-        before = max(section.low[j] - begin, 0)
-        after = max(begin + size - section.high[j], 0)
-        box[j, Part.FIRST] = begin + before - section.low[j]
-        box[j, Part.COUNT] = size - before - after
-        box[j, Part.EXTENT] = section.high[j] - section.low[j]
-        box[j, Part.BEFORE], box[j, Part.AFTER] = before, after
+            begin += sections.moves[s, j, i] * first[i]
+            size += sections.moves[s, j, i] * (length[i] - 1)
+        low, high = sections.spans[s, j, 0], sections.spans[s, j, 1]
+        before = max(low - begin, 0)
+        after = max(begin + size - high, 0)
+        box[j, _FIRST] = begin + before - low
+        box[j, _COUNT] = size - before - after
+        box[j, _EXTENT] = high - low
+        box[j, _BEFORE] = before
+        box[j, _AFTER] = after
         if size - before - after <= 0:
             return False
     return True
 
 
 @jit
-def box_entries(section: Section, length: Array) -> int:
+def box_entries(sections: Sections, s: int, length: Array) -> int:
     """Entries of the box that a tile touches."""
-    coordinates, loops = section.moves.shape
-    volume = 1
+    _, coordinates, loops = sections.moves.shape
+    entries = 1
     for j in range(coordinates):
         size = 1
         for i in range(loops):
-            size += section.moves[j, i] * (length[i] - 1)
-        volume *= size
-    return volume
+            size += sections.moves[s, j, i] * (length[i] - 1)
+        entries *= size
+    return entries
 
 
 @jit
-def add_strides(section: Section, order: Array, length: Array, strides: Array) -> None:
-    """Scratchpad distance of one iteration of each loop, inside a tile's dense box."""
-    loops = len(length)
+def add_strides(
+    sections: Sections, s: int, orders: Array, length: Array, strides: Array, port: int
+) -> None:
+    """Scratchpad distance of one iteration of each loop, inside a tile's dense box.
+
+    It is added to the row of a port: dst, src or wgt.
+    """
+    _, coordinates, loops = sections.moves.shape
     inner = 1
-    for j in order[::-1]:
+    for place in range(coordinates - 1, -1, -1):
+        j = orders[s, place]
         size = 1
         for i in range(loops):
-            size += section.moves[j, i] * (length[i] - 1)
-            strides[i] += inner * section.moves[j, i]
+            size += sections.moves[s, j, i] * (length[i] - 1)
+            strides[port, i] += inner * sections.moves[s, j, i]
         inner *= size
 
 
 @jit
-def arrange(section: Section, length: Array) -> Array:
-    """The DRAM order of coordinates that suits tiles of this length; empty if there is none."""
-    box = np.zeros((len(section.low), PARTS), np.int64)
-    if not fill_box(section, np.zeros(len(length), np.int64), length, box):
-        return np.zeros(0, np.int64)
-    return best_order(box)
+def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
+    """A `Fault` or 0, and the DRAM orders of all tensors, (5, coordinates), the slowest first.
 
-
-@jit
-def arrangement(
-    sections: Sections, length: Array, fixed: bool
-) -> tuple[int, tuple[Array, Array, Array, Array]]:
-    """A `Fault` or 0, and the DRAM orders of all tensors; `fixed` keeps the tensors' own."""
-    inp, wgt, acc, addend = sections
-    orders = (
-        np.arange(len(inp.low)),
-        np.arange(len(wgt.low)),
-        np.arange(len(acc.low)),
-        np.arange(len(addend.low)),
-    )
+    They suit whole tiles of this length, which move most; `fixed` keeps the tensors' own. So does
+    the addend, which takes no part in the choice: it is one LOAD in most cases.
+    """
+    _, coordinates, loops = sections.moves.shape
+    orders = np.zeros((5, coordinates), np.int64)
+    for s in range(5):
+        for j in range(coordinates):
+            orders[s, j] = j
     if fixed:
         return 0, orders
-    inp_order, wgt_order = arrange(inp, length), arrange(wgt, length)
-    for s, order in ((0, inp_order), (1, wgt_order)):
-        if len(order) < len(sections[s].low):
-            return Fault.ALL_PADDING.value, orders
-    return 0, (inp_order, wgt_order, arrange(acc, length), orders[3])
+    first, box = np.zeros(loops, np.int64), np.zeros((coordinates, PARTS), np.int64)
+    for s in range(3):
+        if fill_box(sections, s, first, length, box):
+            find_order(box, orders[s])
+        elif s != ACC:
+            return _ALL_PADDING, orders
+    for j in range(coordinates):  # the residual lies in DRAM as the output does
+        orders[RESIDUAL, j] = orders[ACC, j]
+    return 0, orders

@@ -79,6 +79,8 @@ def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
             rows *= sizes[i]
     values = np.ones((rows, _USES), np.int64)
     result = Uses(values, step, moved)
+    # Coordinates are independent: entries of a box are the product of what each one spans, so that
+    # a table a coordinate is enough, far shorter than one row for each choice of all loops.
     spans, start, span_step = _spans(tensor, extents, choices, sizes)
     digits, lines = np.zeros(loops, np.int64), np.zeros(len(start), np.int64)
     for row in range(rows):
@@ -108,6 +110,8 @@ def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
         value[2] *= spans[lines[j], _Span.LAST]
         value[3] *= spans[lines[j], _Span.ONCE]
         padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
+        # Whole sides fold into a neighbour in some order of coordinates; the bound must hold for
+        # the best order, so that all of them are taken to fold wherever one can.
         if not padded and box >= tensor.extent[j]:
             full *= box
         elif box > 1:
@@ -199,5 +203,6 @@ def use_row(values: Array, row: int) -> Use:
 @jit
 def load_instructions(held: Use, events: int) -> int:
     """LOADs of a tensor's tiles, at least: a tile that a loop's end cuts short may take one."""
+    # Each of the tensor's own tiles is moved equally often: whole ones take what they need.
     whole = events // held.own * held.whole
     return whole * held.instructions + events - whole

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.kernels import MAX_ITERATIONS
-from explorer.schedule.sections import ACC, ADDEND, Sections, box_entries, changes, moved_loops
+from explorer.schedule.sections import (
+    ACC,
+    ADDEND,
+    DEPTH,
+    INP,
+    RESIDUAL,
+    WGT,
+    Sections,
+    box_entries,
+    changes,
+    moved_loops,
+)
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
@@ -41,22 +52,29 @@ def shares(
     order: Array,
     loads: int,
     accs: int,
-    has_residual: bool,
 ) -> Shares:
-    """How a schedule shares the scratchpads."""
+    """How a schedule shares the scratchpads.
+
+    Whoever has fewer tiles than contexts needs no more than its tiles; the addend has one context,
+    as it is used at once.
+    """
     loops = len(tile)
-    held, volume = np.array([loads, loads, accs, 1]), np.zeros(4, np.int64)
+    held, volume = np.ones(4, np.int64), np.zeros(4, np.int64)
+    held[INP], held[WGT], held[ACC] = loads, loads, accs
     steps = np.zeros((4, loops), np.bool_)
     for s in range(4):
-        moved = moved_loops(sections[s])
+        moved = moved_loops(sections, s)
         held[s] = min(held[s], changes(moved, tiles, order))
-        if sections[s].depth > 0:
-            volume[s] = box_entries(sections[s], tile)
+        if sections.facts[s, DEPTH] > 0:
+            volume[s] = box_entries(sections, s, tile)
+        stepped = False
         for at in range(loops - 1, -1, -1):
-            i = order[at]
-            steps[s, at] = (tiles[i] > 1 and moved[i]) or (at + 1 < loops and steps[s, at + 1])
+            if tiles[order[at]] > 1 and moved[order[at]]:
+                stepped = True
+            steps[s, at] = stepped
     chunks = (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS
-    return Shares(held, volume, steps, chunks, volume[ACC] if has_residual else 0)
+    residual = volume[ACC] if sections.facts[RESIDUAL, DEPTH] > 0 else 0
+    return Shares(held, volume, steps, chunks, residual)
 
 
 @jit
@@ -66,12 +84,11 @@ def shares_fit(sections: Sections, share: Shares) -> bool:
     The accumulators' scratchpad also holds what the epilogue adds, behind all accumulator tiles:
     the addend, then the residual.
     """
-    need = share.held * share.volume
-    need[ADDEND] += need[ACC]
-    fits = bool(need[ADDEND] + share.residual <= sections[ACC].depth)
-    for s in range(4):
-        fits = fits and (need[s] <= sections[s].depth or share.volume[s] == 0)
-    return fits
+    accs = share.held[ACC] * share.volume[ACC]
+    if accs + share.volume[ADDEND] + share.residual > sections.facts[ACC, DEPTH]:
+        return False
+    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
+    return bool(inp <= sections.facts[INP, DEPTH] and wgt <= sections.facts[WGT, DEPTH])
 
 
 class Tile(NamedTuple):
@@ -79,19 +96,39 @@ class Tile(NamedTuple):
 
     Attributes:
         length: iterations of each loop, (loops,).
-        kind: which loops' ends cut it short, a bit each.
         context: which of a tensor's tiles its own is, (4,).
-        base: its first scratchpad entry, (4,).
-        residual: that of the residual.
+        base: its first scratchpad entry; that of the residual in the last place, (5,).
+        kind: which loops' ends cut it short, a bit each.
         entries: accumulators.
     """
 
     length: Array
-    kind: int
     context: Array
     base: Array
-    residual: int
+    kind: int
     entries: int
+
+
+@jit
+def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile: Array) -> Tile:
+    """The tile of a length, where its tensors' tiles have been loaded so often."""
+    context, base = np.zeros(4, np.int64), np.zeros(5, np.int64)
+    for s in range(3):
+        context[s] = (seen[s] - 1) % share.held[s]
+        base[s] = context[s] * share.volume[s]
+    base[ADDEND] = share.held[ACC] * share.volume[ACC]
+    base[RESIDUAL] = base[ADDEND] + share.volume[ADDEND]
+    entries = box_entries(sections, ACC, length)
+    return Tile(length, context, base, cut_kind(length, tile), entries)
+
+
+@jit
+def tile_numbers(extents: Array, tile: Array) -> Array:
+    """How many tiles each loop has."""
+    tiles = np.zeros(len(extents), np.int64)
+    for i in range(len(extents)):
+        tiles[i] = (extents[i] + tile[i] - 1) // tile[i]
+    return tiles
 
 
 @jit
@@ -126,5 +163,5 @@ def cut_kind(length: Array, tile: Array) -> int:
     """Which loops' ends cut a tile short, a bit each."""
     kind = 0
     for i in range(len(tile)):
-        kind = 2 * kind + (length[i] < tile[i])
+        kind = 2 * kind + int(length[i] < tile[i])
     return kind

@@ -1,4 +1,8 @@
-"""The micro-op scratchpad while a program is written: sequences, each kept once."""
+"""The micro-op scratchpad while a program is written: sequences, each kept once.
+
+A program loads all its micro-ops at once at its start, so that they share the scratchpad and none
+is loaded twice; what two kinds of tiles have in common is found by comparing the sequences.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +12,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.dma import Fault
-from explorer.schedule.kernels import MAX_ITERATIONS, Kernel, kernel_uops
+from explorer.schedule.kernels import MAX_ITERATIONS, kernel_uops
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
+_UOPS, _LOOP = int(Fault.UOPS), int(Fault.LOOP)
 
 
 class UopTable(NamedTuple):
     """The micro-op scratchpad, and which sequence an instruction uses.
 
+    A tile is of one of 2^loops kinds, by which loops' ends cut it short, and contexts are two each.
+    The instructions of a program have a key each: GEMMs by kind and three contexts, from 0 on;
+    additions of the addend by kind and one, from 8 kinds on; and sweeps from 10 kinds on, of which
+    those over the residual stand in the second half.
+
     Attributes:
         table: micro-ops, (depth, 3).
         sequences: begin and end of each, from row 1 on; row 0 holds how many there are, and 0.
-        gemms, adds, sweeps: the row in `sequences` for each kind of tile and its contexts, or 0;
-            of the sweeps, those over the residual stand in the second half.
-        gemm_loops, add_loops: the instruction's loops for these, (kinds, 2, 4).
+        rows: the row in `sequences` by key, or 0.
+        loops: the instruction's two loops by key, (10 kinds, 8).
+        kinds: of tiles.
         distance: see `kernel`.
     """
 
     table: Array
     sequences: Array
-    gemms: Array
-    adds: Array
-    sweeps: Array
-    gemm_loops: Array
-    add_loops: Array
+    rows: Array
+    loops: Array
+    kinds: int
     distance: int
 
 
 @jit
 def empty_uops(depth: int, loops: int, sweeps: int, distance: int) -> UopTable:
-    """Nothing yet; a tile is of one of 2^loops kinds, and contexts are two each."""
+    """Nothing yet."""
     kinds = 1 << loops
     return UopTable(
         np.empty((depth, 3), np.int64),
         np.zeros((depth + 1, 2), np.int64),
-        np.zeros(8 * kinds, np.int64),
-        np.zeros(2 * kinds, np.int64),
-        np.zeros(sweeps, np.int64),
-        np.zeros((8 * kinds, 2, 4), np.int64),
-        np.zeros((2 * kinds, 2, 4), np.int64),
+        np.zeros(10 * kinds + sweeps, np.int64),
+        np.zeros((10 * kinds, 8), np.int64),
+        kinds,
         distance,
     )
 
@@ -59,30 +65,59 @@ def used_uops(uops: UopTable) -> int:
 
 
 @jit
-def uop_sequence(uops: UopTable, k: Kernel, base: tuple[int, int, int]) -> int:
-    """Find or append a kernel's micro-ops, from these dst, src and wgt on; its row or a `Fault`."""
-    if k.hardware[0, 0] > MAX_ITERATIONS:
-        return Fault.LOOP.value
-    count, used = kernel_uops(k), used_uops(uops)
+def add_uops(uops: UopTable, key: int, loops: Array, dst: int, src: int, wgt: int) -> int:
+    """Find or append a kernel's micro-ops from these entries on, for a key; 0 or a `Fault`."""
+    if loops[0, 0] > MAX_ITERATIONS:
+        return _LOOP
+    count, used, known = kernel_uops(loops), used_uops(uops), uops.sequences[0, 0]
     if count > len(uops.table):
-        return Fault.UOPS.value
+        return _UOPS
+    fresh = _unrolled(loops, count, dst, src, wgt)
+    row = _known_sequence(uops.table, uops.sequences, fresh)
+    if row == 0:
+        if used + count > len(uops.table):
+            return _UOPS
+        for index in range(count):
+            for port in range(3):
+                uops.table[used + index, port] = fresh[index, port]
+        row = known + 1
+        uops.sequences[0, 0] = row
+        uops.sequences[row, 0], uops.sequences[row, 1] = used, used + count
+    uops.rows[key] = row
+    if key < len(uops.loops):
+        for column in range(4):
+            uops.loops[key, column] = loops[0, column]
+            uops.loops[key, column + 4] = loops[1, column]
+    return 0
+
+
+@jit
+def _unrolled(loops: Array, count: int, dst: int, src: int, wgt: int) -> Array:
+    """The micro-ops of a kernel, (count, 3), the fastest loop first."""
     fresh = np.empty((count, 3), np.int64)
     for index in range(count):
+        fresh[index, 0], fresh[index, 1], fresh[index, 2] = dst, src, wgt
         rest = index
-        fresh[index, 0], fresh[index, 1], fresh[index, 2] = base
-        for loop in range(len(k.rest)):
-            step = rest % k.rest[loop, 0]
-            rest //= k.rest[loop, 0]
+        for k in range(2, len(loops)):
+            step = rest % loops[k, 0]
+            rest //= loops[k, 0]
             for port in range(3):
-                fresh[index, port] += step * k.rest[loop, port + 1]
-    known = uops.sequences[0, 0]
-    for row in range(1, known + 1):
-        begin, end = uops.sequences[row]
-        if end - begin == count and np.array_equal(uops.table[begin:end], fresh):
+                fresh[index, port] += step * loops[k, port + 1]
+    return fresh
+
+
+@jit
+def _known_sequence(table: Array, sequences: Array, fresh: Array) -> int:
+    """The row of a sequence that is there already, or 0."""
+    count = len(fresh)
+    for row in range(1, sequences[0, 0] + 1):
+        begin = sequences[row, 0]
+        same = sequences[row, 1] - begin == count
+        index = 0
+        while same and index < count:
+            for port in range(3):
+                same = same and table[begin + index, port] == fresh[index, port]
+            index += 1
+        if same:
             return row
-    if used + count > len(uops.table):
-        return Fault.UOPS.value
-    uops.table[used : used + count] = fresh
-    uops.sequences[0, 0] = known + 1
-    uops.sequences[known + 1, 0], uops.sequences[known + 1, 1] = used, used + count
-    return int(known + 1)
+    return 0
