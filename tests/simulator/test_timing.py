@@ -91,6 +91,7 @@ def occupancy(row: Row, config: Config = DEFAULT) -> int:
         (load(Memory.INP, 0, 0x100, x_size=2, pads=(15, 0, 15, 15)), 510 + 4 + 3),
         # A row below 30 of data, which are passed over while data comes: written after all of it.
         (load(Memory.INP, 0, 0x100, x_size=1, y_size=30, pads=(0, 1, 0, 0)), 3 + 20 + 60 + 1),
+        (load(Memory.WGT, 0, 0x10, x_size=1, y_size=30, pads=(0, 1, 0, 0)), 3 + 20 + 960 + 1),
         # Rows of one beat: nine are queued when the first comes, and from then on each cycle has a
         # last beat. The tenth is taken a cycle after the ninth and comes a latency later.
         (load(Memory.UOP, 0, 0x400, x_size=1, y_size=9, x_stride=64), 2 + 20 + 9),
