@@ -104,7 +104,7 @@ def schedules() -> Iterator[str]:
     intrinsic = explore.gemm_intrinsic(CONFIG)
     for name in LAYERS:
         operator = resolve(name)
-        embedding = explore.reference(operator, CONFIG)
+        embedding = explore.find(operator, CONFIG, "reference")
         design = next(iter(designs(operator, CONFIG, intrinsic, embedding)))
         found = list(points(design))
         bounded = seconds(partial(_first_point, design))

@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from explorer.cli.common import extended
 from isa.errors import InputError
 
 BAD_INPUT = 2
@@ -63,7 +64,7 @@ COMMANDS = {
     "facts": Entry("space", "facts", "Print the facts that clingo is given."),
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
-    "rank": Entry("embeddings", "rank", "Rank the embeddings by simulated cycles."),
+    "rank": Entry("rank", "rank", "Rank the embeddings by simulated cycles."),
     "optimize": Entry(
         "preferences", "optimize", "Find the embeddings that are preferred, with proof."
     ),
@@ -103,7 +104,7 @@ class LazyGroup(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
             real = typer.Typer(add_completion=False)
-            real.command(name)(COMMANDS[name].load())
+            real.command(name)(extended(COMMANDS[name].load()))
             command = get_command(real)
         return name, command, rest
 

@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
-from explorer.cli.output import atomic_write, print_table, progress, write_table
+from explorer.cli.output import JobsOption, atomic_write, print_table, progress, write_table
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
 from explorer.ranking import gains
@@ -53,9 +53,7 @@ def bench(
     verify: Annotated[
         bool, typer.Option("--verify", help="Execute each winner's program, and compare every bit.")
     ] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
-    ] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Compare best embeddings with the baselines.
 

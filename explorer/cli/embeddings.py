@@ -1,9 +1,8 @@
-"""Commands about the best programs of one operator's embeddings: rank, show, verify."""
+"""Commands about the best programs of one operator's embeddings: show, verify."""
 
 from __future__ import annotations
 
 import random
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,6 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from explorer.baselines.template_search import TvmScheduled
-from explorer.baselines.template_search import best as best_template
 from explorer.cli.output import OutputOption, atomic_write, progress, show_table
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
@@ -21,11 +18,8 @@ from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
-from explorer.ranking.best_first import Ranking
-from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.report.describe import describe_embedding, describe_evaluation
 from explorer.report.lanes import picture
-from explorer.report.searched import explained
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline
@@ -38,7 +32,6 @@ from simulator.interleaving import POLICIES, Interleaving
 from simulator.lint import CHISEL_UOPS, MAX_DISTANCE, TARGETS
 from simulator.timing import Span, spans
 
-EFFORT_FOR_ALL = 4
 OperatorArgument = Annotated[
     str,
     typer.Argument(
@@ -83,6 +76,8 @@ TilesOption = Annotated[
     ),
 ]
 VTA = "vta_gemm"
+REFERENCE = "reference"
+"""The id that means TVM's embedding in TVM's layouts, wherever an id can be given."""
 InstructionOption = Annotated[
     str,
     typer.Option(
@@ -120,118 +115,19 @@ DistanceOption = Annotated[
     ),
 ]
 USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
+EVERY_CLASS = "all"
+"""What commands that look for the best take: a class that is left out may hold it."""
 
 
-def _embeddings(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+def embeddings_of(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+    """The embeddings that the options `ClassesOption` and `TilesOption` ask for.
+
+    Raises:
+        InputError: there is no such class, or no embedding.
+    """
     return explore.embeddings(
         op, machine, parse_classes(classes), all_tiles=all_tiles, maximal=not all_tiles
     )
-
-
-class Baseline(StrEnum):
-    """What a speedup is over."""
-
-    REFERENCE = "reference"
-    TVM = "tvm"
-
-
-def rank(
-    operator: OperatorArgument,
-    config: ConfigOption = "default",
-    top: Annotated[int, typer.Option(min=1, help="How many to rank, with proof.")] = 10,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Rank every embedding, each with its best program.")
-    ] = False,
-    classes: ClassesOption = USUAL_CLASSES,
-    all_tiles: TilesOption = False,
-    effort: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Programs to simulate for each layout at most; by default as many as it takes to "
-            f"prove the best, and {EFFORT_FOR_ALL} with --all.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        Baseline,
-        typer.Option(help="What speedup is over; tvm is TVM's template with its best tiling."),
-    ] = Baseline.REFERENCE,
-    explain_space: Annotated[
-        bool, typer.Option("--explain-space", help="Say what is searched and how large it is.")
-    ] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
-    ] = None,
-    target: TargetOption = TARGETS[0],
-    safe_distance: DistanceOption = 1,
-    output: OutputOption = None,
-) -> None:
-    """Rank the embeddings by simulated cycles."""
-    op, machine = resolve(operator), Config.load(config)
-    restrictions = Restrictions.of(target, safe_distance, machine)
-    found = _embeddings(op, machine, classes, all_tiles)
-    if explain_space:
-        typer.echo(explained(op, machine, found))
-        return
-    template = _template(op, machine) if baseline is Baseline.TVM else None
-    with progress(f"ranking {len(found)} embeddings", len(found)) as advance:
-        ranking = rank_embeddings(
-            op,
-            machine,
-            found,
-            top=None if everything else top,
-            effort=effort if effort or not everything else EFFORT_FOR_ALL,
-            jobs=jobs,
-            on_progress=advance,
-            restrictions=restrictions,
-        )
-    if not ranking.evaluations:
-        raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
-    frame = ranking.frame()
-    if template is not None:
-        frame["speedup"] = template.cycles / frame["cycles"]
-    shown = ["rank", "embedding", "cycles", "speedup", "bound", "steps", "utilisation"]
-    layouts = ["inp", "wgt", "out", "tile"]
-    costs = ["unrestricted", "cost"] if ranking.unrestricted else []
-    printed = frame[[*shown, *costs, *layouts]].astype({"rank": object})
-    printed.loc[printed["rank"] == 0, "rank"] = "ref"
-    show_table(frame, output, printed)
-    typer.echo(_summary(ranking, template), err=bool(output))
-
-
-def _template(op: Operator, machine: Config) -> TvmScheduled:
-    found = best_template(op, machine)
-    if found is None:
-        raise InputError(op.name, "", machine.name, "TVM's template has no tiling that runs on it")
-    return found
-
-
-def _summary(ranking: Ranking, template: TvmScheduled | None) -> str:
-    space = (
-        f"all {ranking.total} embeddings ranked"
-        if ranking.evaluated == ranking.total
-        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the "
-        "others exceed the cycles of the last one listed"
-    )
-    unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
-    unproven = sum(not e.proven for e in ranking.evaluations)
-    proof = (
-        f"{unproven} of those listed may have a better schedule (--effort)"
-        if unproven
-        else "each has the best schedule of its space, proven"
-    )
-    base = (
-        "the reference embedding (ref), which has TVM's fixed layout and the same schedule search"
-        if template is None
-        else f"TVM's template, which takes {template.cycles} cycles with its best tiling"
-        + (", without restrictions" if ranking.unrestricted else "")
-    )
-    cost = (
-        " Cost is what the restrictions add to the cycles of each embedding's unrestricted program."
-        if ranking.unrestricted
-        else ""
-    )
-    return f"{space}{unfit}; {proof}. Cycles are simulated; speedup is over {base}.{cost}"
 
 
 def restricted(
@@ -242,7 +138,7 @@ def restricted(
     Raises:
         InputError: the id is none, or no program fits.
     """
-    found, fixed = explore.find(op, machine, text), text == "reference"
+    found, fixed = explore.find(op, machine, text), text == REFERENCE
     plain = explore.evaluate(op, machine, found, fixed_layout=fixed)
     if restrictions == explore.UNRESTRICTED:
         return plain, ""
@@ -332,7 +228,7 @@ def verify(
     sample: Annotated[
         int | None, typer.Option(min=1, help="Verify so many embeddings, drawn at random.")
     ] = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     seed: SeedOption = 0,
     schedule: InterleavingOption = "program",
@@ -347,16 +243,19 @@ def verify(
     if ids and sample:
         raise InputError("--sample", "", sample, "give ids or a sample size, not both")
     if ids:
-        chosen = [explore.find(op, machine, text) for text in ids]
+        chosen = [(text, explore.find(op, machine, text)) for text in ids]
     else:
-        chosen = _embeddings(op, machine, classes, all_tiles)
-        if sample is not None and sample < len(chosen):
-            chosen = sorted(random.Random(seed).sample(chosen, sample), key=lambda e: e.id)
+        found = embeddings_of(op, machine, classes, all_tiles)
+        if sample is not None and sample < len(found):
+            found = sorted(random.Random(seed).sample(found, sample), key=lambda e: e.id)
+        chosen = [(item.id, item) for item in found]
     data = verification.random_data(op, seed)
     rows = []
     with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
-        for item in chosen:
-            evaluation = explore.evaluate(op, machine, item, restrictions=restrictions)
+        for text, item in chosen:
+            evaluation = explore.evaluate(
+                op, machine, item, fixed_layout=text == REFERENCE, restrictions=restrictions
+            )
             rows.append(_verified(evaluation, data, interleaving))
             advance(1)
     frame = pd.DataFrame(rows)

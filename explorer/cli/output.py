@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +19,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from explorer.cli.common import is_quiet, wants_json, width
+from explorer.cli.fitting import Frame, fit, fold
 from isa.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OPTION = "--out"
+STANDARD = Path("-")
+"""The path that means standard output."""
+EVERY = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+_RULED, _PLAIN = Frame(gap=3, edge=4), Frame(gap=2, edge=0)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -59,8 +69,8 @@ def check_output(path: Path | None) -> Path | None:
     Raises:
         InputError: if the suffix names no format, or the directory is missing or not writable.
     """
-    if path is None:
-        return None
+    if path is None or path == STANDARD:
+        return path
     if path.suffix not in _ENCODERS:
         raise _unusable(path, f"the suffix must be one of {', '.join(_ENCODERS)}")
     if path.is_dir():
@@ -72,6 +82,11 @@ def check_output(path: Path | None) -> Path | None:
     return path
 
 
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "--workers", min=1, help="Worker processes; by default one a core."),
+]
+
 OutputOption = Annotated[
     Path | None,
     typer.Option(
@@ -79,7 +94,7 @@ OutputOption = Annotated[
         "-o",
         callback=check_output,
         metavar="FILE",
-        help=f"Write the table to FILE ({', '.join(_ENCODERS)}).",
+        help=f"Write the table to FILE ({', '.join(_ENCODERS)}), or as CSV to standard output (-).",
     ),
 ]
 """The option of every command that makes a table; it is checked before the command starts."""
@@ -94,6 +109,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         InputError: if the file cannot be written.
     """
     check_output(path)
+    if path == STANDARD:
+        typer.echo(_csv(frame), nl=False)
+        return
     try:
         atomic_write(path, _ENCODERS[path.suffix](frame))
     except OSError as error:
@@ -118,23 +136,39 @@ def _unusable(path: Path, allowed: str) -> InputError:
     return InputError(OPTION, "", str(path), allowed)
 
 
-def show_table(frame: pd.DataFrame, path: Path | None, printed: pd.DataFrame | None = None) -> None:
-    """Write a table to the file of ``--out``, or print it, or what is `printed` of it, without."""
+def show_table(
+    frame: pd.DataFrame,
+    path: Path | None,
+    printed: pd.DataFrame | None = None,
+    keep: int | None = None,
+) -> None:
+    """Write a table to the file of ``--out`` or as JSON, or print what is `printed` of it."""
     if path:
         write_table(frame, path)
+    elif wants_json():
+        typer.echo(_json(frame), nl=False)
     else:
-        print_table(frame if printed is None else printed)
+        print_table(frame if printed is None else printed, keep=keep)
 
 
-def print_table(frame: pd.DataFrame, title: str | None = None) -> None:
+def print_table(frame: pd.DataFrame, title: str | None = None, keep: int | None = None) -> None:
     """Print a table: ruled on a terminal, else as aligned plain text without the title.
 
-    No cell is ever shortened: on a narrow terminal, text continues on the next line.
+    No cell is ever shortened: on a narrow terminal, text continues on the next line. Where `keep`
+    says how many of the first columns are needed, others are left out if there is no room.
     """
     names = [str(name) for name in frame.columns]
     numeric = [dtype.kind in "iuf" for dtype in frame.dtypes]
     rows = [[_text(value) for value in row] for row in _plain(frame).itertuples(index=False)]
     console = Console()
+    if keep is not None:
+        shape = _RULED if console.is_terminal else _PLAIN
+        found = fit([names, *rows], keep, width(), shape)
+        names, numeric = [names[i] for i in found.columns], [numeric[i] for i in found.columns]
+        rows = [[row[i] for i in found.columns] for row in rows]
+        if found.cut is not None:
+            for row in rows:
+                row[found.cut] = "\n".join(fold(row[found.cut], found.limit))
     if not console.is_terminal:
         typer.echo(_aligned([names, *rows], numeric), nl=False)
         return
@@ -156,7 +190,8 @@ def _text(value: object) -> str:
 
 
 def _aligned(rows: list[list[str]], right: list[bool]) -> str:
-    """Rows as lines, two spaces between columns."""
+    """Rows as lines, two spaces between columns; a cell of several lines makes a row of as many."""
+    rows = [list(line) for row in rows for line in zip_longest(*_lines(row), fillvalue="")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
@@ -168,22 +203,42 @@ def _aligned(rows: list[list[str]], right: list[bool]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def _lines(row: list[str]) -> list[list[str]]:
+    return [cell.split("\n") for cell in row]
+
+
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error while the block runs, if that is a terminal.
+    """Show progress on standard error while the block runs: a bar on a terminal, else lines.
 
     Yields:
         A function that adds a number of finished pieces of work.
     """
     console = Console(stderr=True)
+    if is_quiet() or not console.is_terminal:
+        yield _spoken(description, total)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda finished: bar.advance(task, finished)
+
+
+def _spoken(description: str, total: int | None) -> Callable[[int], None]:
+    """What adds finished work and, now and then, says how much there is; nothing if quiet."""
+    done, last = 0, time.monotonic()
+
+    def advance(finished: int) -> None:
+        nonlocal done, last
+        done += finished
+        if not is_quiet() and time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            sys.stderr.write(f"{description}: {done}{f' of {total}' if total else ''}\n")
+            sys.stderr.flush()
+
+    return advance

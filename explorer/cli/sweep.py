@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from explorer.cli import INTERRUPTED
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, TilesOption, parse_classes
+from explorer.cli.common import is_quiet, wants_json
+from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption, parse_classes
 from explorer.cli.front_tables import ModelOption, note_left_out
-from explorer.cli.output import OutputOption, print_table, write_table
+from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid, configuration, parse_assignment
@@ -32,7 +33,6 @@ from isa.config import Config
 from isa.errors import InputError
 
 SHOWN = 10  # reasons and failures that are listed
-EVERY = 30.0  # seconds between lines of progress where there is no terminal
 
 WorkloadArgument = Annotated[
     list[str],
@@ -65,7 +65,7 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="CONDITION", help="On configurations: 'on_chip_bytes <= 2**19'."),
     ] = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     effort: Annotated[
         int, typer.Option(min=0, help="Programs simulated for each layout; 0 proves the best.")
@@ -88,7 +88,7 @@ def sweep(
         Path | None, typer.Option(metavar="FILE", help="Table for area and energy.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the workload.")] = "workload",
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    jobs: JobsOption = 1,
     dask: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to run on, or local:N."),
@@ -120,7 +120,7 @@ def sweep(
         return
     if out is None:
         raise InputError("--out", "", None, "a directory for the results")
-    backend = partial(Dask, dask) if dask else partial(Local, workers) if workers > 1 else Inline
+    backend = partial(Dask, dask) if dask else partial(Local, jobs) if jobs and jobs > 1 else Inline
     _run(study, out, backend)
 
 
@@ -128,7 +128,7 @@ def _study_file(context: typer.Context, workloads: list[str]) -> Study:
     """The study in the one file given; options that it has fields for are refused."""
     if len(workloads) > 1:
         raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
-    free = {"workloads", "out", "workers", "dask", "dry_run"}
+    free = {"workloads", "out", "jobs", "dask", "dry_run"}
     for option in context.params.keys() - free:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":
@@ -227,13 +227,13 @@ def _progress(title: str) -> Iterator[Callable[[Summary], None]]:
 
     def line(summary: Summary) -> None:
         nonlocal last
-        if time.monotonic() - last >= EVERY:
+        if not is_quiet() and time.monotonic() - last >= EVERY:
             last = time.monotonic()
             done = summary.total - summary.left
             sys.stderr.write(f"{title}: {done} of {summary.total} units, {speed(summary)}\n")
             sys.stderr.flush()
 
-    if not console.is_terminal:
+    if is_quiet() or not console.is_terminal:
         yield line
         return
     columns = (
@@ -284,13 +284,11 @@ def results(
         if totals:
             frame = tables.totals(opened, frame)
     note_left_out(left_out)
-    if output:
-        write_table(frame, output)
-    elif sql:
-        print_table(frame)
+    if output or sql or wants_json():
+        show_table(frame, output)
     elif totals:
-        shown = ["workload", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
-        print_table(frame[[*shown, "area", "energy", "missing"]])
+        shown = ["workload", "configuration", "cycles", "speedup", "with_reference", "utilisation"]
+        print_table(frame[[*shown, "dram_bytes", "area", "energy", "missing"]])
     else:
         shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
         found = frame[frame["status"] == OK]

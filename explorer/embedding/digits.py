@@ -78,6 +78,13 @@ class Embedding:
         parts += [] if self.digits else ["scalar"]
         return "/".join([*parts, "@" + ",".join(self.order)] if self.order else parts)
 
+    @property
+    def complexity(self) -> tuple[int, int, int, str]:
+        """What decides between equals: fewer classes, strided digits, digits; then the id."""
+        strided = sum(d.kind == "strided" for d in self.digits)
+        named = [name for name in self.classes if name != "tile"]
+        return len(named), strided, len(self.digits), self.id
+
     def role(self, role: Role) -> Role:
         """The operator's tensor that the instruction's port of this role holds."""
         if not self.swapped or role == "out":

@@ -11,6 +11,7 @@ from explorer.embedding.decoding import Decoder, subject_dims
 from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import DEFAULT_CLASSES, instance, wanted_facts
 from isa.computation import Computation
+from isa.errors import InputError
 
 # Enumeration has few conflicts to learn from: the plainest search is twice as fast.
 MANY_ANSWERS = ("--configuration=frumpy",)
@@ -96,11 +97,27 @@ def enumerate_embeddings(
     return sorted(answers(operator, intrinsic, facts), key=lambda e: e.id)
 
 
-def reference_embedding(operator: Computation, intrinsic: Computation) -> Embedding:
-    """TVM's fixed embedding: each axis takes its first plain dimension, cut to the block."""
+def reference_embedding(operator: Computation, intrinsic: Computation) -> Embedding | None:
+    """TVM's fixed embedding, by the rules of `reference.lp`; None where TVM has none."""
     # Padded alone: TVM fills its blocks up with zeros, and knows no other class.
     facts = instance(operator, intrinsic, ("padded",), enforce=("reference",))
-    return next(answers(operator, intrinsic, facts))
+    return next(answers(operator, intrinsic, facts), None)
+
+
+def the_reference(operator: Computation, intrinsic: Computation) -> Embedding:
+    """`reference_embedding`, where there has to be one.
+
+    Raises:
+        InputError: TVM has no way to lay the operator onto the instruction.
+    """
+    found = reference_embedding(operator, intrinsic)
+    if found is None:
+        allowed = (
+            f"an embedding's id: TVM has no way to lay {operator.name} onto {intrinsic.name}, which"
+            " takes one output dimension and one reduction of the weights, each outside of windows"
+        )
+        raise InputError("embedding", "", "reference", allowed)
+    return found
 
 
 def is_legal(embedding: Embedding, operator: Computation, intrinsic: Computation) -> bool:

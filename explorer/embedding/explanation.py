@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clingo import Symbol
 
 from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import is_legal, reference_embedding, shown
+from explorer.embedding.enumeration import is_legal, shown, the_reference
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, LEGALITY, instance, wanted_facts
 from explorer.embedding.ids import parse
 from explorer.embedding.metrics import NAMES_BY_ROLE
@@ -87,7 +87,7 @@ def find(operator: Computation, intrinsic: Computation, text: str) -> Embedding:
         InputError: the text is no id, or no legal embedding.
     """
     if text == "reference":
-        return reference_embedding(operator, intrinsic)
+        return the_reference(operator, intrinsic)
     embedding = parse(text, operator, intrinsic)
     if not is_legal(embedding, operator, intrinsic):
         reasons = "; ".join(r.text for r in why(operator, intrinsic, text).reasons)

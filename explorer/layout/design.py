@@ -108,7 +108,7 @@ def designs(
                     loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
                 )
                 # Without a border both choices are the same layout, and would be searched twice.
-                if any(c.is_padded for c in padded.coordinates):
+                if padded.is_padded:
                     found.append(padded)
         choices.append(found)
     for inp in choices[0]:
@@ -125,18 +125,18 @@ def _ordered(design: Design) -> Design:
     return replace(design, inp=inp, wgt=wgt, acc=acc, bias=bias, fixed_order=True)
 
 
-def reference_design(
+def reference_designs(
     operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
-) -> Design:
-    """The reference embedding's layouts.
+) -> Iterator[Design]:
+    """The reference embedding's layouts, the preferred one first.
 
     Windows share entries, the DMA engine pads where it can, and coordinates stay in tensor order
-    (channels outermost).
+    (channels outermost). A border that the DMA engine cannot write, because it is wider than 15
+    entries or has more than two sides, is stored in DRAM: that is the second one.
     """
     found = list(designs(operator, config, intrinsic, embedding))
-    # Of equal ones the first; what TVM does, not what is fastest: it is the baseline.
-    best = max(
-        found,
-        key=lambda d: (d.inp.halo, d.wgt.halo, any(c.is_padded for c in d.inp.coordinates)),
-    )
-    return replace(best, fixed_order=True)
+    # What TVM does, not what is fastest: it is the baseline.
+    shared = max((d.inp.halo, d.wgt.halo) for d in found)
+    alike = [d for d in found if (d.inp.halo, d.wgt.halo) == shared]
+    for design in sorted(alike, key=lambda d: not d.inp.is_padded):
+        yield replace(design, fixed_order=True)

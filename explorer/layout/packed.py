@@ -91,6 +91,11 @@ class Layout:
         """Number of stored entries."""
         return math.prod(c.stored for c in self.coordinates)
 
+    @property
+    def is_padded(self) -> bool:
+        """Whether the DMA engine writes some of its entries."""
+        return any(c.is_padded for c in self.coordinates)
+
     def reordered(self, order: Sequence[int]) -> Layout:
         """The layout with its coordinates in another DRAM order."""
         return replace(self, coordinates=tuple(self.coordinates[i] for i in order))

@@ -38,24 +38,35 @@ class Ranking:
     """The outcome of `rank`.
 
     Attributes:
-        evaluations: the best first; of equal cycles, by id.
-        reference: the reference embedding with its fixed layouts, under the same scheduler.
+        evaluations: the best first; of equal cycles, the simplest (see `simplicity`).
+        reference: the reference embedding with its fixed layouts, under the same scheduler; None
+            where TVM has no way to lay the operator onto the instruction.
         total: embeddings in the space.
         evaluated: of those, how many were scheduled; the others are proven worse than every one
             listed.
         unfit: of the evaluated, how many have no schedule that fits the scratchpads.
         unrestricted: where programs are restricted, the cycles without restrictions of each
             evaluation and of the reference, NaN where there is no program.
+        within: the share of the least cycles by which the first ones may be slower: those come in
+            the order of their simplicity, whatever their cycles.
+        fastest: the embedding of the least cycles.
     """
 
     operator: Operator
     config: Config
     evaluations: tuple[Evaluation, ...]
-    reference: Evaluation
+    reference: Evaluation | None
     total: int
     evaluated: int
     unfit: int
     unrestricted: tuple[float, ...] = ()
+    within: float = 0.0
+    fastest: Evaluation | None = None
+
+    @property
+    def base(self) -> int | None:
+        """Cycles of the reference embedding, which speedups are over; None if it has no program."""
+        return self.reference.cycles if self.reference else None
 
     def frame(self) -> pd.DataFrame:
         """One row an embedding, and the reference embedding's own row.
@@ -68,7 +79,7 @@ class Ranking:
             {"rank": place, **self.row(evaluation)}
             for place, evaluation in enumerate(self.evaluations, start=1)
         ]
-        if self.reference.scheduled is not None:
+        if self.reference and self.reference.scheduled is not None:
             rows.append({"rank": 0, **self.row(self.reference)})
         frame = pd.DataFrame(rows)
         if self.unrestricted:
@@ -82,12 +93,11 @@ class Ranking:
         design, timing = evaluation.design, evaluation.scheduled.timing
         steps = design.nest.steps
         lanes = self.config.batch * self.config.block_in * self.config.block_out
-        base = self.reference.scheduled
         return {
             "embedding": evaluation.embedding.id,
             "classes": "+".join(evaluation.embedding.classes),
             "cycles": evaluation.scheduled.cycles,
-            "speedup": base.cycles / evaluation.scheduled.cycles if base else float("nan"),
+            "speedup": self.base / evaluation.scheduled.cycles if self.base else math.nan,
             "bound": evaluation.bound,
             "proven": evaluation.proven,
             "steps": steps,
@@ -142,8 +152,12 @@ def rank(
     jobs: int | None = None,
     on_progress: Progress = lambda _: None,
     restrictions: Restrictions = UNRESTRICTED,
+    within: float = 0.0,
 ) -> Ranking:
     """The embeddings by the cycles of their best programs.
+
+    Of equal cycles, the simplest comes first: the reference embedding, then the one of fewer
+    classes, contiguous before strided, of fewer digits.
 
     Args:
         operator: what is compiled.
@@ -155,25 +169,25 @@ def rank(
         jobs: worker processes; by default one a core.
         on_progress: told how many embeddings have just been dealt with.
         restrictions: what all programs keep to, the reference's too.
+        within: the share of the least cycles up to which a slower embedding counts as equal.
 
     Returns:
         The ranking; the same input gives the same one, whatever the number of jobs.
     """
     judge = partial(evaluate, operator, config)
     held = partial(judge, restrictions=restrictions)
-    base = held(reference(operator, config), fixed_layout=True)
+    fixed = reference(operator, config)
+    base = held(fixed, fixed_layout=True) if fixed else None
     with _workers(jobs, len(embeddings)) as run:
         floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
         ordered = [(least, e) for least, _, e in sorted(floors)]
-        found = list(_evaluations(held, ordered, top, effort, run, on_progress))
-        best = sorted(
-            (e for e in found if e.scheduled is not None),
-            key=lambda e: (e.scheduled.cycles if e.scheduled else 0, e.embedding.id),
-        )[:top]
+        found = list(_evaluations(held, ordered, top, effort, run, on_progress, within))
+        placed = _placed([e for e in found if e.scheduled is not None], fixed, within)
+        best = placed[:top]
         free = []
         if restrictions != UNRESTRICTED:
             free = list(run(partial(judge, effort=effort), [e.embedding for e in best]))
-            free.append(judge(base.embedding, fixed_layout=True))
+            free += [judge(fixed, fixed_layout=True)] if fixed else []
     return Ranking(
         operator,
         config,
@@ -183,7 +197,29 @@ def rank(
         len(found),
         sum(e.bound is None for e in found),
         tuple(e.scheduled.cycles if e.scheduled else math.nan for e in free),
+        within,
+        min(placed, key=_cycles, default=None),
     )
+
+
+def simplicity(embedding: Embedding, fixed: Embedding | None) -> tuple[object, ...]:
+    """The key that decides between embeddings of equal cycles; `fixed` is the reference."""
+    return embedding != fixed, *embedding.complexity
+
+
+def _placed(
+    found: Sequence[Evaluation], fixed: Embedding | None, within: float
+) -> list[Evaluation]:
+    """Evaluations in the order of the table: those that count as the best by simplicity."""
+    limit = math.floor(min(map(_cycles, found), default=0) * (1 + within))
+    return sorted(
+        found, key=lambda e: (max(_cycles(e), limit), simplicity(e.embedding, fixed), _cycles(e))
+    )
+
+
+def _cycles(evaluation: Evaluation) -> int:
+    assert evaluation.scheduled is not None
+    return evaluation.scheduled.cycles
 
 
 def _evaluations(
@@ -193,17 +229,18 @@ def _evaluations(
     effort: int | None,
     run: Callable[..., Iterator[Evaluation]],
     on_progress: Progress,
+    within: float,
 ) -> Iterator[Evaluation]:
     """Evaluations in the order of a simple bound, until no bound can reach the top.
 
     A quick look at the first embeddings limits what the others have to undercut. The limit is
-    inclusive, so that of equal ones the first by id is among the top.
+    inclusive, so that of equal ones the simplest is among the top.
     """
     limit = math.inf
     cycles: list[int] = []
     if top is not None:
         quick = run(partial(judge, effort=QUICK), [e for _, e in ordered[: 2 * top]])
-        limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top)
+        limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top, within)
     done = 0
     while done < len(ordered) and ordered[done][0] <= limit:
         portion = ordered[done : done + PORTION] if top is not None else ordered
@@ -215,13 +252,15 @@ def _evaluations(
             yield evaluation
         done += len(portion)
         if top is not None:
-            limit = min(limit, _worst(sorted(cycles), top))
+            limit = min(limit, _worst(sorted(cycles), top, within))
     on_progress(len(ordered) - done)
 
 
-def _worst(cycles: Sequence[int], top: int) -> float:
-    """The cycles of the last of the top, or no limit when there are fewer."""
-    return cycles[top - 1] if len(cycles) >= top else math.inf
+def _worst(cycles: Sequence[int], top: int, within: float) -> float:
+    """The cycles that none of the top exceeds, or no limit when there are fewer."""
+    if len(cycles) < top:
+        return math.inf
+    return max(cycles[top - 1], math.floor(cycles[0] * (1 + within)))
 
 
 @contextmanager

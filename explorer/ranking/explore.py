@@ -17,10 +17,10 @@ from explorer.embedding.enumeration import enumerate_embeddings, reference_embed
 from explorer.embedding.explanation import find as find_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.virtual_loops import nest
-from explorer.layout.design import Design, Restrictions, designs, reference_design
+from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.lowering import Code
-from explorer.schedule.search import Scheduled, search
+from explorer.schedule.search import Scheduled, Search, search
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
@@ -66,8 +66,8 @@ def no_embedding(operator: str, classes: Sequence[str]) -> InputError:
     return InputError(operator, "", "/".join(classes), allowed)
 
 
-def reference(operator: Operator, config: Config) -> Embedding:
-    """TVM's fixed embedding of the operator."""
+def reference(operator: Operator, config: Config) -> Embedding | None:
+    """TVM's fixed embedding of the operator; None where TVM has none."""
     return reference_embedding(operator.computation, gemm_intrinsic(config))
 
 
@@ -77,8 +77,6 @@ def find(operator: Operator, config: Config, text: str) -> Embedding:
     Raises:
         InputError: the text is no id, or no legal embedding.
     """
-    if text == "reference":
-        return reference(operator, config)
     return find_embedding(operator.computation, gemm_intrinsic(config), text)
 
 
@@ -98,6 +96,11 @@ class Evaluation:
     bound: int | None
     proven: bool
     scheduled: Scheduled | None
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of the best program, if there is one."""
+        return self.scheduled.cycles if self.scheduled else None
 
     @property
     def design(self) -> Design:
@@ -142,12 +145,11 @@ def evaluate(
         below: cycles to undercut; no program is given if none does.
         restrictions: what the program has to keep to.
     """
-    intrinsic = gemm_intrinsic(config)
+    make = reference_designs if fixed_layout else designs
+    found_designs = make(operator, config, gemm_intrinsic(config), embedding)
+    choices = [replace(design, restrictions=restrictions) for design in found_designs]
     if fixed_layout:
-        choices = [reference_design(operator, config, intrinsic, embedding)]
-    else:
-        choices = list(designs(operator, config, intrinsic, embedding))
-    choices = [replace(design, restrictions=restrictions) for design in choices]
+        return _first_that_fits(embedding, choices, effort, below)
     best: Scheduled | None = None
     least, proven = math.inf, True
     for design in sorted(choices, key=lower_bound):
@@ -156,3 +158,16 @@ def evaluate(
         least = min(least, math.inf if found.bound is None else found.bound)
         proven = proven and found.proven
     return Evaluation(embedding, None if math.isinf(least) else int(least), proven, best)
+
+
+def _first_that_fits(
+    embedding: Embedding, choices: Sequence[Design], effort: int | None, below: float
+) -> Evaluation:
+    """The best program of the first design that has one: an order of layouts, not a choice."""
+    found: Search | None = None
+    for design in choices:
+        found = search(design, effort=effort, below=below)
+        if found.best:
+            break
+    assert found is not None
+    return Evaluation(embedding, found.bound, found.proven, found.best)

@@ -17,7 +17,7 @@ from explorer.baselines import template_search as tvm
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.program import verification
 from explorer.ranking import class_gains, explore
-from explorer.ranking.best_first import rank
+from explorer.ranking.best_first import rank, simplicity
 from explorer.ranking.explore import Evaluation
 from isa.computation import Operator
 from isa.config import Config
@@ -40,16 +40,16 @@ class Gain:
     Attributes:
         operator: the layer, named by its reference.
         tvm: cycles of TVM's template with its best tiling; None where the template has none.
-        reference: the reference embedding in TVM's layouts.
-        relayout: the reference embedding in its best layouts.
+        reference: the reference embedding in TVM's layouts; None where TVM has none.
+        relayout: the reference embedding in its best layouts; None alike.
         best: the best embedding.
     """
 
     operator: Operator
     config: Config
     tvm: int | None
-    reference: Evaluation
-    relayout: Evaluation
+    reference: Evaluation | None
+    relayout: Evaluation | None
     best: Evaluation
 
     def row(self) -> dict[str, object]:
@@ -83,16 +83,18 @@ class Gain:
         }
 
 
-def _cycles(evaluation: Evaluation) -> int | None:
-    return evaluation.scheduled.cycles if evaluation.scheduled else None
+def _cycles(evaluation: Evaluation | None) -> int | None:
+    return evaluation.cycles if evaluation else None
 
 
-def _bytes(evaluation: Evaluation) -> int | None:
-    return sum(evaluation.scheduled.timing.bytes.values()) if evaluation.scheduled else None
+def _bytes(evaluation: Evaluation | None) -> int | None:
+    if evaluation is None or evaluation.scheduled is None:
+        return None
+    return sum(evaluation.scheduled.timing.bytes.values())
 
 
-def _utilisation(evaluation: Evaluation, config: Config) -> float | None:
-    if evaluation.scheduled is None:
+def _utilisation(evaluation: Evaluation | None, config: Config) -> float | None:
+    if evaluation is None or evaluation.scheduled is None:
         return None
     lanes = config.batch * config.block_in * config.block_out
     design = evaluation.design
@@ -110,13 +112,14 @@ def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CL
         InputError: no embedding has a schedule that fits the machine.
     """
     ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
-    relayout = explore.evaluate(operator, config, ranking.reference.embedding)
+    fixed = ranking.reference.embedding if ranking.reference else None
+    relayout = explore.evaluate(operator, config, fixed) if fixed else None
     # The space leaves out embeddings that do not fill the axes, and the DRAM orders that TVM fixes.
     candidates = (*ranking.evaluations, relayout, ranking.reference)
-    fitting = [e for e in candidates if e.scheduled]
+    fitting = [e for e in candidates if e and e.scheduled]
     if not fitting:
         raise InputError(operator.name, "", config.name, "no embedding has a schedule that fits")
-    best = min(fitting, key=lambda e: _cycles(e) or math.inf)
+    best = min(fitting, key=lambda e: (_cycles(e), simplicity(e.embedding, fixed)))
     try:
         template = tvm.best(operator, config)
     except InputError:  # not a convolution or product that the template knows
@@ -132,7 +135,8 @@ def _row(
     found = gain(operator, config, classes)
     row = found.row()
     if set(classes) >= set(class_gains.ORDER):
-        least = class_gains.by_class(operator, config, (found.relayout, found.reference))
+        known = [e for e in (found.relayout, found.reference) if e]
+        least = class_gains.by_class(operator, config, known)
         row |= {class_gains.COLUMNS[step]: cycles for step, cycles in least.items()}
     if verify:
         verdict = verification.verify(

@@ -68,7 +68,8 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
     """What each workload takes on each configuration, every layer as often as it runs.
 
     Of each layer the first point counts. Where a layer has no result, the totals are missing and
-    `missing` says how many layers have none.
+    `missing` says how many layers have none. The speedup is over the layers that have a reference,
+    and `with_reference` says how many those are.
 
     Args:
         store: where the workloads are.
@@ -93,22 +94,29 @@ def _total(part: pd.DataFrame, layers: int) -> pd.DataFrame:
     part = part.assign(
         **{name: part[name] * part["repeat"] for name in (*_SUMS, "macs")},
         missing=(part["status"] != OK).astype("int64"),
+        with_reference=part["reference_cycles"].notna().astype("int64"),
         layers=1,
     )
+    # A layer without a reference has cycles, but nothing that they could be compared with.
+    part["compared_cycles"] = part["cycles"].where(part["reference_cycles"].notna(), 0)
     grouped = part.groupby(keys, sort=True, as_index=False)
     found = grouped.agg(
         {
             **dict.fromkeys(_SHARED, "first"),
             "layers": "sum",
             "missing": "sum",
-            **dict.fromkeys(("macs", *_SUMS), "sum"),
+            "with_reference": "sum",
+            **dict.fromkeys(("macs", *_SUMS, "compared_cycles"), "sum"),
         }
     )
     found["missing"] += layers - found["layers"]
     found["layers"] = layers
     found.loc[found["missing"] > 0, ["macs", *_SUMS]] = None
     found["utilisation"] = found["macs"] / (found["steps"] * found["mac_units"])
-    found["speedup"] = found["reference_cycles"] / found["cycles"]
+    compared = found.pop("compared_cycles")
+    whole = (found["missing"] == 0) & (found["with_reference"] > 0)
+    found["speedup"] = (found["reference_cycles"] / compared).where(whole)
+    found.loc[found["with_reference"] == 0, "reference_cycles"] = None
     return found
 
 

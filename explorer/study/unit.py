@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import nest
 from explorer.ranking import explore
-from explorer.ranking.best_first import Ranking, rank
+from explorer.ranking.best_first import Ranking, rank, simplicity
 from explorer.study.cost import Costs
 from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
@@ -204,7 +204,7 @@ def evaluate(unit: Unit) -> list[Row]:
         return [shared | {"status": UNEMBEDDABLE, "reason": str(error)}]
     # The classes may leave out the reference embedding, which competes all the same.
     fixed = explore.reference(operator, config)
-    if fixed not in found:
+    if fixed and fixed not in found:
         found.append(fixed)
     conditions = unit.options.conditions()
     values = shared | unit.point
@@ -231,12 +231,12 @@ def evaluate(unit: Unit) -> list[Row]:
 def best(rows: Sequence[Row], options: Options) -> list[Row]:
     """The rows that none dominates in the objectives, the best in the first one first.
 
-    Of rows that are equal in all objectives, only one is kept: what is preferred, else the first by
-    its embedding's id.
+    Of rows that are equal in all objectives, only one is kept: what is preferred, else the first,
+    which is the simplest.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import, and only here
 
-    keys = [*options.objectives, *options.preferences, "embedding"]
+    keys = [*options.objectives, *options.preferences]
     ordered = sorted(rows, key=lambda row: tuple(_signed(row, key) for key in keys))
     distinct: dict[tuple[Any, ...], Row] = {}
     for row in ordered:
@@ -288,13 +288,15 @@ def _rows(ranking: Ranking, costs: Costs) -> Iterator[Row]:
     """The ranked embeddings, the reference in its fixed layouts where those are better."""
     fixed = ranking.reference
     evaluations = {e.embedding: e for e in ranking.evaluations}
-    if fixed.scheduled:
+    if fixed and fixed.scheduled:
         rival = evaluations.get(fixed.embedding, fixed)
         if rival.scheduled is None or fixed.scheduled.cycles <= rival.scheduled.cycles:
             evaluations[fixed.embedding] = fixed
-    base = fixed.scheduled.cycles if fixed.scheduled else None
-    for evaluation in evaluations.values():
-        yield _row(ranking, evaluation, costs) | {"reference_cycles": base}
+    known = fixed.embedding if fixed else None
+    for evaluation in sorted(
+        evaluations.values(), key=lambda e: simplicity(e.embedding, known)
+    ):  # the first of equal rows is kept
+        yield _row(ranking, evaluation, costs) | {"reference_cycles": ranking.base}
 
 
 def _row(ranking: Ranking, evaluation: Evaluation, costs: Costs) -> Row:

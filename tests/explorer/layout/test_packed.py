@@ -14,7 +14,7 @@ from explorer.embedding.virtual_loops import nest
 from explorer.layout.design import designs
 from explorer.layout.packed import derive
 from explorer.operators import resolve
-from explorer.ranking.explore import gemm_intrinsic, reference
+from explorer.ranking.explore import find, gemm_intrinsic
 from isa.computation import Operator
 from isa.config import Config
 from tests.strategies import configs, operators
@@ -51,7 +51,7 @@ def test_unpacking_undoes_packing(operator: Operator, config: Config, data: st.D
 def test_reference_has_tvms_layout_names(operator: str, names: tuple[str, ...]) -> None:
     """The reference embedding's layouts are the ones TVM names."""
     op = resolve(operator)
-    embedding = reference(op, DEFAULT)
+    embedding = find(op, DEFAULT, "reference")
     intrinsic = gemm_intrinsic(DEFAULT)
     design = next(iter(designs(op, DEFAULT, intrinsic, embedding)))
     assert tuple(layout.name for layout in design.layouts) == names

@@ -40,7 +40,7 @@ SMALL = "conv2d:n=1,c=3,h=5,w=5,k=20,r=3,s=3,pad=1,bias=1"
 def code(text: str = SMALL) -> Code:
     """The program of a small convolution."""
     operator, config = resolve(text), Config.default()
-    embedding = explore.reference(operator, config)
+    embedding = explore.find(operator, config, "reference")
     return explore.evaluate(operator, config, embedding, effort=1).code
 
 

@@ -24,7 +24,7 @@ BASE = "conv2d:n=1,c=5,h=6,w=6,k=20,r=3,s=3,pad=1"
 
 def _code(operator: Operator, config: Config | None = None) -> Code:
     config = config or Config.default()
-    embedding = explore.reference(operator, config)
+    embedding = explore.find(operator, config, "reference")
     code = explore.evaluate(operator, config, embedding, effort=4).code
     assert not lint(code.program)
     return code

@@ -98,7 +98,7 @@ def test_the_chosen_schedule_is_exact(
 def test_restrictions_cost_little() -> None:
     """A layer has a program that accumulates no closer than 8 micro-ops, and one for Chisel."""
     operator, config = resolve("conv2d:n=1,c=32,h=14,w=14,k=32,r=3,s=3,pad=1"), Config.default()
-    embedding = explore.reference(operator, config)
+    embedding = explore.find(operator, config, "reference")
     free, spaced, chisel = (
         explore.evaluate(operator, config, embedding, restrictions=kept)
         for kept in (
@@ -120,7 +120,7 @@ def test_a_generated_program_that_lacks_a_token_races() -> None:
     """Whichever token is taken from a program: if orders then disagree, a race is reported."""
     config = Config.default()
     operator = resolve("conv2d:n=1,c=32,h=14,w=14,k=32,r=3,s=3,pad=1,bias=1")
-    code = explore.evaluate(operator, config, explore.reference(operator, config)).code
+    code = explore.evaluate(operator, config, explore.find(operator, config, "reference")).code
     inputs = verification.packed(code, verification.random_data(operator))
     pushes = code.table[:, [Column.PUSH_PREV, Column.PUSH_NEXT]].sum()
     differ = 0
@@ -141,7 +141,7 @@ def test_a_generated_program_that_lacks_a_token_races() -> None:
 def test_few_outputs_are_accumulated_by_instructions_of_their_own() -> None:
     """Where a tile has fewer outputs than the distance, no instruction uses one twice."""
     operator, config = resolve("gemm:m=1,n=10,k=84"), Config.default()
-    embedding = explore.reference(operator, config)
+    embedding = explore.find(operator, config, "reference")
     code = explore.evaluate(
         operator, config, embedding, restrictions=Restrictions(safe_distance=4)
     ).code

@@ -1,0 +1,94 @@
+"""Options that every command has: --json and --quiet, and how wide the screen is.
+
+They stand here once and are added to a command when it is called, so that no command can lack them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import textwrap
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+INDENT = 15
+"""Columns that the continuation of an indented line is moved by: those of the texts we print."""
+
+_json: ContextVar[bool] = ContextVar("json", default=False)
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_OPTIONS: dict[str, tuple[ContextVar[bool], Any]] = {
+    "as_json": (_json, typer.Option("--json", help="Print JSON instead of text or tables.")),
+    "quiet": (_quiet, typer.Option("--quiet", help="No progress on standard error.")),
+}
+
+
+def extended(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options that all have, but for those that it reads by itself."""
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    added = {name: option for name, option in _OPTIONS.items() if name not in hints}
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        tokens = [(state, state.set(arguments.pop(name))) for name, (state, _) in added.items()]
+        try:
+            command(**arguments)
+        finally:
+            for state, token in tokens:
+                state.reset(token)
+
+    kinds = {name: Annotated[bool, option] for name, (_, option) in added.items()}
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in kinds.items()
+    ]
+    known = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    run.__annotations__ = hints | kinds
+    run.__signature__ = signature.replace(parameters=[*known, *extra])  # type: ignore[attr-defined]
+    del run.__wrapped__  # its signature is not the one to be read
+    return run
+
+
+def wants_json() -> bool:
+    """Whether the command that runs is to print JSON."""
+    return _json.get()
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs is to show no progress."""
+    return _quiet.get()
+
+
+def width() -> int:
+    """Columns of the screen: the terminal's, or 80 where there is none; COLUMNS overrides both."""
+    return shutil.get_terminal_size().columns
+
+
+def paragraph(text: str) -> str:
+    """A text in lines that fit the screen; words are never cut."""
+    return _filled(text, "")
+
+
+def wrapped(text: str) -> str:
+    """A text in which only the lines that are wider than the screen are cut in several."""
+    lines = text.splitlines()
+    return "\n".join(x if len(x) <= width() else _filled(x, " " * INDENT) for x in lines)
+
+
+def _filled(text: str, indent: str) -> str:
+    return textwrap.fill(
+        text,
+        width(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
+
+
+def note(text: str, *, aside: bool) -> None:
+    """Print what is to be said of a table; on standard error where standard output is for data."""
+    typer.echo(paragraph(text), err=aside or wants_json())

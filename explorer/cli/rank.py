@@ -1,0 +1,230 @@
+"""The command that ranks an operator's embeddings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from explorer.baselines.template_search import TvmScheduled
+from explorer.baselines.template_search import best as best_template
+from explorer.cli.common import note, wrapped
+from explorer.cli.embeddings import (
+    EVERY_CLASS,
+    ClassesOption,
+    ConfigOption,
+    DistanceOption,
+    OperatorArgument,
+    TargetOption,
+    TilesOption,
+    embeddings_of,
+    parse_classes,
+)
+from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.embedding.facts import CLASSES
+from explorer.layout.design import Restrictions
+from explorer.operators import resolve
+from explorer.ranking.best_first import Ranking
+from explorer.ranking.best_first import rank as rank_embeddings
+from explorer.report.searched import explained
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+from simulator.lint import TARGETS
+
+EFFORT_FOR_ALL = 4
+FIRST = ("rank", "embedding", "cycles", "speedup")
+"""The columns that every table has; the others follow as far as there is room."""
+OTHERS = (
+    "utilisation", "unrestricted", "cost", "bound", "steps", "inp", "wgt", "out", "tile",
+    "classes", "footprint", "dram_bytes", "instructions", "proven",
+)  # fmt: skip
+
+
+class Baseline(StrEnum):
+    """What a speedup is over."""
+
+    REFERENCE = "reference"
+    TVM = "tvm"
+
+
+def rank(
+    operator: OperatorArgument,
+    config: ConfigOption = "default",
+    top: Annotated[int, typer.Option(min=1, help="How many to rank, with proof.")] = 10,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Rank every embedding, each with its best program.")
+    ] = False,
+    classes: ClassesOption = EVERY_CLASS,
+    all_tiles: TilesOption = False,
+    within: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="Put the simplest embedding first that is at most so much slower than the best: "
+            "1%, 0.01. The reference is the simplest, then what has fewer classes and digits.",
+        ),
+    ] = "0",
+    effort: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Programs to simulate for each layout at most; by default as many as it takes to "
+            f"prove the best, and {EFFORT_FOR_ALL} with --all.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        Baseline,
+        typer.Option(help="What speedup is over; tvm is TVM's template with its best tiling."),
+    ] = Baseline.REFERENCE,
+    explain_space: Annotated[
+        bool, typer.Option("--explain-space", help="Say what is searched and how large it is.")
+    ] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help=f"Columns to print after {', '.join(FIRST)}: {', '.join(OTHERS)}; or all. By "
+            "default those for which there is room.",
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    target: TargetOption = TARGETS[0],
+    safe_distance: DistanceOption = 1,
+    output: OutputOption = None,
+) -> None:
+    """Rank the embeddings by simulated cycles."""
+    op, machine = resolve(operator), Config.load(config)
+    restrictions = Restrictions.of(target, safe_distance, machine)
+    share, chosen = parse_share(within), _columns(columns)
+    found = embeddings_of(op, machine, classes, all_tiles)
+    if explain_space:
+        typer.echo(wrapped(explained(op, machine, found)))
+        return
+    template = _template(op, machine) if baseline is Baseline.TVM else None
+    with progress(f"ranking {len(found)} embeddings", len(found)) as advance:
+        ranking = rank_embeddings(
+            op,
+            machine,
+            found,
+            top=None if everything else top,
+            effort=effort if effort or not everything else EFFORT_FOR_ALL,
+            jobs=jobs,
+            on_progress=advance,
+            restrictions=restrictions,
+            within=share,
+        )
+    if not ranking.evaluations:
+        raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
+    frame = ranking.frame()
+    if template is not None:
+        frame["speedup"] = template.cycles / frame["cycles"]
+    rest = chosen or tuple(name for name in OTHERS if name in frame)
+    printed = frame[[*FIRST, *(n for n in rest if n in frame)]].astype({"rank": object})
+    printed.loc[printed["rank"] == 0, "rank"] = "ref"
+    show_table(frame, output, printed, keep=len(printed.columns) if chosen else len(FIRST))
+    note(" ".join(_summary(ranking, template, parse_classes(classes))), aside=bool(output))
+
+
+def parse_share(text: str) -> float:
+    """A share such as ``1%`` or ``0.01``.
+
+    Raises:
+        InputError: it is none from 0 to 1.
+    """
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share <= 1:
+        raise InputError("--within", "", text, "a share from 0 to 1, as 1% or 0.01")
+    return share
+
+
+def _columns(text: str | None) -> tuple[str, ...]:
+    """The columns that the option names; none by default.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if text is None:
+        return ()
+    names = OTHERS if text == "all" else tuple(n.strip() for n in text.split(",") if n.strip())
+    for name in names:
+        if name not in (*FIRST, *OTHERS):
+            raise InputError("--columns", "", name, f"all, or some of {', '.join(OTHERS)}")
+    return tuple(name for name in names if name not in FIRST)
+
+
+def _template(op: Operator, machine: Config) -> TvmScheduled:
+    found = best_template(op, machine)
+    if found is None:
+        raise InputError(op.name, "", machine.name, "TVM's template has no tiling that runs on it")
+    return found
+
+
+def _summary(
+    ranking: Ranking, template: TvmScheduled | None, classes: tuple[str, ...]
+) -> Iterator[str]:
+    """What the table means, in sentences."""
+    space = (
+        f"all {ranking.total} embeddings ranked"
+        if ranking.evaluated == ranking.total
+        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the "
+        "others exceed the cycles of the last one listed"
+    )
+    unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
+    unproven = sum(not e.proven for e in ranking.evaluations)
+    proof = (
+        f"{unproven} of those listed may have a better schedule (--effort)"
+        if unproven
+        else "each has the best schedule of its space, proven"
+    )
+    yield f"{space}{unfit}; {proof}."
+    left_out = [name for name in CLASSES if name not in classes]
+    if left_out:
+        yield f"Classes left out, which may hold better ones: {', '.join(left_out)}."
+    yield from _simplest(ranking)
+    yield _base(ranking, template)
+    if ranking.unrestricted:
+        yield (
+            "Cost is what the restrictions add to the cycles of each embedding's unrestricted "
+            "program."
+        )
+
+
+def _simplest(ranking: Ranking) -> Iterator[str]:
+    """What choosing the simplest embedding costs."""
+    first, fastest = ranking.evaluations[0], ranking.fastest
+    if not ranking.within or fastest is None or not fastest.cycles or not first.cycles:
+        return
+    extra = first.cycles / fastest.cycles - 1
+    if first == fastest:
+        yield f"None within {ranking.within:.2%} of the best is simpler than it."
+    else:
+        yield (
+            f"The first is the simplest within {ranking.within:.2%} of the best; it takes "
+            f"{extra:.2%} more cycles than {fastest.embedding.id} with {fastest.cycles}."
+        )
+
+
+def _base(ranking: Ranking, template: TvmScheduled | None) -> str:
+    """What speedups are over."""
+    if template is not None:
+        free = ", without restrictions" if ranking.unrestricted else ""
+        return (
+            "Cycles are simulated; speedup is over TVM's template, which takes "
+            f"{template.cycles} cycles with its best tiling{free}."
+        )
+    if ranking.reference is None:
+        return (
+            "Cycles are simulated; there is no speedup, because TVM has no way to lay this "
+            "operator onto the instruction."
+        )
+    if ranking.base is None:
+        return "Cycles are simulated; there is no speedup: the reference embedding does not fit."
+    return (
+        "Cycles are simulated; speedup is over the reference embedding (ref), which has TVM's "
+        "fixed layout and the same schedule search."
+    )
