@@ -1,7 +1,17 @@
-"""Just-in-time compilation of the simulators' loops."""
+"""Just-in-time compilation of the loops that take the time, and where machine code is kept.
+
+numba keeps machine code by the file of the function alone, though compiled callers hold the code of
+what they call: after a change of one module the callers in others would go on with the old one. So
+every state of the sources has a folder of its own, and those of older states are removed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
@@ -10,6 +20,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
+
+_HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
+_COMPILED = ("explorer", "simulator")  # the packages with compiled functions
+_KEPT = 4  # states whose machine code stays: those of a few checkouts and versions side by side
+
+
+def cache_folder() -> Path:
+    """The folder for the machine code of the sources as they are now, in the user's cache."""
+    digest = hashlib.sha256(str(_HOME).encode())
+    for package in _COMPILED:
+        for path in sorted((_HOME / package).rglob("*.py")):
+            state = path.stat()
+            digest.update(f"{path}:{state.st_mtime_ns}:{state.st_size}\n".encode())
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "vta-explorer" / digest.hexdigest()[:16]
+
+
+def _prepare() -> None:
+    """Tell numba the folder, unless the user has, and remove those of old states."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    with suppress(OSError, RuntimeError):  # nothing to write to, or no home: numba's own places
+        folder = cache_folder()
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            states = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+            for old in states[:-_KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+
+
+_prepare()
 
 
 def jit(function: Function) -> Function:
