@@ -17,6 +17,7 @@ from explorer.operators import document, resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import rank
 from explorer.study import tables
+from explorer.study.parameters import PARAMETERS
 from isa.config import Config
 from isa.errors import InputError
 
@@ -194,7 +195,7 @@ def test_totals_compare_only_what_has_a_reference() -> None:
     part = pd.DataFrame(
         {
             "workload": "net", "model": "m", "configuration": "c",
-            **dict.fromkeys(tables.PARAMETERS, 1), **dict.fromkeys(("on_chip_bytes", "area"), 1),
+            **dict.fromkeys(PARAMETERS, 1), **dict.fromkeys(("on_chip_bytes", "area"), 1),
             "mac_units": 256, "status": "ok", "repeat": [1, 2], "macs": 10, "steps": 1,
             "cycles": [100, 50], "reference_cycles": [300.0, float("nan")],
             "instructions": 1, "dram_bytes": 1, "energy": 1.0,
