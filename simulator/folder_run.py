@@ -195,7 +195,6 @@ def _execute(folder: Folder, implementation: Implementation, order: Interleaving
     )
 
 
-
 def _useful(folder: Folder) -> int | None:
     """Multiply-accumulates that the operator needs, where the manifest says so."""
     macs = folder.manifest.source.get("macs") if folder.manifest else None
