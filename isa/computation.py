@@ -129,6 +129,26 @@ class Computation:
         """Number of multiply-accumulates: the points of the iteration domain."""
         return int(np.prod([d.extent for d in self.dims], dtype=object))
 
+    @property
+    def useful_macs(self) -> int:
+        """Multiply-accumulates whose output is kept: the points that write inside the output."""
+        extents, kept, moved = self.extents, 1, set[str]()
+        for row, size in zip(self.out.index, self.out.shape, strict=True):
+            names = [name for name, _ in row.terms]
+            if moved & set(names):  # rows cannot be told apart: count the whole domain
+                return self.macs
+            moved |= set(names)
+            low, high = row.bounds(extents)
+            if low < 0 or high >= size:
+                values = np.full(1, row.const, np.int64)
+                for name, factor in row.terms:
+                    values = np.add.outer(values, factor * np.arange(extents[name])).reshape(-1)
+                kept *= int(((values >= 0) & (values < size)).sum())
+            else:
+                kept *= int(np.prod([extents[name] for name in names], dtype=object))
+        rest = [extent for name, extent in extents.items() if name not in moved]
+        return kept * int(np.prod(rest, dtype=object))
+
     def tensor(self, role: Role) -> Tensor:
         """The tensor in a role."""
         return {"in0": self.in0, "in1": self.in1, "out": self.out}[role]

@@ -153,7 +153,7 @@ def run(
         executions,
         _objection(folder, interleaving),
         timing,
-        roofline(program.config, program.table, timing),
+        roofline(program.config, program.table, timing, _useful(folder)),
     )
 
 
@@ -193,3 +193,9 @@ def _execute(folder: Folder, implementation: Implementation, order: Interleaving
         int(wrong[0]) if len(wrong) else None,
         int(undefined.sum()),
     )
+
+
+def _useful(folder: Folder) -> int | None:
+    """Multiply-accumulates that the operator needs, where the manifest says so."""
+    macs = folder.manifest.source.get("macs") if folder.manifest else None
+    return macs if isinstance(macs, int) and macs > 0 else None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Roofline:
     """A program against the peaks of its machine.
 
-    Multiply-accumulates are those the GEMM instruction issues, idle lanes included.
-
     Attributes:
-        macs: multiply-accumulates of all GEMM micro-ops but resets.
+        macs: multiply-accumulates that the operator needs; where nobody says how many those are,
+            all that GEMM micro-ops issue but resets, idle lanes included.
+        useful: whether `macs` leaves idle lanes out.
         read_bytes: DRAM bytes read, instructions included.
         peak: multiply-accumulates that a cycle does at most.
         bandwidth: bytes that a cycle reads at most.
@@ -34,6 +34,7 @@ class Roofline:
     peak: int
     bandwidth: int
     cycles: int
+    useful: bool = False
 
     @property
     def intensity(self) -> float:
@@ -56,11 +57,15 @@ class Roofline:
         return "compute" if self.intensity * self.bandwidth >= self.peak else "memory"
 
 
-def roofline(config: Config, table: Table, report: TimingReport) -> Roofline:
-    """The position of a simulated program."""
+def roofline(
+    config: Config, table: Table, report: TimingReport, useful: int | None = None
+) -> Roofline:
+    """The position of a simulated program, which does so many useful multiply-accumulates."""
     products = table[(table[:, Column.OPCODE] == Opcode.GEMM) & (table[:, Column.RESET] == 0)].T
     loops = products[Column.ITER_OUT] * products[Column.ITER_IN]
     steps = int(np.sum(loops * (products[Column.UOP_END] - products[Column.UOP_BGN])))
     peak = config.batch * config.block_in * config.block_out
     read = sum(size for name, size in report.bytes.items() if name != "out")
-    return Roofline(steps * peak, read, peak, config.timing.bus_bytes, report.cycles)
+    macs = steps * peak if useful is None else useful
+    bandwidth = config.timing.bus_bytes
+    return Roofline(macs, read, peak, bandwidth, report.cycles, useful is not None)

@@ -144,7 +144,7 @@ class PackedLayer:
     @property
     def is_padded(self) -> bool:
         """Whether the DMA engine has to pad the image."""
-        return self.rows.pad > 0 or self.cols.pad > 0
+        return any(w.pad > 0 or w.reach(w.out) > w.pad + w.size for w in (self.rows, self.cols))
 
     @property
     def outputs(self) -> int:

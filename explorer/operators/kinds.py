@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from typing import get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from explorer.operators import constructors
-from explorer.operators.axes import PerAxis
-from explorer.operators.constructors import EpilogueOptions
+from explorer.operators.axes import Pads, PerAxis
+from explorer.operators.constructors import Clip, EpilogueOptions
 from isa.computation import Operator
 from isa.errors import InputError
 
@@ -34,10 +34,18 @@ KINDS: dict[str, Callable[..., Operator]] = {
     "dense": constructors.gemm,
     "batched_matmul": constructors.batched_matmul,
     "bmm": constructors.batched_matmul,
+    "attention_scores": constructors.attention_scores,
+    "attention_values": constructors.attention_values,
 }
 """Name of a kind, or another name of it, and the constructor."""
 
 _SPATIAL = "dhw"
+_ALLOWED: dict[object, str] = {
+    PerAxis: "a whole number or one for each axis, as in 3x1",
+    Pads: "a whole number, one for each axis (3x1), both ends of each (0x1x0x1), or same",
+    Clip: "0, 1, or the least and the greatest value, as in -128x127",
+}
+"""What an argument of these types can be, in words."""
 _FLAGS = {"0": False, "false": False, "1": True, "true": True}
 
 
@@ -79,7 +87,7 @@ def construct(source: str, kind: str, arguments: Mapping[str, object]) -> Operat
 def _single_axes(types: Mapping[str, object]) -> dict[str, list[str]]:
     """Of each argument that takes a value for each axis, the names for single axes."""
     axes = [axis for axis in _SPATIAL if axis in types]
-    return {n: [f"{n}_{axis}" for axis in axes] for n, t in types.items() if t == PerAxis}
+    return {n: [f"{n}_{axis}" for axis in axes] for n, t in types.items() if t in (PerAxis, Pads)}
 
 
 def _joined_axes(
@@ -115,17 +123,25 @@ def _types(build: Callable[..., Operator]) -> dict[str, object]:
 
 
 def _value(source: str, name: str, value: object, wanted: object) -> object:
-    """A value of the wanted type (`int`, `bool` or `PerAxis`) from a value that may be text."""
+    """A value of the type of a constructor's argument from one that may be text."""
     text = str(value).strip()
+    if get_origin(wanted) is Literal:
+        if text.lower() in get_args(wanted):
+            return text.lower()
+        raise InputError(source, name, value, f"one of {', '.join(get_args(wanted))}")
+    if wanted in (bool, Clip) and text.lower() in _FLAGS:
+        return _FLAGS[text.lower()]
     if wanted is bool:
-        if text.lower() in _FLAGS:
-            return _FLAGS[text.lower()]
         raise InputError(source, name, value, "must be 0 or 1")
-    if wanted == PerAxis and isinstance(value, list | tuple):
+    if wanted == Pads and text.lower() == "same":
+        return "same"
+    many = wanted in (PerAxis, Pads, Clip)
+    if many and isinstance(value, list | tuple):
         text = "x".join(map(str, value))
-    if re.fullmatch(r"-?\d{1,12}", text):
+    if wanted != Clip and re.fullmatch(r"-?\d{1,12}", text):
         return int(text)
-    if wanted == PerAxis and re.fullmatch(r"-?\d{1,12}(x-?\d{1,12})+", text):
-        return tuple(map(int, text.split("x")))
-    many = " or one for each axis, as in 3x1" if wanted == PerAxis else ""
-    raise InputError(source, name, value, f"must be a whole number{many}")
+    if many and re.fullmatch(r"-?\d{1,12}(x-?\d{1,12})+", text):
+        numbers = tuple(map(int, text.split("x")))
+        if wanted != Clip or len(numbers) == 2:
+            return numbers
+    raise InputError(source, name, value, f"must be {_ALLOWED.get(wanted, 'a whole number')}")

@@ -146,7 +146,9 @@ def _bound(metric: Metric, value: str, text: str, operator: Computation, multipl
         share = _number(value, text)
         if not 0 < share <= 1:
             raise InputError(_REQUIRE, text, value, "a utilisation is more than 0 and at most 1")
-        return steps_limit(math.floor(Fraction(operator.macs) / (share * multipliers)), operator)
+        return steps_limit(
+            math.floor(Fraction(operator.useful_macs) / (share * multipliers)), operator
+        )
     bound = math.floor(_number(value, text))
     if metric.name == "steps":
         return steps_limit(bound, operator)

@@ -60,4 +60,4 @@ class Problem:
     def utilisation(self, steps: int) -> float:
         """The share of lanes that work where the operator takes so many steps."""
         lanes = self.config.batch * self.config.block_in * self.config.block_out
-        return self.operator.computation.macs / (steps * lanes)
+        return self.operator.computation.useful_macs / (steps * lanes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.program.framework_arrays import arranged
 from explorer.program.verification import complete, direct, packed
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor
@@ -74,6 +75,7 @@ def emit(
         source={
             "operator": document.dump(operator),
             "embedding": code.design.embedding.id,
+            "macs": operator.computation.useful_macs,
             "schedule": _schedule(code),
             "data": {
                 n: "given" if n in (given or {}) else f"random, seed {seed}"
@@ -151,13 +153,15 @@ def tensors_of(operator: Operator) -> dict[str, Tensor]:
     return {field: tensor for field, tensor in tensors.items() if tensor is not None}
 
 
-def load_data(operator: Operator, text: str) -> Tensors:
+def load_data(operator: Operator, text: str, layouts: str = "") -> Tensors:
     """The tensors in ``.npy`` files, by the fields of `explorer.program.verification.Data`.
 
     Args:
         operator: what they are for.
         text: files separated by commas, in the order of `tensors_of`, or each as ``name=file`` with
             the tensor's name or its field.
+        layouts: for arrays that are laid out otherwise than the tensors, what each dimension is:
+            ``data=NHWC,weight=HWIO``; see `framework_arrays`.
 
     Raises:
         InputError: there are too many, a name stands twice or is unknown, or a file holds no array
@@ -165,6 +169,7 @@ def load_data(operator: Operator, text: str) -> Tensors:
     """
     tensors = tensors_of(operator)
     fields = {t.name: field for field, t in tensors.items()} | {field: field for field in tensors}
+    letters = _layouts(layouts, fields)
     found: Tensors = {}
     for place, part in enumerate(filter(None, text.split(","))):
         name, equals, path = part.rpartition("=")
@@ -175,11 +180,24 @@ def load_data(operator: Operator, text: str) -> Tensors:
             raise InputError("--data", "", part, allowed)
         if known in found:
             raise InputError("--data", tensors[known].name, path, "is given twice")
-        found[known] = _load(tensors[known], known, Path(path))
+        found[known] = _load(tensors[known], known, Path(path), letters.get(known))
     return found
 
 
-def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
+def _layouts(text: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """The layouts that are given, by the fields of `Data`."""
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, letters = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in fields:
+            raise InputError("--data-layout", "", part, f"NAME=LAYOUT of {', '.join(fields)}")
+        if fields[name] in found:
+            raise InputError("--data-layout", name, letters, "is given twice")
+        found[fields[name]] = letters
+    return found
+
+
+def _load(tensor: Tensor, field: str, path: Path, letters: str | None) -> NDArray[np.generic]:
     try:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
@@ -187,6 +205,8 @@ def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
         raise InputError(str(path), "", None, "a .npy file is needed") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(str(path), "", str(error), "a .npy file is needed") from None
+    if letters is not None:
+        array = arranged(array, letters, tensor, str(path))
     _check(tensor, field, array, str(path))
     return array.astype(_DTYPES[field])
 

@@ -118,7 +118,7 @@ def check(
 
 def utilisation(operator: Computation, intrinsic: Computation, steps: int) -> float:
     """The share of the instruction's multiply-accumulates that are the operator's."""
-    return operator.macs / (steps * intrinsic.macs)
+    return operator.useful_macs / (steps * intrinsic.macs)
 
 
 def _block(layout: Layout) -> tuple[int, ...]:

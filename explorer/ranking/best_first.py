@@ -101,7 +101,7 @@ class Ranking:
             "bound": evaluation.bound,
             "proven": evaluation.proven,
             "steps": steps,
-            "utilisation": self.operator.computation.macs / (steps * lanes),
+            "utilisation": self.operator.computation.useful_macs / (steps * lanes),
             "inp": describe(design.inp),
             "wgt": describe(design.wgt),
             "out": describe(design.acc),

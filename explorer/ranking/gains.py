@@ -65,7 +65,7 @@ class Gain:
         tvm_cycles, reference, relayout, best = cycles.values()
         return {
             "layer": self.operator.name,
-            "macs": self.operator.computation.macs,
+            "macs": self.operator.computation.useful_macs,
             "embedding": self.best.embedding.id,
             **cycles,
             "bound": self.best.bound,
@@ -98,7 +98,7 @@ def _utilisation(evaluation: Evaluation | None, config: Config) -> float | None:
         return None
     lanes = config.batch * config.block_in * config.block_out
     design = evaluation.design
-    return design.operator.computation.macs / (design.nest.steps * lanes)
+    return design.operator.computation.useful_macs / (design.nest.steps * lanes)
 
 
 def _ratio(one: int | None, other: int | None) -> float | None:

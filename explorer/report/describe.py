@@ -77,7 +77,8 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     lines += _section("Program", _instructions(code))
     timing = evaluation.scheduled.timing
     lines += _section("Cycles", _cycles(timing, evaluation.bound))
-    lines += _section("Roofline", _roofline(roofline(code.design.config, code.table, timing)))
+    macs = operator.computation.useful_macs
+    lines += _section("Roofline", _roofline(roofline(code.design.config, code.table, timing, macs)))
     return "\n".join(lines).rstrip()
 
 

@@ -98,7 +98,9 @@ class Study:
     def named_layers(self) -> list[NamedLayer]:
         """What the store keeps of the workload."""
         return [
-            NamedLayer(layer.operator.name, repeat, layer.id, layer.operator.computation.macs)
+            NamedLayer(
+                layer.operator.name, repeat, layer.id, layer.operator.computation.useful_macs
+            )
             for layer, repeat in self.layers
         ]
 

@@ -84,12 +84,12 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
         )
         repeats = listed.groupby("layer", as_index=False)["repeat"].sum()
         part = rows.merge(repeats, on="layer").assign(workload=workload)
-        parts.append(_total(part, len(repeats)))
+        parts.append(totalled(part, len(repeats)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _total(part: pd.DataFrame, layers: int) -> pd.DataFrame:
-    """The totals of one workload."""
+def totalled(part: pd.DataFrame, layers: int) -> pd.DataFrame:
+    """The totals of one workload of so many layers, from its `results` with `repeat`."""
     keys = ["workload", "model", "configuration", *PARAMETERS]
     part = part.assign(
         **{name: part[name] * part["repeat"] for name in (*_SUMS, "macs")},

@@ -63,7 +63,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     "mac_units": (int, "multiply-accumulate lanes"),
     "on_chip_bytes": (int, "bytes of all scratchpads"),
     "area": (float, "mm2, estimated"),
-    "macs": (int, "multiply-accumulates of the operator"),
+    "macs": (int, "multiply-accumulates whose output is kept"),
     "point": (int, "number of the point among the unit's best, from 0"),
     "embedding": (str, "id of the embedding"),
     "classes": (str, "classes the embedding belongs to"),
@@ -266,7 +266,7 @@ def _shared(unit: Unit) -> Row:
         "mac_units": _whole(size["mac_units"]),
         "on_chip_bytes": _whole(size["on_chip_bytes"]),
         "area": unit.options.costs.area(unit.point),
-        "macs": unit.layer.operator.computation.macs,
+        "macs": unit.layer.operator.computation.useful_macs,
     }
 
 
@@ -281,7 +281,9 @@ def _steps(operator: Operator, config: Config, embedding: Embedding) -> Row:
 
 
 def _utilisation(operator: Operator, config: Config, steps: int) -> float:
-    return operator.computation.macs / (steps * config.batch * config.block_in * config.block_out)
+    return operator.computation.useful_macs / (
+        steps * config.batch * config.block_in * config.block_out
+    )
 
 
 def _rows(ranking: Ranking, costs: Costs) -> Iterator[Row]:

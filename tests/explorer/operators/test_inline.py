@@ -82,7 +82,7 @@ def test_name_gives_the_operator_again(operator: Operator) -> None:
         ("gemm:m=1,n=2,k=3,relo=1", ["relo", "did you mean 'relu'", "m, n, k"]),
         ("conv1d:n=1,c=1,w=4,k=1,s=2,pad=1,pad_w=2", ["pad_w: '2'", "pad is given"]),
         ("conv1d:n=1,c=1,w=4,k=1,s=2,pad_h=2", ["pad_h", "pad_w"]),
-        ("conv1d:n=1,c=1,w=4,k=1,s=2,pad=1x1", ["pad: (1, 1)", "one number"]),
+        ("conv1d:n=1,c=1,w=4,k=1,s=2,pad=1x1x1", ["pad: (1, 1, 1)", "one number"]),
         ("conv1d:n=1,c=1,w=4,k=1,s=2,pad=a", ["pad: 'a'", "3x1"]),
     ],
 )
