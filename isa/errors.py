@@ -74,3 +74,7 @@ class InputError(ValueError):
         given = "missing" if value is None else f"{shown(value)} is not allowed"
         super().__init__(f"{place}: {given}; {_cut(one_line(allowed), _MOST_ALLOWED)}")
         self.source, self.field, self.value, self.allowed = source, field, value, allowed
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str]]:
+        """How it travels between processes: exceptions are made of their message else."""
+        return InputError, (self.source, self.field, self.value, self.allowed)

@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from explorer.cli import INTERRUPTED
 from explorer.cli.common import is_quiet, wants_json
 from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption, parse_classes
 from explorer.cli.front_tables import ModelOption, note_left_out
+from explorer.cli.interrupts import INTERRUPTED
+from explorer.cli.interrupts import partial as known_so_far
 from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
@@ -176,16 +177,20 @@ def _describe(study: Study, out: Path | None) -> None:
 
 def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     summary = Summary()
-    try:
-        with _progress(study.name) as show:
-            run_sweep(study, out, backend, on_progress=show, summary=summary)
-    except KeyboardInterrupt:
+
+    def interrupted() -> None:
         kept = summary.reused + summary.done
         typer.echo(
             f"explorer: interrupted; {kept} of {summary.total} units are kept in {out}, and "
             "the same command goes on from there",
             err=True,
         )
+
+    try:
+        with known_so_far(interrupted), _progress(study.name) as show:
+            run_sweep(study, out, backend, on_progress=show, summary=summary)
+    except KeyboardInterrupt:
+        interrupted()
         raise typer.Exit(INTERRUPTED) from None
     _report(summary, out)
     if summary.failures:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.program import npy
 from explorer.program.verification import complete, direct, packed
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor
@@ -180,15 +181,7 @@ def load_data(operator: Operator, text: str) -> Tensors:
 
 
 def _load(tensor: Tensor, field: str, path: Path) -> NDArray[np.generic]:
-    try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(str(path), "", None, "a .npy file is needed") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(str(path), "", str(error), "a .npy file is needed") from None
-    _check(tensor, field, array, str(path))
-    return array.astype(_DTYPES[field])
+    return npy.load(path, _DTYPES[field], tensor.shape, tensor.name)
 
 
 def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:

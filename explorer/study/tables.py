@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -12,8 +16,16 @@ from explorer.study.sandbox import answer
 from explorer.study.store import SCHEMA, Store, read_part
 from explorer.study.unit import OK
 from isa.errors import InputError
+from isa.files import parsing, read_bytes
 
 ALL = "all"
+MAX_FILE = 2**30
+"""Bytes of a table's file; in memory it takes a few times as much."""
+
+_READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+}
 _SUMS = ("cycles", "reference_cycles", "steps", "instructions", "dram_bytes", "energy")
 _SHARED = ("mac_units", "on_chip_bytes", "area")
 _ROW = "__row"
@@ -87,7 +99,7 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
         repeats = listed.groupby("layer", as_index=False)["repeat"].sum()
         part = rows.merge(repeats, on="layer").assign(workload=workload)
         parts.append(_total(part, len(repeats)))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else _total(rows.head(0), 0)
 
 
 def _total(part: pd.DataFrame, layers: int) -> pd.DataFrame:
@@ -145,6 +157,27 @@ def query(store: Store, sql: str, model: str | None = None) -> tuple[pd.DataFram
     return _frame(answer(tables, sql, "--sql")), left_out
 
 
+def read(path: Path) -> pd.DataFrame:
+    """The table in a ``.csv`` or ``.parquet`` file.
+
+    Raises:
+        InputError: it cannot be read, is too large, or no table with one name a column.
+    """
+    if path.suffix not in _READERS:
+        raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's folder")
+    data = read_bytes(path, "a sweep's directory, or a .csv or .parquet file", MAX_FILE)
+    with parsing(str(path), "a table"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns of mixed types, which have no use as objectives
+        frame = _READERS[path.suffix](BytesIO(data))
+    names = [str(name) for name in frame.columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(str(path), "", name, "a column's name may stand once")
+    frame.columns = pd.Index(names)
+    table: pd.DataFrame = frame
+    return table
+
+
 def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     """The rows of a table for which an SQL condition holds, in their order.
 
@@ -158,7 +191,7 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     numbered = numbered.append_column(_ROW, pa.array(range(len(frame)), pa.int64()))
     sql = f"SELECT {_ROW} FROM rows WHERE ({condition}\n) ORDER BY {_ROW}"
     found = answer({"rows": numbered}, sql, "--where", condition)
-    rows = found.column(0).to_pylist()
+    rows: list[int] = found.column(0).to_pylist()
     # A text that closes the parenthesis may go on with anything, and give other rows than these.
     if rows != sorted({row for row in rows if type(row) is int and 0 <= row < len(frame)}):
         raise InputError("--where", "", condition, "a condition on a row, as cycles < 1000")
