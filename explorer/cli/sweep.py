@@ -94,6 +94,12 @@ def sweep(
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to run on, or local:N."),
     ] = None,
+    dask_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=3600, metavar="SECONDS", help="Time for the scheduler to answer."
+        ),
+    ] = 30,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -121,7 +127,13 @@ def sweep(
         return
     if out is None:
         raise InputError("--out", "", None, "a directory for the results")
-    backend = partial(Dask, dask) if dask else partial(Local, jobs) if jobs and jobs > 1 else Inline
+    backend = (
+        partial(Dask, dask, dask_timeout)
+        if dask
+        else partial(Local, jobs)
+        if jobs and jobs > 1
+        else Inline
+    )
     _run(study, out, backend)
 
 
@@ -129,7 +141,7 @@ def _study_file(context: typer.Context, workloads: list[str]) -> Study:
     """The study in the one file given; options that it has fields for are refused."""
     if len(workloads) > 1:
         raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
-    free = {"workloads", "out", "jobs", "dask", "dry_run"}
+    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run"}
     for option in context.params.keys() - free:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":

@@ -178,8 +178,10 @@ class Dask(Backend):
                 )
         try:
             self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            allowed = f"no scheduler answers there ({error})"
+        # Each of its protocols fails in its own way where there is no scheduler, or not its own.
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            allowed = f"no scheduler answers there within {timeout:g} s ({reason})"
             raise InputError("--dask", "", address, allowed) from None
         self._executor: Executor = self._client.get_executor(pure=False)
 
