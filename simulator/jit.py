@@ -57,10 +57,12 @@ _prepare()
 def jit(function: Function) -> Function:
     """Compile a function on its first call, and keep the machine code on disk where possible.
 
+    Other threads run meanwhile: the one that waits for Ctrl-C must, however long a loop takes.
+
     numba ships no types, so this also is where the function's own signature survives.
     """
     try:
-        compiled = numba.njit(cache=True)(function)
+        compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # neither the installation nor the user's cache folder can be written
-        compiled = numba.njit(function)
+        compiled = numba.njit(nogil=True)(function)
     return cast("Function", compiled)

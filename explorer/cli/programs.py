@@ -20,6 +20,7 @@ from explorer.cli.embeddings import (
 )
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
+from explorer.program import memory
 from explorer.program.emission import check_target, load_data, write_folder
 from explorer.program.emission import emit as emit_files
 from isa.config import Config
@@ -84,6 +85,7 @@ def emit(
     chosen, (op, machine) = _format(form), (resolve(operator), Config.load(config))
     restrictions = Restrictions.of(target, safe_distance, machine)
     check_target(out)
+    memory.check(op)
     given = load_data(op, data)
     evaluation, cost = restricted(op, machine, embedding, restrictions)
     files = emit_files(evaluation.code, chosen, given=given, seed=seed)

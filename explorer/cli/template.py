@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, fields
 from typing import Annotated
 
@@ -75,7 +76,7 @@ def _tiling(op: Operator, machine: Config, layer: PackedLayer, text: str) -> Tvm
     knobs = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in KNOBS or not value.isdecimal() or int(value) < 1:
+        if name not in KNOBS or not re.fullmatch(r"[1-9][0-9]{0,8}", value):
             allowed = f"best, tuned, or knobs with positive numbers: {', '.join(KNOBS)}"
             raise InputError("--tiling", "", part, allowed)
         knobs[name] = int(value)
