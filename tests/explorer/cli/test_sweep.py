@@ -80,7 +80,7 @@ def test_study_file(tmp_path: Path) -> None:
         (("--constraint", "mac_units < 1"), "no configuration meets the constraints"),
         (("--objectives", "speed"), "the metrics are mac_units"),
         (("--require", "cycles <"), "a condition holds"),
-        (("--costs", "nowhere.yaml"), "must be a file"),
+        (("--costs", "nowhere.yaml"), "must be a readable file"),
         (("--name", "../up"), "letters, digits"),
         (("--dask", "local:x"), "local:N"),
         (("--out", "/proc/nowhere"), "cannot be made"),
