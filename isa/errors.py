@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class InputWarning(UserWarning):
+    """Input that is used although something in it is not understood; commands print it once."""
+
+
 class InputError(ValueError):
     """Input that cannot be used.
 

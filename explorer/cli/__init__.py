@@ -10,6 +10,7 @@ when the command is called and not before.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +22,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from explorer.cli.common import extended
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -111,13 +112,21 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what a user can cause ends without a traceback."""
         try:
-            result = super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("once", InputWarning)
+                warnings.showwarning = _warn
+                result = super().invoke(ctx)
             sys.stdout.flush()  # here, where Typer still catches a pipe that was closed
         except InputError as error:
             _fail(f"error: {error}", BAD_INPUT)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
         return result
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as one line on standard error."""
+    typer.echo(f"explorer: warning: {message}", err=True)
 
 
 def _fail(message: str, code: int) -> NoReturn:

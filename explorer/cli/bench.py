@@ -12,8 +12,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
+from explorer.cli.embeddings import ClassesOption, ConfigOption
 from explorer.cli.output import JobsOption, atomic_write, print_table, progress, write_table
+from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
 from explorer.ranking import gains

@@ -13,7 +13,7 @@ from rich.console import Console
 from explorer.cli.output import OutputOption, atomic_write, progress, show_table
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
@@ -44,19 +44,6 @@ OperatorArgument = Annotated[
 ConfigOption = Annotated[
     str, typer.Option("--config", metavar="FILE", help="A vta_config.json, or a preset's name.")
 ]
-
-
-def parse_classes(text: str) -> tuple[str, ...]:
-    """The classes that an option names.
-
-    Raises:
-        InputError: there is no such class.
-    """
-    names = tuple(CLASSES) if text == "all" else tuple(n for n in text.split(",") if n)
-    for name in names:
-        if name not in CLASSES:
-            raise InputError("--classes", "", name, f"all, or some of {', '.join(CLASSES)}")
-    return names
 
 
 ClassesOption = Annotated[

@@ -14,9 +14,9 @@ from explorer.cli.embeddings import (
     ClassesOption,
     ConfigOption,
     OperatorArgument,
-    parse_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
+from explorer.embedding.facts import parse_classes
 from explorer.embedding.rule_files import profiles
 from explorer.preference.optima import Method
 

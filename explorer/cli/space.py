@@ -19,7 +19,6 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TilesOption,
-    parse_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import counting
@@ -27,6 +26,7 @@ from explorer.embedding import facts as symbols
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
 from explorer.embedding.explanation import find
+from explorer.embedding.facts import parse_classes
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
 from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from explorer.cli import INTERRUPTED
 from explorer.cli.common import is_quiet, wants_json
-from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption, parse_classes
+from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption
 from explorer.cli.front_tables import ModelOption, note_left_out
 from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
+from explorer.embedding.facts import parse_classes
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid, configuration, parse_assignment

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.embeddings import ConfigOption, OperatorArgument, parse_classes
+from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.programs import JsonOption
 from explorer.embedding.explanation import why as explain
+from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.ranking.explore import gemm_intrinsic
 from isa.config import Config
