@@ -12,8 +12,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from explorer.cli.common import wants_json
 from explorer.cli.embeddings import ClassesOption, ConfigOption
-from explorer.cli.output import JobsOption, atomic_write, print_table, progress, write_table
+from explorer.cli.output import JobsOption, atomic_write, progress, show_table, write_table
 from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
@@ -84,12 +85,13 @@ def bench(
             frame = pd.DataFrame(rows)
         lines = gains.summary(frame)
         if out is None:
-            print_table(frame[SHOWN])
+            show_table(frame, None, frame[SHOWN])
         else:
             stem = group if machine.name == "default" else f"{group}_{machine.name}"
             command = _command(suite, config, classes, every, verify)
             _write(out, stem, frame, lines, machine, command)
-        typer.echo("\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)]))
+        text = "\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)])
+        typer.echo(text, err=wants_json())
         wrong = wrong or (verify and not frame["exact"].all())
     if wrong:
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from explorer.cli.common import wants_json
 from explorer.cli.output import OutputOption, atomic_write, progress, show_table
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
@@ -18,7 +20,7 @@ from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
-from explorer.report.describe import describe_embedding, describe_evaluation
+from explorer.report.describe import describe_embedding, describe_evaluation, record
 from explorer.report.lanes import picture
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
@@ -178,12 +180,18 @@ def show(
         text = "\n".join(picture(found, op.computation, intrinsic, step))
     elif instruction == VTA:
         evaluation, cost = restricted(op, machine, embedding, restrictions)
+        if wants_json():
+            typer.echo(json.dumps(record(evaluation), indent=2))
+            return
         text = describe_evaluation(evaluation, step)
         text += f"\n\nRestrictions\n  {cost}" if cost else ""
     else:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
         text = describe_embedding(found, op.computation, intrinsic, step)
+    if wants_json():
+        typer.echo(json.dumps({"embedding": found.id, "text": text.splitlines()}, indent=2))
+        return
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 

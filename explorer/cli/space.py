@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from explorer.cli.common import wants_json
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
     VTA,
@@ -109,6 +111,9 @@ def facts(
         )
     else:
         found = symbols.scalar_instance(op, intrinsic, chosen)
+    if wants_json():
+        typer.echo(json.dumps([str(fact) for fact in found], indent=1))
+        return
     for fact in found:
         typer.echo(f"{fact}.")
 

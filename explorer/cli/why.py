@@ -26,10 +26,15 @@ def why(
     ] = "all",
     as_json: JsonOption = False,
 ) -> None:
-    """Tell whether an embedding is legal, and if not, why."""
+    """Tell whether an embedding is legal, and if not, why.
+
+    The exit status is 1 if it is not.
+    """
     intrinsic = gemm_intrinsic(Config.load(config))
     found = explain(resolve(operator).computation, intrinsic, embedding, parse_classes(classes))
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
     else:
         typer.echo("\n".join(found.lines()))
+    if not found.legal:
+        raise typer.Exit(1)

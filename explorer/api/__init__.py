@@ -11,6 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from explorer.api.arguments import (
+    ClassesLike,
+    ConfigLike,
+    IntrinsicLike,
+    OperatorLike,
+    TextsLike,
+    classes_of,
+    config_of,
+    intrinsic_of,
+    names_of,
+    operator_of,
+    texts_of,
+)
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
 from explorer.embedding.digits import Embedding
@@ -51,39 +64,9 @@ from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding
 from simulator.lint import lint as lint_program
 
-OperatorLike = Operator | str
-ConfigLike = Config | str | Path
-IntrinsicLike = Computation | str | Path
-ClassesLike = Sequence[str] | str
-"""Names of classes, or one text as the command line takes it: ``all``, ``padded,multi``."""
-TextsLike = Sequence[str] | str
-"""Texts, or several in one, separated by commas."""
-
 VTA = "vta_gemm"
 ALL = "all"
 PORTABLE = TARGETS[0]
-
-
-def _operator(operator: OperatorLike) -> Operator:
-    return operator if isinstance(operator, Operator) else resolve(operator)
-
-
-def _config(config: ConfigLike) -> Config:
-    return config if isinstance(config, Config) else Config.load(config)
-
-
-def _classes(classes: ClassesLike) -> tuple[str, ...]:
-    return parse_classes(classes) if isinstance(classes, str) else parse_classes(",".join(classes))
-
-
-def _texts(texts: TextsLike) -> Sequence[str]:
-    return [texts] if isinstance(texts, str) else texts
-
-
-def _intrinsic(intrinsic: IntrinsicLike, config: ConfigLike) -> Computation:
-    if isinstance(intrinsic, Computation):
-        return intrinsic
-    return intrinsics.load(intrinsic, _config(config).axes)
 
 
 def enumerate(
@@ -109,10 +92,10 @@ def enumerate(
         InputError: the operator, the configuration or the instruction is unusable, or there is no
             embedding.
     """
-    op, chosen = _operator(operator), _classes(classes)
+    op, chosen = operator_of(operator), classes_of(classes)
     found = enumerate_embeddings(
         op.computation,
-        _intrinsic(intrinsic, config),
+        intrinsic_of(intrinsic, config),
         chosen,
         all_tiles=all_tiles,
         maximal=not all_tiles,
@@ -138,9 +121,9 @@ def count(
         InputError: the operator, the configuration or the instruction is unusable.
     """
     return counting.count(
-        _operator(operator).computation,
-        _intrinsic(intrinsic, config),
-        _classes(classes),
+        operator_of(operator).computation,
+        intrinsic_of(intrinsic, config),
+        classes_of(classes),
         all_tiles=all_tiles,
         maximal=not all_tiles,
         orders=orders,
@@ -160,7 +143,7 @@ def execute(
     Raises:
         InputError: the id is no legal embedding, or the instruction is unusable.
     """
-    op, instruction = _operator(operator), _intrinsic(intrinsic, config)
+    op, instruction = operator_of(operator), intrinsic_of(intrinsic, config)
     if isinstance(embedding, str):
         embedding = find(op.computation, instruction, embedding)
     data = verification.random_data(op, seed)
@@ -188,9 +171,9 @@ def why(
     Raises:
         InputError: the text is no id, or the operator or the instruction is unusable.
     """
-    instruction = _intrinsic(intrinsic, config)
-    allowed = None if classes is None else _classes(classes)
-    return explain_why(_operator(operator).computation, instruction, embedding, allowed)
+    instruction = intrinsic_of(intrinsic, config)
+    allowed = None if classes is None else classes_of(classes)
+    return explain_why(operator_of(operator).computation, instruction, embedding, allowed)
 
 
 def evaluate(
@@ -213,7 +196,7 @@ def evaluate(
     Raises:
         InputError: the id is no legal embedding, or the target does not run the configuration.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
     fixed = embedding == "reference"
     found = explore.find(op, machine, embedding) if isinstance(embedding, str) else embedding
@@ -241,7 +224,7 @@ def rank(
     Raises:
         InputError: the operator or the configuration is unusable, or there is no embedding.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
     found = enumerate(op, machine, classes, all_tiles=all_tiles)
     share = parse_share(within) if isinstance(within, str) else within
@@ -268,7 +251,7 @@ def verify(
     Raises:
         InputError: the id is no legal embedding, or no schedule fits the scratchpads.
     """
-    op, order = _operator(operator), Interleaving.parse(schedule)
+    op, order = operator_of(operator), Interleaving.parse(schedule)
     code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
     return verification.verify(code, verification.random_data(op, seed), interleaving=order)
 
@@ -289,15 +272,15 @@ def emit(
     """Write an embedding's best program with its tensors and the expected output to a folder.
 
     Tensors of `data` replace random ones; their names are ``in0``, ``in1``, ``bias`` and
-    ``residual``. A text names ``.npy`` files, as ``--data`` and ``--data-layout`` do. Targets are as
-    in `evaluate`.
+    ``residual``. A text names ``.npy`` files, as ``--data`` and ``--data-layout`` do. Targets
+    are as in `evaluate`.
 
     Raises:
         InputError: the id is no legal embedding, no schedule fits the scratchpads, or the folder
             cannot be written.
     """
     emission.check_target(Path(out))
-    op = _operator(operator)
+    op = operator_of(operator)
     given = emission.load_data(op, data, data_layout) if isinstance(data, str) else data or {}
     emission.check_data(op, given)
     code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
@@ -323,7 +306,7 @@ def run(
     """
     order = Interleaving.parse(schedule)
     chosen = None if implementation is None else Implementation.parse(implementation)
-    folder = read(Path(path), None if config is None else _config(config))
+    folder = read(Path(path), None if config is None else config_of(config))
     return folders.run(folder, order, chosen)
 
 
@@ -339,7 +322,7 @@ def lint(
     Raises:
         InputError: the folder holds no program, or there is no such target.
     """
-    folder = read(Path(path), None if config is None else _config(config))
+    folder = read(Path(path), None if config is None else config_of(config))
     return lint_program(folder.program, folder.inputs, target=target, safe_distance=safe_distance)
 
 
@@ -349,7 +332,7 @@ def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
     Raises:
         InputError: the path holds no program.
     """
-    _, table, uops = stored_instructions(Path(path), None if config is None else _config(config))
+    _, table, uops = stored_instructions(Path(path), None if config is None else config_of(config))
     return listing(table, uops)
 
 
@@ -435,17 +418,17 @@ def optimize(
         InputError: something of this is not what is allowed; where the requirements exclude every
             answer, the result says so instead.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     wishes = parsing.wish(
         op,
         machine,
         profile=profile,
         prefer=prefer,
-        require=_texts(require),
+        require=texts_of(require),
         objectives=objectives,
         rules=[Path(p) for p in ([rules] if isinstance(rules, str | Path) else rules)],
     )
-    problem = Problem(op, machine, wishes, _classes(classes), all_tiles)
+    problem = Problem(op, machine, wishes, classes_of(classes), all_tiles)
     return outcome.optimize(problem, everything=everything, method=method, limit=limit)
 
 
@@ -462,11 +445,7 @@ def pareto(
     Raises:
         InputError: an objective is no column of numbers, or has missing values.
     """
-    return dominance.pareto(frame, _names(minimize), _names(maximize), _names(group_by))
-
-
-def _names(texts: TextsLike) -> tuple[str, ...]:
-    return tuple(name.strip() for text in _texts(texts) for name in text.split(",") if name.strip())
+    return dominance.pareto(frame, names_of(minimize), names_of(maximize), names_of(group_by))
 
 
 def show(
@@ -500,7 +479,7 @@ def template(
     Raises:
         InputError: the template does not take the operator, or does not run the tiling.
     """
-    return template_counters(_operator(operator), _config(config), tiling)
+    return template_counters(operator_of(operator), config_of(config), tiling)
 
 
 def bench(
@@ -524,6 +503,6 @@ def bench(
         InputError: there are no such workloads, or a layer has no program.
     """
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
-    layers = [_operator(each) for each in asked]
-    rows = gains.table(layers, _config(config), _classes(classes), verify=verify, jobs=jobs)
+    layers = [operator_of(each) for each in asked]
+    rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)
     return pd.DataFrame(rows)
