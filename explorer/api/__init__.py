@@ -31,9 +31,9 @@ from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
 from explorer.embedding.explanation import find
 from explorer.embedding.explanation import why as explain_why
-from explorer.embedding.facts import DEFAULT_CLASSES, parse_classes
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.layout.design import Restrictions
-from explorer.operators import catalogue, resolve
+from explorer.operators import catalogue
 from explorer.preference import outcome, parsing
 from explorer.preference.optima import Method
 from explorer.preference.outcome import Optima
@@ -52,9 +52,6 @@ from explorer.study.store import Store
 from explorer.study.study import Study
 from explorer.study.sweep import Summary
 from explorer.study.sweep import sweep as run_sweep
-from isa import intrinsics
-from isa.computation import Computation, Operator
-from isa.config import Config
 from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
 from isa.listing import listing
