@@ -23,18 +23,19 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
 _COMPILED = ("explorer", "simulator")  # the packages with compiled functions
-_KEPT = 4  # states whose machine code stays: those of a few checkouts and versions side by side
+_KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
 
 def cache_folder() -> Path:
     """The folder for the machine code of the sources as they are now, in the user's cache."""
-    digest = hashlib.sha256(str(_HOME).encode())
+    digest = hashlib.sha256()
     for package in _COMPILED:
         for path in sorted((_HOME / package).rglob("*.py")):
             state = path.stat()
             digest.update(f"{path}:{state.st_mtime_ns}:{state.st_size}\n".encode())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "vta-explorer" / digest.hexdigest()[:16]
+    checkout = hashlib.sha256(str(_HOME).encode()).hexdigest()[:16]
+    return Path(base) / "vta-explorer" / checkout / digest.hexdigest()[:16]
 
 
 def _prepare() -> None:
@@ -57,10 +58,12 @@ _prepare()
 def jit(function: Function) -> Function:
     """Compile a function on its first call, and keep the machine code on disk where possible.
 
+    Other threads run meanwhile: the one that waits for Ctrl-C must, however long a loop takes.
+
     numba ships no types, so this also is where the function's own signature survives.
     """
     try:
-        compiled = numba.njit(cache=True)(function)
+        compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # neither the installation nor the user's cache folder can be written
-        compiled = numba.njit(function)
+        compiled = numba.njit(nogil=True)(function)
     return cast("Function", compiled)

@@ -62,6 +62,9 @@ COMMANDS = {
         "operators",
         "List the operators that ship: dimensions, multiply-adds, and elements of each tensor.",
     ),
+    "kinds": Entry(
+        "kinds", "kinds", "List the kinds of operator, with the arguments that they take."
+    ),
     "facts": Entry("space", "facts", "Print the facts that clingo is given."),
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
