@@ -21,6 +21,7 @@ from isa.fields import (
     instruction_fields,
     uop_widths,
 )
+from isa.files import exists, read_text
 from isa.json import parse_json
 
 if TYPE_CHECKING:
@@ -429,12 +430,7 @@ def fetch_batch(bus_bits: int, burst_beats: int) -> int:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not exists(path):
         allowed = f"a file, or one of the presets {', '.join(PRESETS)}"
-        raise InputError("configuration", "", str(path), allowed) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "configuration", "", str(path), f"a readable JSON file ({error})"
-        ) from None
+        raise InputError("configuration", "", str(path), allowed)
+    return read_text(path, "a readable JSON file is needed")

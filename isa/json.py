@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from isa.errors import InputError
+from isa.files import parsing
 
 
 def parse_json(text: str, source: str) -> dict[str, Any]:
@@ -24,14 +25,17 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
             values[key] = value
         return values
 
-    try:
-        values = json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        found = text[error.pos : error.pos + 20] or "end of file"
-        raise InputError(source, place, found, f"JSON is needed ({error.msg})") from None
-    except RecursionError:
-        raise InputError(source, "", "deep nesting", "a plain JSON object is needed") from None
+    def number(text: str) -> float:
+        raise InputError(source, "", text, "JSON has no such number")
+
+    # Besides its own errors there are those of deep nesting and of numbers with too many digits.
+    with parsing(source, "a plain JSON object is needed"):
+        try:
+            values = json.loads(text, object_pairs_hook=unique, parse_constant=number)
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno} column {error.colno}"
+            found = text[error.pos : error.pos + 20] or "end of file"
+            raise InputError(source, place, found, f"JSON is needed ({error.msg})") from None
     if not isinstance(values, dict):
         raise InputError(source, "", type(values).__name__, "a JSON object is needed")
     return values

@@ -8,13 +8,14 @@ what is allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from isa import files
 from isa.computation import Affine
 from isa.errors import InputError
 
@@ -48,15 +49,27 @@ Model = TypeVar("Model", bound=Document)
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader to which a repeated key is an error: YAML's default keeps the last one."""
+    """A safe loader to which repeated keys and aliases are errors.
+
+    YAML's default keeps the last of two keys. A few lines of aliases stand for more than any
+    machine can hold, or for a list that holds itself.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            mark = event.start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys: set[Any] = set()
+        for key in [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} stands twice", node.start_mark
                 )
+            keys.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -67,7 +80,7 @@ def is_document(text: str) -> bool:
         return True
     try:
         return Path(text).is_file()
-    except OSError:  # longer than a file's name can be
+    except (OSError, ValueError):  # longer than a file's name can be, or with a NUL
         return False
 
 
@@ -77,14 +90,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: the file cannot be read, or is not UTF-8.
     """
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(str(path), "", None, "must be a file") from None
-    except OSError as error:
-        raise InputError(str(path), "", error.strerror, "must be a readable file") from None
-    except UnicodeDecodeError:
-        raise InputError(str(path), "", "binary data", "must be YAML in UTF-8") from None
+    return files.read_text(path, "must be a readable file")
 
 
 def parse_yaml(text: str, source: str) -> dict[str, object]:
@@ -93,14 +99,13 @@ def parse_yaml(text: str, source: str) -> dict[str, object]:
     Raises:
         InputError: it is not YAML, a key stands twice, or it is not a mapping of names.
     """
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f"line {mark.line + 1}" if mark else ""
-        raise InputError(source, line, error.problem, "must be well-formed YAML") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(source, "", str(error), "must be well-formed YAML") from None
+    with files.parsing(source, "must be well-formed YAML"):
+        try:
+            data = yaml.load(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            line = f"line {mark.line + 1}" if mark else ""
+            raise InputError(source, line, error.problem, "must be well-formed YAML") from None
     if not isinstance(data, dict):
         raise InputError(source, "", data, "must be a mapping of keys to values")
     for key in data:
@@ -115,10 +120,11 @@ def validate(model: type[Model], data: object, source: str) -> Model:
     Raises:
         InputError: the first thing in which they differ.
     """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
+    with files.parsing(source, "must have the fields that are documented"):
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
     # One at a time: the others are often only what follows from it.
     first = problems[0]
     location = _within(data, first["loc"])
@@ -146,10 +152,18 @@ def _within(data: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys of the model at a place inside another."""
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        choices = get_args(annotation) or (annotation,)
-        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+        # Other parts are places in a list, or keys of a mapping, whose items have the model.
+        if part in model.model_fields:
+            model = next(_models(model.model_fields[str(part)].annotation), model)
     return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The document models in a type: itself, or those of its items."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 def parse_affine(row: Row, names: Collection[str], source: str, field: str) -> Affine:

@@ -10,6 +10,7 @@ the token of the k-th push; so either all orders come to the end, or all stop at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
@@ -70,7 +71,7 @@ class Interleaving:
         policy, colon, seed = text.partition(":")
         if policy in _FIXED and not colon:
             return cls(policy)
-        if policy == "random" and seed.isascii() and seed.isdigit():
+        if policy == "random" and re.fullmatch(r"[0-9]{1,18}", seed):
             return cls(policy, int(seed))
         raise InputError("--schedule", "", text, f"one of {', '.join(POLICIES)}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from isa.computation import Computation, Epilogue, Tensor
 
-Number = TypeVar("Number", np.float64, np.int32)
-Sums: TypeAlias = NDArray[np.float64]
-"""Integers. float64 is exact to 2^53, so for 2^39 products of int8, and multiplies fast."""
+Number = TypeVar("Number", np.int8, np.int32)
+_BLOCK = 2**20
+"""Elements that are multiplied at a time, as float64: they stay in the cache, and are exact.
+
+float64 holds integers to 2^53, so the sum of 2^39 products of int8, and multiplies fast.
+"""
 
 
 def accumulate(
@@ -41,16 +44,15 @@ def accumulate(
     Raises:
         ValueError: when an input has another shape.
     """
-    sums = np.zeros(_reach(computation, computation.out), np.float64)
+    sums = np.zeros(_reach(computation, computation.out), np.int32)
     total = _over_domain(computation, computation.out, sums)
     left, right = (
-        _over_domain(computation, tensor, _pad(computation, tensor, array.astype(np.float64)))
+        _over_domain(computation, tensor, _pad(computation, tensor, array))
         for tensor, array in ((computation.in0, in0), (computation.in1, in1))
     )
     for point in _looped_points(computation):
         _add_products(total[point], left[point], right[point])
-    wrapped = sums.astype(np.int64).astype(np.int32)
-    return _crop(computation, computation.out, wrapped)
+    return _crop(computation, computation.out, sums)
 
 
 def epilogue(
@@ -120,7 +122,9 @@ def _looped_points(computation: Computation) -> Iterator[tuple[int | slice, ...]
     )
 
 
-def _add_products(total: Sums, left: Sums, right: Sums) -> None:
+def _add_products(
+    total: NDArray[np.int32], left: NDArray[np.int8], right: NDArray[np.int8]
+) -> None:
     """Add the products of two views of one domain; ``total`` has stride 0 where to sum."""
     axes = range(total.ndim)
     sums = [a for a in axes if total.strides[a] == 0]
@@ -132,11 +136,37 @@ def _add_products(total: Sums, left: Sums, right: Sums) -> None:
     b, m, n, k = map(math.prod, shapes)
     a0 = _permute(left, batch + rows + sums, columns).reshape(b, m, k)
     a1 = _permute(right, batch + sums + columns, rows).reshape(b, k, n)
-    product = a0 @ a1 if k > 1 else a0 * a1
-    target += product.reshape(target.shape)
+    target += _product(a0, a1).reshape(target.shape)
 
 
-def _permute(view: Sums, order: Sequence[int], dropped: Sequence[int]) -> Sums:
+def _product(left: NDArray[np.int8], right: NDArray[np.int8]) -> NDArray[np.int32]:
+    """The matrix products of (b, m, k) and (b, k, n), modulo 2^32, block by block."""
+    (b, m, k), n = left.shape, right.shape[2]
+    # A row of a product takes k + n elements: as many at a time as a block has room for.
+    deep = min(k, _BLOCK)
+    wide = max(1, min(n, _BLOCK // deep))
+    high = max(1, min(m, _BLOCK // max(deep, wide)))
+    batch = max(1, min(b, _BLOCK // max(high * deep, deep * wide, high * wide)))
+    product = np.zeros((b, m, n), np.int32)
+    steps = ((b, batch), (m, high), (n, wide), (k, deep))
+    for i, y, x, z in itertools.product(*(_cut(extent, step) for extent, step in steps)):
+        one, other = left[i, y, z], right[i, z, x]
+        if k == 1:
+            product[i, y, x] = np.multiply(one, other, dtype=np.int32)
+            continue
+        block = one.astype(np.float64) @ other.astype(np.float64)
+        # To 64 bits first: what is out of range of 32 wraps there, and is undefined from a float.
+        product[i, y, x] += block.astype(np.int64).astype(np.int32)
+    return product
+
+
+def _cut(extent: int, step: int) -> list[slice]:
+    return [slice(low, low + step) for low in range(0, extent, step)]
+
+
+def _permute(
+    view: NDArray[Number], order: Sequence[int], dropped: Sequence[int]
+) -> NDArray[Number]:
     """The axes in an order, without those dropped, of which the first element stands for all."""
     kept = view.transpose(*order, *dropped)
     for _ in dropped:

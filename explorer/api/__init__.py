@@ -34,7 +34,7 @@ from explorer.embedding.explanation import why as explain_why
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.layout.design import Restrictions
 from explorer.operators import catalogue
-from explorer.preference import outcome, parsing
+from explorer.preference import limited, parsing
 from explorer.preference.optima import Method
 from explorer.preference.outcome import Optima
 from explorer.preference.problem import Problem
@@ -394,6 +394,7 @@ def optimize(
     everything: bool = False,
     method: Method = "auto",
     limit: int | None = None,
+    time_limit: float | None = None,
 ) -> Optima:
     """The embeddings that are preferred, with proof; see ``explorer optimize --help``.
 
@@ -410,10 +411,12 @@ def optimize(
         everything: every optimum, not only one.
         method: how a front is found, see `explorer.preference.optima.pareto`.
         limit: stop after so many points of the front.
+        time_limit: seconds to search; what is found until then is given. By default a minute with
+            rules of your own, and else as long as it takes.
 
     Raises:
-        InputError: something of this is not what is allowed; where the requirements exclude every
-            answer, the result says so instead.
+        InputError: something of this is not what is allowed, or nothing is found in time; where the
+            requirements exclude every answer, the result says so instead.
     """
     op, machine = operator_of(operator), config_of(config)
     wishes = parsing.wish(
@@ -426,7 +429,7 @@ def optimize(
         rules=[Path(p) for p in ([rules] if isinstance(rules, str | Path) else rules)],
     )
     problem = Problem(op, machine, wishes, classes_of(classes), all_tiles)
-    return outcome.optimize(problem, everything=everything, method=method, limit=limit)
+    return limited.optimize(problem, time_limit, everything=everything, method=method, limit=limit)
 
 
 def pareto(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, fields
 
 from explorer.baselines.template import PackedLayer, TvmTiling
@@ -57,7 +58,7 @@ def parse_tiling(op: Operator, machine: Config, layer: PackedLayer, text: str) -
     knobs = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in KNOBS or not value.isdecimal() or int(value) < 1:
+        if name not in KNOBS or not re.fullmatch(r"[1-9][0-9]{0,8}", value):
             allowed = f"best, tuned, or knobs with positive numbers: {', '.join(KNOBS)}"
             raise InputError("--tiling", "", part, allowed)
         knobs[name] = int(value)

@@ -9,6 +9,7 @@ when the command is called and not before.
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,13 +20,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from explorer.cli.common import extended
-from isa.errors import InputError, InputWarning
+from explorer.cli.interrupts import INTERRUPTED, supervise
+from isa.errors import InputError, InputWarning, one_line, shown
 
 BAD_INPUT = 2
-INTERRUPTED = 130
+MOST_MESSAGE = 600  # characters of what Typer says
 
 EPILOG = """\
 [bold]An OPERATOR is one of[/]
@@ -122,9 +125,33 @@ class LazyGroup(TyperGroup):
             sys.stdout.flush()  # here, where Typer still catches a pipe that was closed
         except InputError as error:
             _fail(f"error: {error}", BAD_INPUT)
+        except TyperException as error:
+            _fail(f"error: {_words(error)}", error.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted", INTERRUPTED)
+        except MemoryError:
+            _fail("error: this machine has not enough memory for that", BAD_INPUT)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"{shown(error.filename)}: " if error.filename else "output: "
+            _fail(f"error: {where}{error.strerror or one_line(str(error))}", BAD_INPUT)
         return result
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments before the command's own; a mistake in them is one line."""
+        if not args:  # ends in the help
+            return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            _fail(f"error: {_words(error)}", error.exit_code)
+
+
+def _words(error: TyperException) -> str:
+    """What Typer says of arguments, which it repeats whole, on one line that is not too long."""
+    text = one_line(error.format_message())
+    return text if len(text) <= MOST_MESSAGE else f"{text[:MOST_MESSAGE]}…"
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
@@ -170,5 +197,5 @@ def _explorer(
 
 
 def main() -> None:
-    """Run the command line; the installed `explorer` calls this."""
-    app()
+    """Run the command line; the installed `explorer` calls this, by way of `explorer.__main__`."""
+    sys.exit(supervise(app))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import groupby
@@ -14,7 +15,8 @@ import typer
 
 from explorer.cli.common import wants_json
 from explorer.cli.embeddings import ClassesOption, ConfigOption
-from explorer.cli.output import JobsOption, atomic_write, progress, show_table, write_table
+from explorer.cli.interrupts import partial
+from explorer.cli.output import JobsOption, progress, show_table, write_file, write_table
 from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
@@ -73,16 +75,20 @@ def bench(
     wrong = False
     for group, members in groupby(references, _group):
         layers = [resolve(reference) for reference in members]
-        with progress(f"timing {len(layers)} layers of {group}", len(layers)) as advance:
-            rows = gains.table(
-                layers,
-                machine,
-                names,
-                verify=verify,
-                jobs=jobs or os.cpu_count() or 1,
-                on_progress=advance,
+        rows: list[dict[str, object]] = []
+        timing = progress(f"timing {len(layers)} layers of {group}", len(layers))
+        with partial(lambda: _interrupted(rows, len(layers), group)), timing as advance:  # noqa: B023 - used before the next
+            rows.extend(  # one after the other, as they are done
+                gains.table(
+                    layers,
+                    machine,
+                    names,
+                    verify=verify,
+                    jobs=jobs or os.cpu_count() or 1,
+                    on_progress=advance,
+                )
             )
-            frame = pd.DataFrame(rows)
+        frame = pd.DataFrame(rows)
         lines = gains.summary(frame)
         if out is None:
             show_table(frame, None, frame[SHOWN])
@@ -95,6 +101,15 @@ def bench(
         wrong = wrong or (verify and not frame["exact"].all())
     if wrong:
         raise typer.Exit(1)
+
+
+def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> None:
+    """Show the layers that were timed until Ctrl-C; files are of whole groups alone."""
+    if rows:
+        show_table(pd.DataFrame(rows)[SHOWN], None)
+    typer.echo(
+        f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
+    )
 
 
 def _group(reference: str) -> str:
@@ -123,7 +138,7 @@ def _write(
     out: Path, stem: str, frame: pd.DataFrame, lines: list[str], machine: Config, command: str
 ) -> None:
     write_table(frame, out / f"{stem}.csv")
-    atomic_write(out / f"{stem}.svg", figure(frame, stem.replace("_", " ")))
+    write_file(out / f"{stem}.svg", figure(frame, stem.replace("_", " ")))
     about = {
         "vta-explorer": version("vta-explorer"),
         "clingo": version("clingo"),
@@ -137,6 +152,4 @@ def _write(
         f"{r.layer}: {r.best_cycles} cycles, {r.over_bound:.3f} of the bound"
         for r in distant.itertuples()
     ]
-    atomic_write(
-        out / f"{stem}.md", page(stem, command, about, lines, far, gains.class_table(frame))
-    )
+    write_file(out / f"{stem}.md", page(stem, command, about, lines, far, gains.class_table(frame)))

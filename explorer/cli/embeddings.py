@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 
 from explorer.cli.common import wants_json
-from explorer.cli.output import OutputOption, atomic_write, progress, show_table
+from explorer.cli.interrupts import partial, whole
+from explorer.cli.output import OutputOption, progress, show_table, write_file
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
@@ -75,7 +76,9 @@ InstructionOption = Annotated[
         help="The instruction: a shipped one, with or without its vendor, or a YAML file.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random tensors.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the random tensors.")
+]
 InterleavingOption = Annotated[
     str,
     typer.Option(
@@ -207,10 +210,7 @@ def _show_timeline(evaluation: explore.Evaluation, output: Path | None) -> None:
             console.print(line, no_wrap=True, overflow="crop")
         return
     title = f"{evaluation.embedding.id} of {design.operator.name}"
-    try:
-        atomic_write(output, timeline_image(times, title, output))
-    except OSError as error:
-        raise InputError("--out", "", str(output), f"cannot write it: {error.strerror}") from None
+    write_file(output, timeline_image(times, title, output))
     typer.echo(f"{output}: {int(times[:, Span.END].max()):,} cycles")
 
 
@@ -245,8 +245,18 @@ def verify(
             found = sorted(random.Random(seed).sample(found, sample), key=lambda e: e.id)
         chosen = [(item.id, item) for item in found]
     data = verification.random_data(op, seed)
-    rows = []
-    with progress(f"verifying {len(chosen)} embeddings", len(chosen)) as advance:
+    rows: list[dict[str, object]] = []
+
+    def interrupted() -> None:
+        if rows:
+            show_table(pd.DataFrame(rows), output)
+        typer.echo(
+            f"explorer: interrupted: partial, {len(rows)} of {len(chosen)} embeddings verified",
+            err=True,
+        )
+
+    verifying = progress(f"verifying {len(chosen)} embeddings", len(chosen))
+    with partial(interrupted), verifying as advance:
         for text, item in chosen:
             evaluation = explore.evaluate(
                 op, machine, item, fixed_layout=text == REFERENCE, restrictions=restrictions
@@ -254,9 +264,10 @@ def verify(
             rows.append(_verified(evaluation, data, interleaving))
             advance(1)
     frame = pd.DataFrame(rows)
-    show_table(frame, output)
-    typer.echo(f"executed as {', '.join(admitted(machine))}")
-    typer.echo(_distance_note(safe_distance))
+    with whole():
+        show_table(frame, output)
+        typer.echo(f"executed as {', '.join(admitted(machine))}")
+        typer.echo(_distance_note(safe_distance))
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import pyarrow as pa
 import typer
 
-from explorer.cli.output import OutputOption, atomic_write, show_table
+from explorer.cli.output import OutputOption, show_table, write_file
 from explorer.report.front_plot import Front, image, page
 from explorer.study import tables
 from explorer.study.dominance import pareto, pareto_mask
@@ -113,17 +112,7 @@ def read(path: Path, kind: str = "results", model: str | None = None) -> pd.Data
         raise InputError("--table", "", kind, f"one of {', '.join(TABLES)}")
     if path.is_dir():
         return _stored(Store.open(path), kind, model)
-    if not path.is_file():
-        raise InputError(str(path), "", None, "a sweep's directory, or a .csv or .parquet file")
-    try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path)
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        allowed = f"a table ({str(error).splitlines()[0]})"
-        raise InputError(str(path), "", "unreadable data", allowed) from None
-    raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's directory")
+    return tables.read(path)
 
 
 def _stored(store: Store, kind: str, model: str | None) -> pd.DataFrame:
@@ -162,7 +151,5 @@ def _check_picture(path: Path) -> None:
 
 
 def _draw(front: Front, path: Path) -> None:
-    try:
-        atomic_write(path, page(front) if path.suffix == ".html" else image(front, path.suffix))
-    except OSError as error:
-        raise InputError("--plot", "", str(path), f"cannot write it: {error.strerror}") from None
+    data = page(front) if path.suffix == ".html" else image(front, path.suffix)
+    write_file(path, data, "--plot")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
+from datetime import time as clock
+from decimal import Decimal
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,7 +27,9 @@ from rich.text import Text
 
 from explorer.cli.common import is_quiet, wants_json, width
 from explorer.cli.fitting import Frame, fit, fold
+from explorer.cli.interrupts import whole
 from isa.errors import InputError
+from isa.files import parsing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +54,35 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 def _json(frame: pd.DataFrame) -> bytes:
     """A list of objects, one a line; floats are exact, missing values null."""
-    records = _plain(frame).to_dict("records")
+    cells = ((str(name), column) for name, column in _plain(frame).items())
+    columns = {name: [_speakable(value, name) for value in column] for name, column in cells}
+    records = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
+def _speakable(value: object, column: str) -> object:
+    """A cell as JSON can say it: dates as text, decimals as numbers, lists and structures whole.
+
+    Raises:
+        InputError: it cannot, as infinity.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case Decimal() if value.is_finite():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case date() | clock() | timedelta() | UUID():  # a datetime is a date
+            return str(value)
+        case list() | tuple() | np.ndarray():
+            return [_speakable(part, column) for part in value]
+        case dict():
+            return {str(key): _speakable(part, column) for key, part in value.items()}
+        case np.generic():
+            return _speakable(value.item(), column)
+    raise InputError(OPTION, column, value, "JSON has no such value; .csv and .parquet do")
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -71,6 +105,8 @@ def check_output(path: Path | None) -> Path | None:
     """
     if path is None or path == STANDARD:
         return path
+    if "\0" in str(path):
+        raise _unusable(path, "a name has no NUL")
     if path.suffix not in _ENCODERS:
         raise _unusable(path, f"the suffix must be one of {', '.join(_ENCODERS)}")
     if path.is_dir():
@@ -112,10 +148,21 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     if path == STANDARD:
         typer.echo(_csv(frame), nl=False)
         return
+    with parsing(OPTION, f"{path.suffix} must be able to hold the table"):
+        data = _ENCODERS[path.suffix](frame)
+    write_file(path, data)
+
+
+def write_file(path: Path, data: bytes | str, option: str = OPTION) -> None:
+    """Write a file of an option, in one step as `atomic_write`.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     try:
-        atomic_write(path, _ENCODERS[path.suffix](frame))
+        atomic_write(path, data)
     except OSError as error:
-        raise _unusable(path, f"cannot write it: {error.strerror}") from error
+        raise InputError(option, "", str(path), f"cannot write it: {error.strerror}") from None
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -125,11 +172,12 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         OSError: if it cannot be written; the old file is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole():
+        try:
+            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _unusable(path: Path, allowed: str) -> InputError:

@@ -21,7 +21,12 @@ from explorer.cli.front_tables import (
     pareto_table,
 )
 from explorer.cli.output import OutputOption
-from explorer.cli.preferences import EveryTileOption, MethodOption, optimize
+from explorer.cli.preferences import (
+    EveryTileOption,
+    MethodOption,
+    TimeLimitOption,
+    optimize,
+)
 from isa.errors import InputError
 
 METRICS = "steps,footprint,transform"
@@ -61,6 +66,7 @@ def pareto(
     config: ConfigOption = "default",
     classes: ClassesOption = USUAL_CLASSES,
     all_tiles: EveryTileOption = False,
+    time_limit: TimeLimitOption = None,
     minimize: MinimizeOption = "",
     maximize: MaximizeOption = "",
     group_by: GroupOption = "",
@@ -93,6 +99,7 @@ def pareto(
             config=config,
             classes=classes,
             all_tiles=all_tiles,
+            time_limit=time_limit,
             output=output,
         )
 

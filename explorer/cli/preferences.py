@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from explorer import api
-from explorer.cli import INTERRUPTED
 from explorer.cli.common import note
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
@@ -16,10 +15,12 @@ from explorer.cli.embeddings import (
     ConfigOption,
     OperatorArgument,
 )
+from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.embedding.rule_files import profiles
 from explorer.preference.optima import Method
+from isa.interrupts import pressed
 
 EveryTileOption = Annotated[
     bool,
@@ -33,6 +34,19 @@ MethodOption = Annotated[
     typer.Option(
         help="How a front is found: by cutting off what a point dominates, by enumerating all, or "
         "by what is faster (auto)."
+    ),
+]
+
+
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        min=1,
+        max=10**6,
+        metavar="SECONDS",
+        help="Time to search, after which the best so far is shown; by default 60 with --rules, "
+        "and else as long as it takes.",
     ),
 ]
 
@@ -81,11 +95,13 @@ def optimize(
     config: ConfigOption = "default",
     classes: ClassesOption = USUAL_CLASSES,
     all_tiles: EveryTileOption = False,
+    time_limit: TimeLimitOption = None,
     output: OutputOption = None,
 ) -> None:
     """Find the embeddings that are preferred, with proof.
 
-    The exit status is 1 if no embedding meets the requirements; the conflict is then told.
+    The exit status is 1 if no embedding meets the requirements; the conflict is then told. It is 1
+    as well if the time limit ended the search; the best so far is then shown.
     """
     with progress(f"searching the embeddings of {operator}"):
         found = api.optimize(
@@ -101,15 +117,17 @@ def optimize(
             everything=everything,
             method=method,
             limit=limit,
+            time_limit=time_limit,
         )
+    stopped = INTERRUPTED if (time_limit is None and not rules) or pressed.is_set() else 1
     if not found.best.answers:
         lines = found.conflict.lines() if found.conflict else ["interrupted, with nothing found"]
         typer.echo("explorer: " + "\n".join(lines), err=True)
-        raise typer.Exit(1 if found.conflict else INTERRUPTED)
+        raise typer.Exit(1 if found.conflict else stopped)
     show_table(found.frame(), output)
     left_out = [name for name in CLASSES if name not in parse_classes(classes)]
     more = f" Classes left out, which may hold better ones: {', '.join(left_out)}."
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):
-        raise typer.Exit(INTERRUPTED)  # with what was found until then
+        raise typer.Exit(stopped)  # with what was found until then

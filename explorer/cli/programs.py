@@ -26,6 +26,7 @@ from explorer.cli.embeddings import (
 )
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
+from explorer.program import memory
 from explorer.program.emission import check_target, emit_program, load_data, write_folder
 from explorer.program.emission import emit as emit_files
 from explorer.ranking.explore import UNRESTRICTED
@@ -109,6 +110,7 @@ def emit(
     chosen, (op, machine) = _format(form), (resolve(operator), Config.load(config))
     restrictions = Restrictions.of(target, safe_distance, machine)
     check_target(out)
+    memory.check(op)
     given = load_data(op, data, data_layout)
     cost = ""
     if embedding.partition(":")[0] == TEMPLATE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,11 +22,12 @@ from explorer.cli.embeddings import (
     TilesOption,
     embeddings_of,
 )
+from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
-from explorer.ranking.best_first import Ranking, parse_share
+from explorer.ranking.best_first import Known, Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.report.searched import explained
 from isa.computation import Operator
@@ -103,7 +105,16 @@ def rank(
         typer.echo(wrapped(explained(op, machine, found)))
         return
     template = _template(op, machine) if baseline is Baseline.TVM else None
-    with progress(f"ranking {len(found)} embeddings", len(found)) as advance:
+    known = Known()
+
+    def interrupted() -> None:
+        so_far = known.ranking(op, machine, len(found), None if everything else top)
+        if so_far is not None:
+            _show(so_far, template, chosen, output)
+        done = f"{len(known.evaluations)} of {len(found)} embeddings evaluated"
+        typer.echo(f"explorer: interrupted: partial, {done}; others may be better", err=True)
+
+    with partial(interrupted), progress(f"ranking {len(found)} embeddings", len(found)) as advance:
         ranking = rank_embeddings(
             op,
             machine,
@@ -114,9 +125,19 @@ def rank(
             on_progress=advance,
             restrictions=restrictions,
             within=share,
+            known=known,
         )
     if not ranking.evaluations:
         raise InputError(op.name, "", config, "no embedding has a schedule that fits the machine")
+    with whole():
+        _show(ranking, template, chosen, output)
+        note(" ".join(_summary(ranking, template, parse_classes(classes))), aside=bool(output))
+
+
+def _show(
+    ranking: Ranking, template: TvmScheduled | None, chosen: tuple[str, ...], output: Path | None
+) -> None:
+    """Print the table, or write it to a file."""
     frame = ranking.frame()
     if template is not None:
         frame["speedup"] = template.cycles / frame["cycles"]
@@ -124,7 +145,6 @@ def rank(
     printed = frame[[*FIRST, *(n for n in rest if n in frame)]].astype({"rank": object})
     printed.loc[printed["rank"] == 0, "rank"] = "ref"
     show_table(frame, output, printed, keep=len(printed.columns) if chosen else len(FIRST))
-    note(" ".join(_summary(ranking, template, parse_classes(classes))), aside=bool(output))
 
 
 def _columns(text: str | None) -> tuple[str, ...]:

@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from explorer.cli import INTERRUPTED
 from explorer.cli.common import is_quiet, wants_json
 from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption
 from explorer.cli.front_tables import ModelOption, note_left_out
+from explorer.cli.interrupts import INTERRUPTED
+from explorer.cli.interrupts import partial as known_so_far
 from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
 from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.study import cost, tables
@@ -97,6 +98,12 @@ def sweep(
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to run on, or local:N."),
     ] = None,
+    dask_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=3600, metavar="SECONDS", help="Time for the scheduler to answer."
+        ),
+    ] = 30,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -124,7 +131,13 @@ def sweep(
         return
     if out is None:
         raise InputError("--out", "", None, "a directory for the results")
-    backend = partial(Dask, dask) if dask else partial(Local, jobs) if jobs and jobs > 1 else Inline
+    backend = (
+        partial(Dask, dask, dask_timeout)
+        if dask
+        else partial(Local, jobs)
+        if jobs and jobs > 1
+        else Inline
+    )
     _run(study, out, backend)
 
 
@@ -141,7 +154,7 @@ def _study_file(context: typer.Context, workloads: list[str]) -> Study:
     """The study in the one file given; options that it has fields for are refused."""
     if len(workloads) > 1:
         raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
-    free = {"workloads", "out", "jobs", "dask", "dry_run"}
+    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run"}
     for option in context.params.keys() - free:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":
@@ -189,16 +202,20 @@ def _describe(study: Study, out: Path | None) -> None:
 
 def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     summary = Summary()
-    try:
-        with _progress(study.name) as show:
-            run_sweep(study, out, backend, on_progress=show, summary=summary)
-    except KeyboardInterrupt:
+
+    def interrupted() -> None:
         kept = summary.reused + summary.done
         typer.echo(
             f"explorer: interrupted; {kept} of {summary.total} units are kept in {out}, and "
             "the same command goes on from there",
             err=True,
         )
+
+    try:
+        with known_so_far(interrupted), _progress(study.name) as show:
+            run_sweep(study, out, backend, on_progress=show, summary=summary)
+    except KeyboardInterrupt:
+        interrupted()
         raise typer.Exit(INTERRUPTED) from None
     _report(summary, out)
     left_out = [name for name in CLASSES if name not in study.options.classes]

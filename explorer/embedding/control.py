@@ -15,6 +15,8 @@ from clingo import Number, Symbol
 from explorer.embedding.rule_files import encoding
 from explorer.embedding.step_costs import logarithm
 from isa.errors import InputError
+from isa.files import read_text
+from isa.interrupts import pressed
 
 
 @contextmanager
@@ -23,15 +25,18 @@ def held_back() -> Iterator[Event]:
 
     An exception that comes while clingo calls back into Python would end the process.
     """
-    pressed = Event()
-    if current_thread() is not main_thread():  # only that one gets signals
+    if current_thread() is not main_thread():  # only that one gets signals, and may pass them on
         yield pressed
         return
-    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    own = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: own.set())
     try:
-        yield pressed
+        yield own
     finally:
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+NEEDED = "a file of rules is needed"
 
 
 class EncodingError(RuntimeError):
@@ -61,14 +66,14 @@ def ground(
         for fact in facts:
             backend.add_rule([backend.add_atom(fact)])
     control.load(str(encoding(entry)))
-    with held_back() as pressed:
+    with held_back() as stopped:
         try:
             for path in rules:
                 control.load(str(path))
             control.ground(context=_Functions)
         except RuntimeError as error:
             messages.append(str(error))
-    if pressed.is_set():
+    if stopped.is_set():
         raise KeyboardInterrupt
     if messages:
         raise _rejected(messages, rules) or EncodingError("\n".join(messages))
@@ -98,9 +103,7 @@ def _rejected(messages: Sequence[str], rules: Sequence[Path]) -> InputError | No
                 reason, *more = [text.strip() for text in found[2].splitlines() if text.strip()]
                 notes = [text.partition("note: ")[2] for text in more if "note: " in text]
                 # The slice is empty where clingo means the line after the last one.
-                text = "".join(
-                    path.read_text(encoding="utf-8").splitlines()[line - 1 : line]
-                ).strip()
+                text = "".join(read_text(path, NEEDED).splitlines()[line - 1 : line]).strip()
                 allowed = f"{reason.rstrip(':')}{f' ({notes[0]})' if notes else ''}"
                 return InputError(str(path), f"line {line}", text or "end of file", allowed)
     return None

@@ -11,7 +11,7 @@ from typing import Literal
 import clingo
 from clingo import Number, Symbol
 
-from explorer.embedding.control import ground, held_back
+from explorer.embedding.control import NEEDED, ground, held_back
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import atom
@@ -19,6 +19,7 @@ from explorer.embedding.metrics import Metric
 from explorer.embedding.step_costs import LARGEST
 from isa.computation import ROLES, Computation
 from isa.errors import InputError
+from isa.files import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +280,7 @@ def _metric(symbol: Symbol) -> Metric:
 def _mention(name: str, rules: Sequence[Path]) -> tuple[str, str] | None:
     """Where a user's rules first name something: the file, and the line in words."""
     for path in rules:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(read_text(path, NEEDED).splitlines(), start=1):
             if re.search(rf"\b{re.escape(name)}\b", line.partition("%")[0]):
                 return str(path), f"line {number}"
     return None

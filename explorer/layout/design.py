@@ -10,6 +10,7 @@ from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.packed import Layout, derive, overlaps
 from isa.computation import Computation, Operator
 from isa.config import Config
+from isa.errors import InputError
 from simulator.implementations import Implementation, check_admitted
 from simulator.lint import CHISEL_UOPS, check_options
 
@@ -37,7 +38,10 @@ class Restrictions:
         """
         check_options(target, safe_distance)
         if target in tuple(Implementation):
-            check_admitted(config, Implementation(target))
+            try:
+                check_admitted(config, Implementation(target))
+            except InputError as error:
+                raise InputError("--target", "", target, f"other configurations: {error}") from None
         return cls(CHISEL_UOPS if target == "chisel" else None, safe_distance)
 
     def uop_depth(self, config: Config) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.program import npy
 from explorer.program.framework_arrays import arranged
 from explorer.program.verification import Packable, complete, direct, packed
 from explorer.schedule.lowering import Code
@@ -210,17 +211,9 @@ def _layouts(text: str, fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _load(tensor: Tensor, field: str, path: Path, letters: str | None) -> NDArray[np.generic]:
-    try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(str(path), "", None, "a .npy file is needed") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(str(path), "", str(error), "a .npy file is needed") from None
-    if letters is not None:
-        array = arranged(array, letters, tensor, str(path))
-    _check(tensor, field, array, str(path))
-    return array.astype(_DTYPES[field])
+    wanted, otherwise = _DTYPES[field], letters is not None
+    array = npy.load(path, wanted, tensor.shape, tensor.name, laid_out_otherwise=otherwise)
+    return array if letters is None else arranged(array, letters, tensor, str(path))
 
 
 def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
+from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
 from isa.computation import Epilogue, Operator
 from isa.program_image import Program
@@ -80,7 +81,11 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
         operator: what is computed.
         given: tensors by the field of `Data`, of the right types and shapes.
         seed: of the random ones.
+
+    Raises:
+        InputError: this machine has not enough memory for the operator's tensors.
     """
+    memory.check(operator)
     rng = np.random.default_rng(seed)
     computation = operator.computation
     in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)

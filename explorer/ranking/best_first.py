@@ -11,9 +11,8 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from explorer.embedding.digits import Embedding
 from explorer.layout.design import Restrictions
 from explorer.layout.packed import Layout
 from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, floor, reference
+from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -129,6 +129,33 @@ class Ranking:
         }
 
 
+@dataclass(slots=True)
+class Known:
+    """What a ranking has found so far, for those who stop it.
+
+    Attributes:
+        reference: as in `Ranking`, once it is known.
+        evaluations: those done, in the order in which they were.
+    """
+
+    reference: Evaluation | None = None
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    def ranking(
+        self, operator: Operator, config: Config, total: int, top: int | None
+    ) -> Ranking | None:
+        """The ranking of what is known, of which nothing is proven; None if that is nothing."""
+        found = tuple(self.evaluations)
+        fixed = self.reference.embedding if self.reference else None
+        placed = _placed([e for e in found if e.scheduled is not None], fixed, 0.0)
+        if not placed:
+            return None
+        unfit = sum(e.bound is None for e in found)
+        return Ranking(
+            operator, config, tuple(placed[:top]), self.reference, total, len(found), unfit
+        )
+
+
 def describe(layout: Layout) -> str:
     """A layout in a few words: its TVM-style name, or its coordinates and lanes."""
     name = layout.name
@@ -170,6 +197,7 @@ def rank(
     on_progress: Progress = lambda _: None,
     restrictions: Restrictions = UNRESTRICTED,
     within: float = 0.0,
+    known: Known | None = None,
 ) -> Ranking:
     """The embeddings by the cycles of their best programs.
 
@@ -187,6 +215,7 @@ def rank(
         on_progress: told how many embeddings have just been dealt with.
         restrictions: what all programs keep to, the reference's too.
         within: the share of the least cycles up to which a slower embedding counts as equal.
+        known: is told what is found, as soon as it is.
 
     Returns:
         The ranking; the same input gives the same one, whatever the number of jobs.
@@ -194,11 +223,13 @@ def rank(
     judge = partial(evaluate, operator, config)
     held = partial(judge, restrictions=restrictions)
     fixed = reference(operator, config)
-    base = held(fixed, fixed_layout=True) if fixed else None
+    known = known or Known()
+    base = known.reference = held(fixed, fixed_layout=True) if fixed else None
     with _workers(jobs, len(embeddings)) as run:
         floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
         ordered = [(least, e) for least, _, e in sorted(floors)]
-        found = list(_evaluations(held, ordered, top, effort, run, on_progress, within))
+        found = known.evaluations
+        found.extend(_evaluations(held, ordered, top, effort, run, on_progress, within))
         placed = _placed([e for e in found if e.scheduled is not None], fixed, within)
         best = placed[:top]
         free = []
@@ -300,10 +331,5 @@ def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[An
     if count == 1 or tasks < PORTION:
         yield map
         return
-    pool: Executor
-    with ProcessPoolExecutor(count) as pool:
-        try:
-            yield partial(pool.map, chunksize=CHUNK)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with pool(count, evaluate.__module__) as executor:
+        yield partial(executor.map, chunksize=CHUNK)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from explorer.program import verification
 from explorer.ranking import class_gains, explore
 from explorer.ranking.best_first import rank, simplicity
 from explorer.ranking.explore import Evaluation
+from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -170,18 +170,14 @@ def table(
     """
     layers = [(operator, (operator.computation, operator.epilogue)) for operator in operators]
     distinct = {key: operator for operator, key in reversed(layers)}
-    with ProcessPoolExecutor(jobs) as pool:
-        try:
-            rows = {
-                key: pool.submit(_row, operator, config, classes, verify)
-                for key, operator in reversed(distinct.items())
-            }
-            for operator, key in layers:
-                yield {**rows[key].result(), "layer": operator.name}
-                on_progress(1)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with pool(jobs, __name__) as executor:
+        rows = {
+            key: executor.submit(_row, operator, config, classes, verify)
+            for key, operator in reversed(distinct.items())
+        }
+        for operator, key in layers:
+            yield {**rows[key].result(), "layer": operator.name}
+            on_progress(1)
 
 
 def summary(frame: pd.DataFrame) -> list[str]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
-import multiprocessing
-import os
+import re
 import signal
 import threading
 import traceback
@@ -24,15 +23,13 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.connection import wait as wait_for
 from typing import Any, ParamSpec, TypeVar
 
+from explorer.ranking.workers import Workers
 from explorer.study.unit import Row, Unit, evaluate
 from isa.errors import InputError
 
@@ -131,57 +128,23 @@ class Local(Backend):
     """A pool of processes on this machine, which end when this one does, however it ends."""
 
     def __init__(self, workers: int) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        # A fork server starts a worker, with its imports done, in no time, and forks no threads.
-        method = "forkserver" if "forkserver" in methods else "spawn"
-        self._context = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self._context.set_forkserver_preload([evaluate.__module__])
-        # Workers hold the reading end of this pipe alone: it closes for them when we are gone.
-        self._reader, self._writer = self._context.Pipe(duplex=False)
-        self._workers = workers
-        self._pool = self._make()
-
-    def _make(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._workers, self._context, initializer=_follow, initargs=(self._reader,)
-        )
+        self._workers = Workers(workers, evaluate.__module__)
 
     def executor(self) -> Executor:
         """The pool."""
-        return self._pool
+        return self._workers.pool
 
     def slots(self) -> int:
         """Some more than it has workers."""
-        return AHEAD * self._workers
+        return AHEAD * self._workers.count
 
     def replace(self) -> None:
-        """Another pool: one that has lost a worker takes no more work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = self._make()
+        """Another pool."""
+        self._workers.replace()
 
     def close(self, *, at_once: bool) -> None:
         """End the workers."""
-        if at_once:
-            self._writer.close()
-        self._pool.shutdown(wait=not at_once, cancel_futures=True)
-        self._writer.close()
-        self._reader.close()
-
-
-def _follow(line: Connection) -> None:
-    """Make a worker leave Ctrl-C to its parent, and end as soon as the line to that is dead.
-
-    A pool's worker waits for work on a pipe that its siblings hold open too: without this, it would
-    wait for ever after its parent was killed.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        wait_for([line])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        self._workers.close(at_once=at_once)
 
 
 class Dask(Backend):
@@ -203,8 +166,9 @@ class Dask(Backend):
         where: Any = address
         kind, _, count = address.partition(":")
         if kind == "local":
-            if not count.isdigit() or int(count) < 1:
-                raise InputError("--dask", "", address, "local:N, where N is the number of workers")
+            if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
+                allowed = "local:N, where N is the number of workers, at most 9999"
+                raise InputError("--dask", "", address, allowed)
             with _deaf_children():
                 self._cluster = where = distributed.LocalCluster(
                     n_workers=int(count),
@@ -214,8 +178,10 @@ class Dask(Backend):
                 )
         try:
             self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            allowed = f"no scheduler answers there ({error})"
+        # Each of its protocols fails in its own way where there is no scheduler, or not its own.
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            allowed = f"no scheduler answers there within {timeout:g} s ({reason})"
             raise InputError("--dask", "", address, allowed) from None
         self._executor: Executor = self._client.get_executor(pure=False)
 

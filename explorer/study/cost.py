@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from explorer.study.parameters import sizes
+from explorer.study.parameters import MAX_LOG, sizes
 from isa.errors import InputError
 from isa.fields import UOP_BYTES
 from isa.schema import Document, parse_yaml, read_text, validate
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from simulator.counts import Counts
 
 _SHIPPED = files("explorer.study") / "costs.yaml"
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Far beyond any technology: sums and products of figures stay finite.
+_Positive = Annotated[float, Field(ge=1e-12, le=1e12, allow_inf_nan=False)]
 _Bits = Annotated[int, Field(ge=1, le=65_536)]
-_Bytes = Annotated[int, Field(ge=1)]
+_Bytes = Annotated[int, Field(ge=1, le=2**64)]
 
 
 class _Figure(Document):
@@ -181,6 +182,19 @@ def _parse(text: str, source: str) -> Costs:
             if cited not in table.sources:
                 allowed = f"sources has {', '.join(table.sources)}"
                 raise InputError(source, f"{group}.{name}.source", cited, allowed)
+    costs = _costs(table)
+    for log in range(MAX_LOG + 1):
+        try:
+            costs.access_pj(2.0**log)
+        except OverflowError:
+            at = dict(energy.sram_access.at)
+            allowed = f"the curve leaves every range at 2**{log} bytes: give sizes further apart"
+            raise InputError(source, "energy_pj.sram_access.at", at, allowed) from None
+    return costs
+
+
+def _costs(table: _Table) -> Costs:
+    energy, area = table.energy_pj, table.area_um2
     figures_only = repr((table.name, table.energy_pj, table.area_um2))
     return Costs(
         name=table.name,

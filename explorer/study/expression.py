@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from isa.errors import InputError
 
 MAX_EXPONENT = 64
+MAX_BITS = 64
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -65,7 +67,11 @@ class Expression:
         """
         text = _compared(text)
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
+            with (
+                warnings.catch_warnings()
+            ):  # of what looks like a slip, which ends in an error here
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise InputError(source, "", text, f"a condition holds {_GRAMMAR}") from None
         names = set()
@@ -90,7 +96,8 @@ class Expression:
         """
         try:
             return _value(ast.parse(self.text.strip(), mode="eval").body, values)
-        except (ArithmeticError, ValueError) as error:
+        # A TypeError: the root of a negative number is complex, and nothing compares with it.
+        except (ArithmeticError, ValueError, TypeError) as error:
             at = ", ".join(f"{name}={values[name]}" for name in sorted(self.names))
             raise InputError(
                 self.source, self.text, at, f"it has no value there: {error}"
@@ -115,6 +122,15 @@ def _is_allowed(node: ast.AST) -> bool:
     )
 
 
+def _check_power(base: float, exponent: float) -> None:
+    """Raise OverflowError where a power could take more memory than a condition is worth."""
+    if abs(exponent) > MAX_EXPONENT:
+        raise OverflowError(f"exponents go to {MAX_EXPONENT}")
+    # Powers of powers grow beyond any memory in a few characters.
+    if isinstance(base, int) and base.bit_length() > MAX_BITS:
+        raise OverflowError(f"what is raised to a power has at most {MAX_BITS} bits")
+
+
 def _value(node: ast.expr, values: Mapping[str, float]) -> Any:
     match node:
         case ast.Constant(value):
@@ -125,8 +141,8 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> Any:
             return _UNARY[type(op)](_value(operand, values))
         case ast.BinOp(left, op, right):
             one, other = _value(left, values), _value(right, values)
-            if isinstance(op, ast.Pow) and abs(other) > MAX_EXPONENT:
-                raise OverflowError(f"exponents go to {MAX_EXPONENT}")
+            if isinstance(op, ast.Pow):
+                _check_power(one, other)
             return _BINARY[type(op)](one, other)
         case ast.BoolOp(ast.And(), parts):
             return all(_value(part, values) for part in parts)

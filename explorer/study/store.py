@@ -19,15 +19,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
-from explorer.study.unit import COLUMNS, Row
+from explorer.study.parameters import PARAMETERS
+from explorer.study.unit import COLUMNS, STATUSES, Row
 from isa.errors import InputError
+from isa.files import exists, parsing, read_bytes, read_text
+from isa.json import parse_json
+from isa.schema import Document, Model, validate
 
 FORMAT = 1
+_MOST_JSON, _MOST_PART = 2**27, 2**27  # bytes of a file; parts have a few thousand
+_GIVEN = ("unit", "layer", "configuration", "model", "status", "reason", *PARAMETERS)
 _UNIT, _DIGEST = b"unit", b"digest"  # metadata of a part
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 SCHEMA = pa.schema([(name, _TYPES[kind]) for name, (kind, _) in COLUMNS.items()])
@@ -41,6 +48,30 @@ class NamedLayer:
     repeat: int
     layer: str
     macs: int
+
+
+class _StoreFile(Document):
+    format: Literal[1]
+    model: str
+    options: dict[str, Any]
+
+
+class _LayerEntry(Document):
+    operator: str
+    repeat: Annotated[int, Field(ge=1, lt=2**63)]
+    layer: str
+    macs: Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class _WorkloadFile(Document):
+    workload: str
+    layers: list[_LayerEntry]
+
+
+def _read_own(path: Path, model: type[Model]) -> Model:
+    """A file of JSON that a sweep has written."""
+    text = read_text(path, "must be a store's own file", _MOST_JSON)
+    return validate(model, parse_json(text, str(path)), str(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +123,10 @@ class Store:
             InputError: it holds none, or one that this version cannot read.
         """
         source = path / "store.json"
-        try:
-            content = json.loads(source.read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
-                raise InputError(str(source), "format", content["format"], f"must be {FORMAT}")
-            return cls(path, content["model"], content["options"])
-        except FileNotFoundError:
-            raise InputError(str(path), "", None, "a directory that explorer sweep made") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(str(source), "", str(error), "must be a store's own file") from None
+        if not exists(source):
+            raise InputError(str(path), "", None, "a directory that explorer sweep made")
+        content = _read_own(source, _StoreFile)
+        return cls(path, content.model, content.options)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -168,11 +194,8 @@ class Store:
         """
         found = {}
         for path in sorted((self.path / "workloads").glob("*.json")):
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                found[content["workload"]] = [NamedLayer(**layer) for layer in content["layers"]]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise InputError(str(path), "", str(error), "must be a store's own file") from None
+            content = _read_own(path, _WorkloadFile)
+            found[content.workload] = [NamedLayer(**dict(layer)) for layer in content.layers]
         return found
 
     def parts(self) -> list[Path]:
@@ -221,22 +244,31 @@ def read_part(path: Path) -> pa.Table:
     Raises:
         InputError: the file is not a whole part, or not the one that its name says.
     """
-    try:
-        table = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
-        metadata = table.schema.metadata or {}
-        problem = None
-        if not table.schema.equals(SCHEMA):
-            problem = "its columns are not a part's"
-        elif metadata.get(_UNIT) != path.stem.encode():
-            problem = "it belongs to another unit"
-        elif metadata.get(_DIGEST) != _digest(table):
-            problem = "its content has changed"
-    except (OSError, ValueError, pa.ArrowException) as error:
-        problem = str(error).splitlines()[0]
+    advice = "delete this file, and the next sweep makes it again"
+    data = read_bytes(path, advice, _MOST_PART)
+    with parsing(str(path), advice):
+        table = pq.ParquetFile(BytesIO(data), pre_buffer=False).read(use_threads=False)
+        problem = _problem(table, path.stem)
     if problem:
-        allowed = f"delete this file, and the next sweep makes it again ({problem})"
-        raise InputError(str(path), "", "a damaged part", allowed) from None
+        raise InputError(str(path), "", "a damaged part", f"{advice} ({problem})")
     return table
+
+
+def _problem(table: pa.Table, key: str) -> str | None:
+    """Why a table is not the part of a unit."""
+    metadata = table.schema.metadata or {}
+    if not table.schema.equals(SCHEMA):
+        return "its columns are not a part's"
+    if metadata.get(_UNIT) != key.encode():
+        return "it belongs to another unit"
+    if metadata.get(_DIGEST) != _digest(table):
+        return "its content has changed"
+    # A digest can be made for any rows; what follows relies on these.
+    if not table.num_rows or any(table[name].null_count for name in _GIVEN):
+        return "it has no rows, or rows without a status"
+    if not set(table["status"].to_pylist()) <= set(STATUSES):
+        return "it has a status that there is not"
+    return None
 
 
 def _digest(table: pa.Table) -> bytes:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from explorer.study.parameters import PARAMETERS
+from explorer.study.sandbox import answer
 from explorer.study.store import SCHEMA, Store, read_part
 from explorer.study.unit import OK
 from isa.errors import InputError
-
-if TYPE_CHECKING:
-    import duckdb
+from isa.files import parsing, read_bytes
 
 ALL = "all"
+MAX_FILE = 2**30
+"""Bytes of a table's file; in memory it takes a few times as much."""
+
+_READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
+    ".csv": pd.read_csv,
+    ".parquet": pd.read_parquet,
+}
 _SUMS = ("cycles", "reference_cycles", "steps", "instructions", "dram_bytes", "energy")
 _SHARED = ("mac_units", "on_chip_bytes", "area")
+_ROW = "__row"
+_WORKLOADS = pa.schema(
+    {"workload": pa.string(), "operator": pa.string(), "repeat": pa.int64(), "layer": pa.string()}
+)
 
 
 def results(store: Store, model: str | None = None) -> tuple[pd.DataFrame, int]:
@@ -85,7 +99,7 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
         repeats = listed.groupby("layer", as_index=False)["repeat"].sum()
         part = rows.merge(repeats, on="layer").assign(workload=workload)
         parts.append(totalled(part, len(repeats)))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else totalled(rows.head(0), 0)
 
 
 def totalled(part: pd.DataFrame, layers: int) -> pd.DataFrame:
@@ -129,20 +143,39 @@ def query(store: Store, sql: str, model: str | None = None) -> tuple[pd.DataFram
     Raises:
         InputError: the query is wrong, or as `results`.
     """
-    import duckdb  # noqa: PLC0415 - slow to import, and only queries need it
-
     frame, left_out = results(store, model)
     listed = [
         {"workload": workload, "operator": n.operator, "repeat": n.repeat, "layer": n.layer}
         for workload, layers in store.workloads().items()
         for n in layers
     ]
-    with duckdb.connect() as connection:
-        connection.register("results", pa.Table.from_pandas(frame, preserve_index=False))
-        total = pa.Table.from_pandas(totals(store, frame), preserve_index=False)
-        connection.register("totals", total)
-        connection.register("workloads", pa.Table.from_pylist(listed))
-        return _answer(connection, sql), left_out
+    tables = {
+        "results": pa.Table.from_pandas(frame, preserve_index=False),
+        "totals": pa.Table.from_pandas(totals(store, frame), preserve_index=False),
+        "workloads": pa.Table.from_pylist(listed, _WORKLOADS),
+    }
+    return _frame(answer(tables, sql, "--sql")), left_out
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The table in a ``.csv`` or ``.parquet`` file.
+
+    Raises:
+        InputError: it cannot be read, is too large, or no table with one name a column.
+    """
+    if path.suffix not in _READERS:
+        raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's folder")
+    data = read_bytes(path, "a sweep's directory, or a .csv or .parquet file", MAX_FILE)
+    with parsing(str(path), "a table"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns of mixed types, which have no use as objectives
+        frame = _READERS[path.suffix](BytesIO(data))
+    names = [str(name) for name in frame.columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(str(path), "", name, "a column's name may stand once")
+    frame.columns = pd.Index(names)
+    table: pd.DataFrame = frame
+    return table
 
 
 def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
@@ -151,35 +184,34 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     Raises:
         InputError: the condition is wrong.
     """
-    import duckdb  # noqa: PLC0415 - see `query`
-
-    numbered = pa.Table.from_pandas(frame, preserve_index=False)
-    numbered = numbered.append_column("__row", pa.array(range(len(frame)), pa.int64()))
-    with duckdb.connect() as connection:
-        connection.register("rows", numbered)
-        sql = f"SELECT __row FROM rows WHERE ({condition}\n) ORDER BY __row"
-        rows = _answer(connection, sql, condition)["__row"].to_numpy()
-    return frame.iloc[rows].reset_index(drop=True)
-
-
-def _answer(
-    connection: duckdb.DuckDBPyConnection, sql: str, shown: str | None = None
-) -> pd.DataFrame:
-    import duckdb  # noqa: PLC0415 - see `query`
-
-    option = "--sql" if shown is None else "--where"
     try:
-        relation = connection.sql(sql)
-        if relation is None:
-            raise InputError(option, "", shown or sql, "a query that has a result, as SELECT")
-        return _frame(relation.to_arrow_table())
-    except duckdb.Error as error:
-        allowed = "DuckDB says: " + " ".join(str(error).split())
-        raise InputError(option, "", shown or sql, allowed) from None
+        numbered = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        raise InputError("--where", "", condition, f"SQL cannot hold the table: {error}") from None
+    numbered = numbered.append_column(_ROW, pa.array(range(len(frame)), pa.int64()))
+    sql = f"SELECT {_ROW} FROM rows WHERE ({condition}\n) ORDER BY {_ROW}"
+    found = answer({"rows": numbered}, sql, "--where", condition)
+    rows: list[int] = found.column(0).to_pylist()
+    # A text that closes the parenthesis may go on with anything, and give other rows than these.
+    if rows != sorted({row for row in rows if type(row) is int and 0 <= row < len(frame)}):
+        raise InputError("--where", "", condition, "a condition on a row, as cycles < 1000")
+    return frame.iloc[rows].reset_index(drop=True)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     """An Arrow table in pandas; whole numbers stay whole where some are missing."""
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
+    columns = [_plain_numbers(column) for column in table.columns]
+    plain = pa.table(columns, names=table.column_names)
+    frame: pd.DataFrame = plain.to_pandas(types_mapper=kinds.get)
     return frame
+
+
+def _plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """SQL's decimals, which sums of integers are, as integers where they fit, else as floats."""
+    if not pa.types.is_decimal(column.type):
+        return column
+    if column.type.scale == 0:
+        with suppress(pa.ArrowInvalid):  # beyond 64 bits
+            return column.cast(pa.int64())
+    return column.cast(pa.float64())

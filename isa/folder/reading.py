@@ -13,6 +13,7 @@ from isa.codec import DecodingError, Table, decode, decode_uops, encode
 from isa.config import Config
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
+from isa.files import exists, read_bytes
 from isa.folder.files import EXPECTED, FILES, MANIFEST, RESERVED, check_format, digest
 from isa.folder.manifest import FileEntry, Format, Manifest, SectionEntry
 from isa.folder.relocation import RECORD_BYTES, moved
@@ -72,7 +73,7 @@ def read(path: Path, config: Config | None = None) -> Folder:
             key or value it must not have, or names another configuration.
     """
     if not path.is_dir():
-        raise InputError(str(path), "", None if not path.exists() else "a file", "a folder")
+        raise InputError(str(path), "", "a file" if exists(path) else None, "a folder")
     if (path / MANIFEST).exists():
         return _read_described(path, config)
     try:
@@ -309,9 +310,4 @@ def _checked(path: Path, file: str, size: int, sha256: str | None) -> bytes:
 
 
 def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(str(path), "", None, "a file is needed") from None
-    except OSError as error:
-        raise InputError(str(path), "", error.strerror, "a readable file is needed") from None
+    return read_bytes(path, "a readable file is needed")

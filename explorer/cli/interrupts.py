@@ -1,0 +1,124 @@
+"""Ctrl-C is an answer: what is known so far is shown, and the program ends within a second.
+
+The command runs in a thread of its own, and the main thread waits: for its end, or for Ctrl-C.
+Nothing is raised in the command, which may be in the middle of compiled code that calls back into
+Python, or in a solver, where an exception crashes the process. Instead,
+
+- where the command has said what it knows so far (`partial`), that is shown at once;
+- else it has `GRACE` seconds to notice `isa.interrupts.pressed` and to end by itself.
+
+The process then ends without waiting for the command. Its workers end with it, since each of them
+watches for that (`explorer.ranking.workers`), and files are written in one step, or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+
+from isa.interrupts import pressed
+
+INTERRUPTED = 130
+GRACE = 0.7
+"""Seconds: with what it takes to show a table, the end comes within one."""
+
+_RESTING = threading.Event()  # is never set
+_OUTPUT = threading.RLock()  # held by whoever shows results, or writes a file
+_reports: list[Callable[[], None]] = []
+
+
+def supervise(command: Callable[[], object]) -> int:
+    """Run a command; what it returns to the shell.
+
+    Raises:
+        BaseException: what the command raised, unless that was its regular end.
+    """
+    wake = threading.Event()
+    ends: list[BaseException | None] = []
+
+    def work() -> None:
+        # Threads and processes that it starts have the same mask: only the main thread hears.
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            command()
+            ends.append(None)
+        except BaseException as error:
+            ends.append(error)
+        wake.set()
+
+    def press(*_: object) -> None:
+        pressed.set()
+        wake.set()
+
+    # Processes killed with this one leave semaphores behind, which Python's tracker clears away:
+    # nothing to tell the user of.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
+    signal.signal(signal.SIGINT, press)
+    threading.Thread(target=work, daemon=True).start()
+    wake.wait()
+    if pressed.is_set() and not ends:
+        _leave(wake, ends)
+    code = _code(ends[0])
+    return code or (INTERRUPTED if pressed.is_set() else 0)
+
+
+def _code(end: BaseException | None) -> int:
+    if end is None:
+        return 0
+    if not isinstance(end, SystemExit):
+        raise end
+    return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _leave(wake: threading.Event, ends: list[BaseException | None]) -> None:
+    """Show what is known and end the process, unless the command ends by itself meanwhile."""
+    if not _reports:
+        wake.clear()
+        if ends or (wake.wait(GRACE) and ends):
+            return
+    if _OUTPUT.acquire(timeout=GRACE):  # else it is being written, by whoever does not get on
+        if ends:
+            _OUTPUT.release()
+            return
+        if _reports:
+            # What is known may be in the middle of a change; the rest is said all the same.
+            with suppress(Exception):
+                _reports[-1]()
+        else:
+            print("explorer: interrupted", file=sys.stderr)
+    with suppress(OSError, ValueError):  # closed by whoever read it
+        sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def partial(report: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, Ctrl-C ends the program with this report of what is known so far."""
+    # The other thread, which makes the report, has not the options of the command otherwise.
+    known: Callable[[], None] = functools.partial(copy_context().run, report)
+    _reports.append(known)
+    try:
+        yield
+    finally:
+        with whole():  # if the report is being made, this is the end
+            _reports.remove(known)
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Ctrl-C waits for the block, which shows results or writes a file and does not take long."""
+    if not _OUTPUT.acquire(blocking=False):
+        if pressed.is_set():
+            _RESTING.wait()  # the main thread has it, and ends the process
+        _OUTPUT.acquire()
+    try:
+        yield
+    finally:
+        _OUTPUT.release()

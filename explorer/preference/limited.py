@@ -1,0 +1,167 @@
+"""A search in a process of its own, with limits of time and memory.
+
+A user's rules may ground without end, and clingo cannot be stopped while it grounds; a process can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from explorer.embedding.control import held_back
+from explorer.embedding.rule_files import profiles
+from explorer.embedding.user_rules import check, endless
+from explorer.preference import outcome
+from explorer.preference.outcome import Optima
+from explorer.preference.problem import Problem
+from isa.errors import InputError
+from isa.interrupts import pressed
+
+SECONDS = 60.0
+"""The limit of time where there are rules of a user's, and none is given."""
+
+MEMORY = 2**31
+"""Bytes that a search may take beyond what the process has at its start."""
+
+_PATIENCE = 0.5  # seconds in which a search that is stopped has to say what it has found
+_POLL = 0.05
+
+
+def optimize(problem: Problem, seconds: float | None = None, **options: Any) -> Optima:
+    """As `explorer.preference.outcome.optimize`, within limits where there are any.
+
+    Args:
+        problem: what is asked.
+        seconds: time to search; by default `SECONDS` with rules of a user's, and else any.
+        options: as there.
+
+    Raises:
+        InputError: as there, or nothing was found within the limits.
+        KeyboardInterrupt: the user ended the search before anything was found.
+    """
+    rules = [path for path in problem.wishes.rules if path not in profiles().values()]
+    check(rules)
+    if seconds is None and not rules:
+        return outcome.optimize(problem, **options)
+    search = _Search(problem, options)
+    try:
+        with held_back() as stopped:
+            answer = search.answer(seconds or SECONDS, stopped)
+            interrupted = stopped.is_set()
+    finally:
+        search.end()
+    kind, content = answer
+    if kind == "found":
+        found: Optima = content
+        return found
+    if kind == "input":
+        raise content
+    if interrupted:
+        raise KeyboardInterrupt
+    if kind == "defect":
+        raise RuntimeError(content)
+    raise _exceeded(rules, kind, seconds or SECONDS)
+
+
+def _exceeded(rules: Sequence[Path], kind: str, seconds: float) -> InputError:
+    """The error that a limit was reached, which names the rule if it can be told."""
+    limit = f"{seconds:g} s (--time-limit)" if kind == "time" else f"{MEMORY >> 20:,} MiB"
+    files = ", ".join(map(str, rules))
+    culprit = endless(rules) if rules else None
+    if culprit is not None:
+        source, place, text = culprit
+        allowed = f"what it derives from itself must end: grounding it takes more than {limit}"
+        return InputError(source, place, text, allowed)
+    allowed = f"nothing was found within {limit}: ask for less, or allow more"
+    return InputError(files or "--time-limit", "", seconds if kind == "time" else limit, allowed)
+
+
+class _Search:
+    """A search that runs in another process."""
+
+    def __init__(self, problem: Problem, options: dict[str, Any]) -> None:
+        methods = multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context(
+            "forkserver" if "forkserver" in methods else "spawn"
+        )
+        if "forkserver" in methods:
+            context.set_forkserver_preload([__name__])
+        line, self._line = context.Pipe(duplex=False)
+        self._answers, answers = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_work, args=(problem, options, line, answers), daemon=True
+        )
+        self._process.start()
+        line.close()
+        answers.close()
+
+    def answer(self, seconds: float, stopped: threading.Event) -> tuple[str, Any]:
+        """What it says, or ``time`` or ``memory`` for the limit that it has reached."""
+        deadline = time.monotonic() + seconds
+        asked = False
+        while not self._answers.poll(_POLL):
+            if asked and time.monotonic() > deadline:
+                return "time", None
+            if not asked and (stopped.is_set() or time.monotonic() > deadline):
+                asked, deadline = True, time.monotonic() + _PATIENCE
+                with contextlib.suppress(OSError):  # it has just ended
+                    self._line.send(None)
+        try:
+            kind, content = self._answers.recv()
+        except EOFError:  # clingo ends the process where there is no memory
+            return "memory", None
+        return ("time", None) if kind == "stopped" else (kind, content)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._line.close()
+        self._answers.close()
+
+
+def _work(problem: Problem, options: dict[str, Any], line: Connection, answers: Connection) -> None:
+    """Search in a thread, and listen to the line: a message means to stop, its end to end."""
+    _limit_memory()
+    threading.Thread(target=_search, args=(problem, options, answers), daemon=True).start()
+    while True:
+        try:
+            line.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        pressed.set()
+
+
+def _search(problem: Problem, options: dict[str, Any], answers: Connection) -> None:
+    try:
+        answer: tuple[str, Any] = "found", outcome.optimize(problem, **options)
+    except InputError as error:
+        answer = "input", error
+    except KeyboardInterrupt:
+        answer = "stopped", None
+    except MemoryError:
+        answer = "memory", None
+    except BaseException:  # a defect: the other process is told of it
+        answer = "defect", traceback.format_exc()
+    answers.send(answer)
+
+
+def _limit_memory() -> None:
+    """Limit the address space, where the system can."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):
+        return
+    limit = pages * resource.getpagesize() + MEMORY
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

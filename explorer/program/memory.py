@@ -1,0 +1,46 @@
+"""What an execution takes, known before it starts: too large ones are refused, and not begun."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from isa.computation import Operator
+from isa.errors import InputError
+
+# Bytes an element: int8 as given, packed and in DRAM's image; of the output also its accumulators
+# as they are summed up, as they come out, and as they are compared, in 32 bits each.
+_INPUT, _OUTPUT = 4, 24
+
+_SHARE = 0.8  # of what is free: the rest is for the program, and for others
+
+
+def needed(operator: Operator) -> int:
+    """Bytes that executing an operator's program and checking it take, roughly."""
+    computation = operator.computation
+    inputs = computation.in0.size + computation.in1.size
+    return _INPUT * inputs + _OUTPUT * computation.out.size
+
+
+def check(operator: Operator) -> None:
+    """Check that an operator's tensors fit into the memory that is free.
+
+    Raises:
+        InputError: they do not; the message names the size.
+    """
+    size, free = needed(operator), available()
+    if size > _SHARE * free:
+        allowed = f"{free / 2**30:,.1f} GiB are free here; rank and show need no tensors"
+        raise InputError(operator.name, "tensors", f"about {size / 2**30:,.1f} GiB", allowed)
+
+
+def available() -> int:
+    """Bytes of memory that may be used, as far as the system tells; else a large number."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):  # not Linux; not POSIX
+        return 2**63
