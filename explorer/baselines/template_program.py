@@ -24,7 +24,7 @@ from explorer.layout.packed import Coordinate, Layout
 from explorer.schedule.dma import Infeasible
 from isa.codec import Queue, alu, finish, gemm, load, nop, store, table_of
 from isa.codec import Row as Instruction
-from isa.computation import Affine, Role, Tensor
+from isa.computation import Affine, Operator, Role, Tensor
 from isa.fields import AluOp, Column, Memory
 from isa.program_image import Program, memory_map
 
@@ -53,6 +53,15 @@ class TvmDesign:
     wgt: Layout
     acc: Layout
     bias: Layout | None
+
+    @property
+    def operator(self) -> Operator:
+        """What is computed."""
+        return self.layer.operator
+
+    @property
+    def residual(self) -> None:
+        """TVM's template adds none."""
 
     @classmethod
     def of(cls, layer: PackedLayer) -> TvmDesign:

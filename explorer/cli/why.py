@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.embeddings import ConfigOption, OperatorArgument, parse_classes
+from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.programs import JsonOption
 from explorer.embedding.explanation import why as explain
+from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.ranking.explore import gemm_intrinsic
 from isa.config import Config
@@ -25,10 +26,15 @@ def why(
     ] = "all",
     as_json: JsonOption = False,
 ) -> None:
-    """Tell whether an embedding is legal, and if not, why."""
+    """Tell whether an embedding is legal, and if not, why.
+
+    The exit status is 1 if it is not.
+    """
     intrinsic = gemm_intrinsic(Config.load(config))
     found = explain(resolve(operator).computation, intrinsic, embedding, parse_classes(classes))
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
     else:
         typer.echo("\n".join(found.lines()))
+    if not found.legal:
+        raise typer.Exit(1)

@@ -122,6 +122,9 @@ def _subject(requirement: Limit | Keep) -> Metric | Role:
 
 
 def _requirement(text: str, operator: Computation, multipliers: int) -> Requirement:
+    if match := _COMPARED.fullmatch(text):  # as a condition of a sweep is written
+        least = "min" if match[2] == ">=" else "max"
+        text = f"{least}-{match[1].replace('_', '-')}={match[3]}"
     name, equals, value = text.partition("=")
     if match := re.fullmatch(r"keep-(\w+)-layout", name):
         if match[1] not in ROLES_BY_NAME:
@@ -157,6 +160,7 @@ def _bound(metric: Metric, value: str, text: str, operator: Computation, multipl
     return -math.ceil(_number(value, text)) if metric.name in MORE_IS_BETTER else bound
 
 
+_COMPARED = re.compile(r"\s*([a-z][a-z0-9_.-]*)\s*([<>]=)\s*(\S+)\s*")
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 10**3, "M": 10**6}
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.layout.packed import Layout
 from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
 from isa.computation import Epilogue, Operator
+from isa.program_image import Program
 from simulator.functional import run as execute
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, epilogue
+
+SPREAD = 45
+"""Standard deviation of the outputs of random data: 127 is 2.8 of them away."""
+NUDGE = 32
+"""By how much bias and residual of random data move an output at most."""
+_UNIFORM = math.sqrt((256**2 - 1) / 12)
+"""Standard deviation of the whole numbers from -128 to 127."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,17 @@ class Data:
 
 
 def random_data(operator: Operator, seed: int = 0) -> Data:
-    """Random tensors over the whole int8 range, and their direct result."""
+    """Random tensors whose outputs spread over int8, and their direct result; see `complete`."""
     return complete(operator, {}, seed)
 
 
 def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed: int = 0) -> Data:
     """The given tensors, random ones in place of those left out, and their direct result.
 
-    A tensor that is left out is the same whichever others are given.
+    A tensor that is left out is the same whichever others are given. The first input is uniform
+    over int8. The second is uniform around 0, as wide as makes the standard deviation of a shifted
+    sum `SPREAD`, or, where that is less than one unit, ±1 as seldom. Bias and residual are uniform
+    and move outputs by up to `NUDGE`. So few outputs are saturated, and most errors show.
 
     Args:
         operator: what is computed.
@@ -76,14 +89,30 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     rng = np.random.default_rng(seed)
     computation = operator.computation
     in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
-    in1 = rng.integers(-128, 128, computation.in1.shape, np.int8)
-    shape = operator.epilogue.bias.shape if operator.epilogue.bias else None
-    bias = rng.integers(-(2**20), 2**20, shape, np.int32) if shape is not None else None
+    in1 = _weights(operator, rng)
+    shift = operator.epilogue.shift
+    extents = operator.epilogue.bias.shape if operator.epilogue.bias else None
+    reach = min(NUDGE << shift, 2**31 - 1)
+    bias = rng.integers(-reach, reach, extents, np.int32) if extents is not None else None
     shape = operator.residual.shape if operator.residual else None
-    residual = rng.integers(-128, 128, shape, np.int8) if shape is not None else None
+    residual = rng.integers(-NUDGE, NUDGE, shape, np.int8) if shape is not None else None
     random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias, "residual": residual}
     tensors = random | dict(given)
     return Data(**tensors, accumulated=accumulate(computation, tensors["in0"], tensors["in1"]))
+
+
+def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The second input, by the distribution that `complete` states."""
+    computation = operator.computation
+    terms = math.prod(computation.extents[name] for name in computation.reductions)
+    deviation = SPREAD * 2.0**operator.epilogue.shift / (_UNIFORM * math.sqrt(terms))
+    # Of the whole numbers from -b to b, the variance is b*(b+1)/3.
+    bound = min(math.floor(math.sqrt(3 * deviation**2 + 0.25) - 0.5), 127)
+    if bound >= 1:
+        return rng.integers(-bound, bound + 1, computation.in1.shape, np.int8)
+    signs = rng.integers(0, 2, computation.in1.shape, np.int8) * 2 - 1
+    kept = rng.random(computation.in1.shape) < deviation**2
+    return (signs * kept).astype(np.int8)
 
 
 def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
@@ -93,7 +122,47 @@ def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
     )
 
 
-def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
+class Packed(Protocol):
+    """The layouts of an operator's tensors, whoever chose them."""
+
+    @property
+    def operator(self) -> Operator:
+        """What is computed."""
+
+    @property
+    def inp(self) -> Layout:
+        """The layout on port inp."""
+
+    @property
+    def wgt(self) -> Layout:
+        """The layout on port wgt."""
+
+    @property
+    def acc(self) -> Layout:
+        """The layout of the output."""
+
+    @property
+    def bias(self) -> Layout | None:
+        """The layout of the bias, where there is one."""
+
+    @property
+    def residual(self) -> Layout | None:
+        """The layout of the residual, where there is one."""
+
+
+class Packable(Protocol):
+    """A program with the layouts of its tensors: ours, or TVM's template's."""
+
+    @property
+    def design(self) -> Packed:
+        """The layouts."""
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+
+
+def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     """The tensors as a program reads them, by section."""
     design = code.design
     by_role = {"in0": data.in0, "in1": data.in1}
