@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
 from explorer.embedding.digits import Embedding
@@ -45,13 +44,7 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
-from explorer.study import dominance, tables
-from explorer.study import study as studies
-from explorer.study.backends import AHEAD, Backend, Dask, Given, Inline, Local
-from explorer.study.store import Store
-from explorer.study.study import Study
-from explorer.study.sweep import Summary
-from explorer.study.sweep import sweep as run_sweep
+from explorer.study import dominance
 from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
 from isa.listing import listing
@@ -60,6 +53,27 @@ from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding
 from simulator.lint import lint as lint_program
+
+__all__ = [
+    "bench",
+    "count",
+    "disasm",
+    "emit",
+    "enumerate",
+    "evaluate",
+    "execute",
+    "lint",
+    "optimize",
+    "pareto",
+    "rank",
+    "results",
+    "run",
+    "show",
+    "sweep",
+    "template",
+    "verify",
+    "why",
+]
 
 VTA = "vta_gemm"
 ALL = "all"
@@ -331,53 +345,6 @@ def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
     """
     _, table, uops = stored_instructions(Path(path), None if config is None else config_of(config))
     return listing(table, uops)
-
-
-def sweep(
-    study: Study | str | Path,
-    path: str | Path,
-    *,
-    jobs: int = 1,
-    dask: str | None = None,
-    executor: Executor | None = None,
-) -> Summary:
-    """Do what a store lacks of a study; see ``explorer sweep --help``.
-
-    Args:
-        study: a study (`explorer.study.study.make`), or the path of a study file.
-        path: the store's directory.
-        jobs: processes on this machine.
-        dask: a Dask scheduler's address, or ``local:N``.
-        executor: any other executor with so many `jobs`; it stays open.
-
-    Raises:
-        InputError: the study cannot be used, or the store cannot be written or is damaged.
-    """
-    asked = study if isinstance(study, Study) else studies.load(Path(study))
-    return run_sweep(asked, Path(path), partial(_backend, jobs, dask, executor))
-
-
-def _backend(jobs: int, dask: str | None, executor: Executor | None) -> Backend:
-    if executor is not None:
-        return Given(executor, AHEAD * jobs)
-    if dask is not None:
-        return Dask(dask)
-    return Local(jobs) if jobs > 1 else Inline()
-
-
-def results(
-    path: str | Path, sql: str | None = None, *, totals: bool = False, model: str | None = None
-) -> pd.DataFrame:
-    """What a store holds: its results, its totals, or the answer to a query.
-
-    Raises:
-        InputError: the store is damaged, or the query is wrong.
-    """
-    store = Store.open(Path(path))
-    if sql is not None:
-        return tables.query(store, sql, model)[0]
-    frame, _ = tables.results(store, model)
-    return tables.totals(store, frame) if totals else frame
 
 
 def optimize(

@@ -209,8 +209,7 @@ def rank(
         config: what it is compiled for.
         embeddings: those to rank.
         top: how many to rank; None ranks all.
-        effort: programs to simulate for each design at most; None proves each one's optimum, and
-            with it the order.
+        effort: programs to simulate for each design at most; None proves each optimum.
         jobs: worker processes; by default one a core.
         on_progress: told how many embeddings have just been dealt with.
         restrictions: what all programs keep to, the reference's too.
@@ -226,8 +225,7 @@ def rank(
     known = known or Known()
     base = known.reference = held(fixed, fixed_layout=True) if fixed else None
     with _workers(jobs, len(embeddings)) as run:
-        floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
-        ordered = [(least, e) for least, _, e in sorted(floors)]
+        ordered = _by_floor(operator, config, embeddings)
         found = known.evaluations
         found.extend(_evaluations(held, ordered, top, effort, run, on_progress, within))
         placed = _placed([e for e in found if e.scheduled is not None], fixed, within)
@@ -248,6 +246,14 @@ def rank(
         within,
         min(placed, key=_cycles, default=None),
     )
+
+
+def _by_floor(
+    operator: Operator, config: Config, embeddings: Sequence[Embedding]
+) -> list[tuple[int, Embedding]]:
+    """The embeddings with the cycles that none undercuts, the least first, of equal ones by id."""
+    floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
+    return [(least, e) for least, _, e in sorted(floors)]
 
 
 def parse_share(text: str) -> float:

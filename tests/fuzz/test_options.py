@@ -31,7 +31,7 @@ ARGUMENTS = {
 
 def _options(name: str) -> list[str]:
     """The options of a command that take a value."""
-    command = get_command(cli.app).get_command(None, name)  # type: ignore[attr-defined, arg-type]
+    command = get_command(cli.app).get_command(None, name)  # type: ignore[attr-defined]
     _, real, _ = cli.LazyGroup.resolve_command(get_command(cli.app), _context(), [name])  # type: ignore[arg-type]
     assert command is not None
     return sorted(

@@ -46,7 +46,7 @@ RULES = b'demand(mine).\nviolated(mine, x) :- embed(m). % "a"\n#include "other.l
 COLUMNS = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, float("inf"), -1.0], "c": ["x", "y", None]})
 
 
-def _saved(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _saved(array: np.ndarray) -> bytes:
     buffer = BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
