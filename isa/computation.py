@@ -159,6 +159,11 @@ class Computation:
         # By the access map and not by name: what the output does not move along is summed.
         return tuple(d.name for d in self.dims if not self.out.varies({d.name: 1}))
 
+    @property
+    def parallel(self) -> tuple[str, ...]:
+        """Dimensions that the output's access map uses: they tell its elements apart."""
+        return tuple(d.name for d in self.dims if self.out.varies({d.name: 1}))
+
 
 @dataclass(frozen=True, slots=True)
 class Epilogue:
