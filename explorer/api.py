@@ -16,8 +16,8 @@ from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
 from explorer.embedding.explanation import find
-from explorer.embedding.explanation import why as explain_why
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.several import count_joint, why_joint
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.preference import limited, parsing
@@ -40,6 +40,7 @@ from explorer.study.sweep import sweep as run_sweep
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
+from isa.errors import InputError
 from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
 from isa.listing import listing
@@ -122,8 +123,15 @@ def count(
     Raises:
         InputError: the operator, the configuration or the instruction is unusable.
     """
+    terms = [term.computation for term in _operator(operator).terms]
+    if len(terms) > 1:
+        if orders:
+            allowed = "orders are canonical where an operator has several terms"
+            raise InputError("orders", "", ", ".join(sorted(orders)), allowed)
+        instruction = _intrinsic(intrinsic, config)
+        return count_joint(terms, instruction, classes, all_tiles=all_tiles, maximal=not all_tiles)
     return counting.count(
-        _operator(operator).computation,
+        terms[0],
         _intrinsic(intrinsic, config),
         classes,
         all_tiles=all_tiles,
@@ -174,7 +182,8 @@ def why(
         InputError: the text is no id, or the operator or the instruction is unusable.
     """
     instruction = _intrinsic(intrinsic, config)
-    return explain_why(_operator(operator).computation, instruction, embedding, classes)
+    terms = [term.computation for term in _operator(operator).terms]
+    return why_joint(terms, instruction, embedding, classes)
 
 
 def evaluate(

@@ -64,19 +64,16 @@ def sums(draw: st.DrawFn, most: int = 24) -> list[Computation]:
             if room < 2:
                 break
             reductions["rs"[len(reductions)]] = draw(st.integers(2, min(room, 4)))
-        terms.append(draw(_further(first, number, parallel, reductions)))
+        terms.append(draw(_further(first, number, reductions)))
     return terms
 
 
 @st.composite
 def _further(
-    draw: st.DrawFn,
-    first: Computation,
-    number: int,
-    parallel: dict[str, int],
-    reductions: dict[str, int],
+    draw: st.DrawFn, first: Computation, number: int, reductions: Mapping[str, int]
 ) -> Computation:
     """A term with the output of the first, under names of its own."""
+    parallel = {n: first.extents[n] for n in first.parallel}
     own = {name: name if draw(USUALLY) else f"{name}{number}" for name in parallel}
     uses = {own[n]: draw(st.sampled_from((*EITHER[:2], EITHER[3]))) for n in parallel}
     uses |= dict.fromkeys(reductions, EITHER[2])

@@ -32,9 +32,7 @@ Held = dict[Role, dict[tuple[Point, Point], Point]]
 
 def named(terms: Iterable[Candidate]) -> Named:
     """What candidates consist of, lane orders aside."""
-    return tuple(
-        (c.swapped, frozenset(f"{'+'.join(p.axes)}={p}" for p in c.pieces)) for c in terms
-    )
+    return tuple((c.swapped, frozenset(f"{'+'.join(p.axes)}={p}" for p in c.pieces)) for c in terms)
 
 
 def joint_names(
