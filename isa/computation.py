@@ -366,12 +366,7 @@ class Operator:
         """
         if len(self.terms) > 1:
             text = ", ".join(map(str, self.terms))
-            raise InputError(
-                self.name,
-                "stages",
-                text,
-                "several terms: this takes operators of one (programs are not made of more)",
-            )
+            raise InputError(self.name, "stages", text, "this takes operators of one term only")
         return self.terms[0]
 
     @property

@@ -70,7 +70,7 @@ def sums(draw: st.DrawFn, most: int = 24) -> list[Computation]:
 
 @st.composite
 def _further(
-    draw: st.DrawFn, first: Computation, number: int, reductions: Mapping[str, int]
+    draw: st.DrawFn, first: Computation, number: int, reductions: dict[str, int]
 ) -> Computation:
     """A term with the output of the first, under names of its own."""
     parallel = {n: first.extents[n] for n in first.parallel}
@@ -82,7 +82,8 @@ def _further(
     for name in reductions:
         order.insert(draw(st.integers(0, len(order))), name)
     rows = {role: [Affine.of({n: 1}) for n in order if role in uses[n]] for role in ROLES}
-    if reductions and draw(st.booleans()):
+    slides: bool = draw(st.booleans())
+    if reductions and slides:
         window = (draw(st.sampled_from([*extents])), draw(st.sampled_from([*reductions])))
         factors = st.sampled_from((1, 1, 1, 2, -1))
         slid = Affine.of({n: draw(factors) for n in window})
