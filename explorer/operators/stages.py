@@ -30,12 +30,20 @@ def check_stages(operator: Operator, source: str) -> None:
     for number, stage in enumerate(operator.stages):
         field = f"stages.{number}"
         if isinstance(stage, Term):
-            check(stage.computation, source)
+            _check_term(stage.computation, source, f"{field}.term")
             check_output(operator.terms[0].computation, stage.computation, source, field)
         else:
             _check_step(stage, operator, source, field)
     _check_names(operator, source)
     _check_ranges(operator, source)
+
+
+def _check_term(term: Computation, source: str, field: str) -> None:
+    """Check a term by itself; an error says which."""
+    try:
+        check(term, source)
+    except InputError as error:
+        raise InputError(source, f"{field}.{error.field}", error.value, error.allowed) from None
 
 
 def check_output(first: Computation, term: Computation, source: str, field: str) -> None:

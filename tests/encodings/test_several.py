@@ -201,3 +201,43 @@ def test_large_sums_are_refused() -> None:
     intrinsic = intrinsics.load("vta_gemm", {"x": 1, "y": 2, "z": 2})
     with pytest.raises(InputError, match=r"18 \+ 18.*at most 32"):
         scalar_joint(terms, intrinsic)
+
+
+@settings(max_examples=40)
+@given(sums(), gemm_intrinsics(3), st.sets(st.sampled_from(("strided", "fused", "diagonal"))))
+def test_maximal_are_those_that_no_other_improves(
+    terms: list[Computation], intrinsic: Computation, some: set[str]
+) -> None:
+    """None is left out but by one with a digit more, or a wider one that saves iterations.
+
+    A digit of the output is changed in all terms, another one in its own.
+    """
+    classes = sorted({"padded", "multi", "swapped", *some})
+    every = enumerate_joint(terms, intrinsic, classes, maximal=False)
+    found = {e.id for e in enumerate_joint(terms, intrinsic, classes)}
+    kept = {e.id for e in every if not any(improves(o, e, terms) for o in every)}
+    assert found == kept
+
+
+def improves(other: Joint, joint: Joint, terms: Sequence[Computation]) -> bool:
+    """Whether the other one has one digit more, or one that is wider and saves iterations."""
+    changed: set[tuple[str, ...]] = set()
+    touched = 0
+    for old, new, term in zip(joint.terms, other.terms, terms, strict=True):
+        image = dict(zip(term.parallel, terms[0].parallel, strict=True))
+        ours, theirs = ({d.dims: d for d in e.digits} for e in (old, new))
+        differing = {d for d in ours.keys() | theirs.keys() if ours.get(d) != theirs.get(d)}
+        if old.swapped != new.swapped or len(differing) > 1:
+            return False
+        for dims in differing:
+            mine, its = ours.get(dims), theirs.get(dims)
+            if its is None or (mine is None and len(dims) > 1):
+                return False
+            if mine is not None and (its.axes != mine.axes or its.outer >= mine.outer):
+                return False
+            is_output = all(name in image for name in dims)
+            changed.add(tuple(image[n] for n in dims) if is_output else ("", *dims))
+            touched += 1
+    if len(changed) != 1:
+        return False
+    return touched == (1 if next(iter(changed))[0] == "" else len(terms))
