@@ -156,9 +156,7 @@ def verify(
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
         shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
-        design = replace(
-            code.design, operator=operator.followed_by(shifted), fixed_order=True
-        )
+        design = replace(code.design, operator=operator.followed_by(shifted), fixed_order=True)
         one = run_everywhere(lower(design, code.schedule), data, interleaving=interleaving)
         for each, stored in one.items():
             found[each] |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)

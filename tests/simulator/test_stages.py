@@ -54,7 +54,7 @@ def test_shifts_round_exactly(rounding: Rounding, by: int) -> None:
 
 @pytest.mark.parametrize("by", range(1, 31))
 def test_half_even_is_two_shifts_of_sums(by: int) -> None:
-    """((a + H) >> (s + 1)) + ((a + H + 2^s - 1) >> (s + 1)) is exact in 32 bits, up to its bound."""
+    """((a + H) >> (s + 1)) + ((a + H + 2^s - 1) >> (s + 1)) is exact in 32 bits to its bound."""
     half, most = 2 ** (by - 1), 2**31 - 3 * 2 ** (by - 1)
     count = min(2**20 // half, 2**14)
     ties = np.arange(-count, count + 1, dtype=np.int64) * half
