@@ -8,12 +8,14 @@ dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isa.errors import InputError
 
 Role = Literal["in0", "in1", "out"]
 ROLES: tuple[Role, ...] = ("in0", "in1", "out")
@@ -159,10 +161,104 @@ class Computation:
         # By the access map and not by name: what the output does not move along is summed.
         return tuple(d.name for d in self.dims if not self.out.varies({d.name: 1}))
 
+    @property
+    def parallel(self) -> tuple[str, ...]:
+        """Dimensions that the output's access map uses: they tell its elements apart."""
+        return tuple(d.name for d in self.dims if self.out.varies({d.name: 1}))
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A stage that adds a computation's products to the accumulators.
+
+    Attributes:
+        computation: the products; its inputs are int8.
+        constants: the inputs that are known offline (weights), so that packing them costs nothing.
+    """
+
+    computation: Computation
+    constants: frozenset[Role] = frozenset({"in1"})
+
+    def __str__(self) -> str:
+        return f"{self.computation.in0.name} * {self.computation.in1.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A stage that adds a number, or a tensor over dimensions of the output (wraps).
+
+    Attributes:
+        value: what is added; a tensor's access map uses dimensions of the output only.
+        bits: a tensor's values are signed integers of so many bits, 1 to 32.
+    """
+
+    value: int | Tensor
+    bits: int = 32
+
+    def __str__(self) -> str:
+        return f"+ {self.value.name if isinstance(self.value, Tensor) else self.value}"
+
+
+Rounding = Literal["floor", "half-up", "half-even"]
+ROUNDINGS: tuple[Rounding, ...] = ("floor", "half-up", "half-even")
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A stage that divides by a power of two, or multiplies by one (which wraps).
+
+    Attributes:
+        amount: how far to the right, -31 to 31 (to the left where it is negative); or a tensor of
+            such amounts over dimensions of the output.
+        rounding: which integer a quotient becomes: the one below, the nearest (of two that are as
+            near, the greater: half-up, or the even one: half-even). It is exact: the sum with a
+            half does not wrap.
+        span: least and greatest amount that a tensor may hold.
+    """
+
+    amount: int | Tensor
+    rounding: Rounding = "floor"
+    span: tuple[int, int] = (0, 15)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Least and greatest amount."""
+        return self.span if isinstance(self.amount, Tensor) else (self.amount, self.amount)
+
+    def __str__(self) -> str:
+        if isinstance(self.amount, int) and self.amount < 0:
+            return f"<< {-self.amount}"
+        by = self.amount.name if isinstance(self.amount, Tensor) else self.amount
+        return f">> {by}" + ("" if self.rounding == "floor" else f" ({self.rounding})")
+
+
+@dataclass(frozen=True, slots=True)
+class Max:
+    """A stage that raises lesser values to a bound, an int32."""
+
+    bound: int
+
+    def __str__(self) -> str:
+        return f"max {self.bound}"
+
+
+@dataclass(frozen=True, slots=True)
+class Min:
+    """A stage that lowers greater values to a bound, an int32."""
+
+    bound: int
+
+    def __str__(self) -> str:
+        return f"min {self.bound}"
+
+
+Step = Add | Shift | Max | Min
+Stage = Term | Step
+
 
 @dataclass(frozen=True, slots=True)
 class Epilogue:
-    """What turns an int32 accumulator into an int8 output, in this order.
+    """The steps that usually turn an int32 accumulator into an int8 output, in this order.
 
     ``acc + bias`` (wraps), arithmetic ``>> shift``, ``+ residual`` (wraps), ``max(., 0)`` when
     `relu`, clip to `clip`, low 8 bits. The residual is added after the shift because it has the
@@ -182,27 +278,143 @@ class Epilogue:
     relu: bool = False
     clip: tuple[int, int] | None = (-128, 127)
 
+    def steps(self, out: Tensor) -> tuple[Step, ...]:
+        """The same as steps on the accumulators of a tensor."""
+        steps: list[Step] = []
+        if self.bias is not None:
+            steps.append(Add(self.bias))
+        if self.shift:
+            steps.append(Shift(self.shift))
+        if self.residual:
+            # Whatever packs the output packs the residual, so it needs no access map of its own.
+            steps.append(Add(replace(out, name="residual"), bits=8))
+        if self.relu:
+            steps.append(Max(0))
+        if self.clip is not None:
+            steps += [Max(self.clip[0]), Min(self.clip[1])]
+        return tuple(steps)
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], out: Tensor) -> Epilogue | None:
+        """The epilogue that has these steps; None if none has."""
+        left = list(steps)
+        bias = residual = clip = None
+        shift = 0
+        # A residual has 8 bits, so a first tensor of 32 is the bias.
+        if left and isinstance(add := left[0], Add) and add.bits == 32:
+            bias = add.value if isinstance(add.value, Tensor) else None
+            del left[0]
+        if left and isinstance(move := left[0], Shift) and isinstance(move.amount, int):
+            shift = move.amount
+            del left[0]
+        if left and isinstance(add := left[0], Add) and isinstance(add.value, Tensor):
+            residual = add.value
+            del left[0]
+        if len(left) > 1 and isinstance(high := left[-1], Min) and isinstance(low := left[-2], Max):
+            clip = (low.bound, high.bound)
+            del left[-2:]
+        found = cls(shift, bias, residual is not None, left == [Max(0)], clip)
+        return found if found.steps(out) == tuple(steps) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A computation on int8 tensors with its epilogue: what is embedded, compiled and ranked.
+    """Stages on one int32 accumulator for each element of the output, in order.
+
+    The accumulators start at zero. The first stage is a term, and all terms have one output: the
+    same tensor under the same access map, up to the names of its dimensions. The output is the low
+    8 bits of what the last stage leaves.
 
     Attributes:
         name: the text it was given as, or a document's name.
         kind: the constructor's name, or the document's.
-        constants: the inputs that are known offline (weights), so that packing them costs nothing.
+        stages: terms and steps.
     """
 
     name: str
     kind: str
-    computation: Computation
-    epilogue: Epilogue = Epilogue()
-    constants: frozenset[Role] = frozenset({"in1"})
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        kind: str,
+        computation: Computation,
+        epilogue: Epilogue = Epilogue(),
+        constants: frozenset[Role] = frozenset({"in1"}),
+    ) -> Operator:
+        """The operator of one product with an epilogue."""
+        return cls(name, kind, (Term(computation, constants), *epilogue.steps(computation.out)))
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The stages that are products."""
+        return tuple(stage for stage in self.stages if isinstance(stage, Term))
+
+    @property
+    def out(self) -> Tensor:
+        """The output, as the first term sees it."""
+        return self.terms[0].computation.out
+
+    @property
+    def only(self) -> Term:
+        """The term of an operator that has one.
+
+        Raises:
+            InputError: it has several.
+        """
+        if len(self.terms) > 1:
+            text = ", ".join(map(str, self.terms))
+            raise InputError(self.name, "stages", text, "this takes operators of one term only")
+        return self.terms[0]
+
+    @property
+    def computation(self) -> Computation:
+        """The computation of the only term.
+
+        Raises:
+            InputError: there are several terms.
+        """
+        return self.only.computation
+
+    @property
+    def constants(self) -> frozenset[Role]:
+        """The constant inputs of the only term.
+
+        Raises:
+            InputError: there are several terms.
+        """
+        return self.only.constants
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """What follows the only term, where it is what programs can do.
+
+        Raises:
+            InputError: there are several terms, or other steps than an epilogue has.
+        """
+        assert self.only is self.terms[0]
+        steps = tuple(stage for stage in self.stages if not isinstance(stage, Term))
+        found = Epilogue.of(steps, self.out)
+        if found is None:
+            text = ", ".join(map(str, steps))
+            allowed = (
+                "programs are made of a term and then, in this order, + bias of 32 bits, "
+                ">> 0 to 31 (floor), + residual, max 0, max and min of a clip"
+            )
+            raise InputError(self.name, "stages", text, allowed)
+        return found
+
+    def followed_by(self, epilogue: Epilogue) -> Operator:
+        """The same product with another epilogue.
+
+        Raises:
+            InputError: there are several terms.
+        """
+        return replace(self, stages=(self.only, *epilogue.steps(self.out)))
 
     @property
     def residual(self) -> Tensor | None:
         """The int8 tensor that the epilogue adds: of the output's shape and access map."""
-        if not self.epilogue.residual:
-            return None
-        # Whatever packs the output packs the residual, so it needs no access map of its own.
-        return replace(self.computation.out, name="residual")
+        return replace(self.out, name="residual") if self.epilogue.residual else None

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from isa.computation import ROLES
+from isa.computation import ROLES, Add, Max, Shift, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from isa.computation import Computation, Epilogue, Tensor
+    from isa.computation import Computation, Epilogue, Operator, Rounding, Stage, Tensor
 
 Number = TypeVar("Number", np.int8, np.int32)
 _BLOCK = 2**20
@@ -53,6 +53,85 @@ def accumulate(
     for point in _looped_points(computation):
         _add_products(total[point], left[point], right[point])
     return _crop(computation, computation.out, sums)
+
+
+def evaluate(
+    operator: Operator, tensors: Mapping[str, NDArray[np.signedinteger[Any]]]
+) -> NDArray[np.int8]:
+    """The output of an operator, stage by stage on int32 accumulators; the low 8 bits of them.
+
+    Args:
+        operator: its stages.
+        tensors: by name: the int8 inputs of the terms, and what the steps take.
+
+    Raises:
+        ValueError: a tensor has another shape.
+        KeyError: one is missing.
+    """
+    values = np.zeros(operator.out.shape, np.int32)
+    first = operator.terms[0].computation
+    for stage in operator.stages:
+        values = stepped(stage, values, tensors, first)
+    return values.astype(np.int8)
+
+
+def stepped(
+    stage: Stage,
+    values: NDArray[np.int32],
+    tensors: Mapping[str, NDArray[np.signedinteger[Any]]],
+    first: Computation,
+) -> NDArray[np.int32]:
+    """The accumulators after a stage; the arguments are those of `evaluate`.
+
+    Args:
+        stage: what is done.
+        values: the accumulators before it, of the output's shape.
+        tensors: by name.
+        first: the first term, whose dimensions the maps of the steps' tensors use.
+    """
+
+    def spread(tensor: Tensor) -> NDArray[np.int32]:
+        return _spread(first, tensor, tensors[tensor.name].astype(np.int32))
+
+    if isinstance(stage, Term):
+        inputs = (tensors[t.name] for t in (stage.computation.in0, stage.computation.in1))
+        in0, in1 = (array.astype(np.int8) for array in inputs)
+        return values + accumulate(stage.computation, in0, in1)
+    if isinstance(stage, Add):
+        if isinstance(stage.value, int):
+            return values + np.int32(stage.value)
+        return values + spread(stage.value)
+    if isinstance(stage, Shift):
+        amount = stage.amount
+        return shifted(
+            values, np.int32(amount) if isinstance(amount, int) else spread(amount), stage.rounding
+        )
+    limit = np.maximum if isinstance(stage, Max) else np.minimum
+    return limit(values, np.int32(stage.bound))
+
+
+def shifted(
+    values: NDArray[np.int32], amount: NDArray[np.int32] | np.int32, rounding: Rounding
+) -> NDArray[np.int32]:
+    """Values shifted to the right and rounded; to the left, with wrap-around, where it is negative.
+
+    Args:
+        values: int32.
+        amount: -31 to 31, of a shape that broadcasts to theirs.
+        rounding: of the quotients, which are exact: no sum on the way wraps.
+    """
+    wide = values.astype(np.int64)
+    right = np.maximum(amount, 0).astype(np.int64)
+    left = np.maximum(-np.asarray(amount, np.int64), 0)
+    below = wide >> right
+    rest = wide - (below << right)
+    half = (np.int64(1) << right) >> 1
+    if rounding == "half-up":
+        below += (rest >= half) & (half > 0)
+    elif rounding == "half-even":
+        below += (half > 0) & ((rest > half) | ((rest == half) & (below % 2 == 1)))
+    moved: NDArray[np.int32] = (below << left).astype(np.int32)
+    return moved
 
 
 def epilogue(

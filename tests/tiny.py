@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -44,6 +45,57 @@ def computations(draw: st.DrawFn, most: int = 16) -> Computation:
                 rows[role] = [r for r in rows[role] if r.terms[0][0] not in window] + [slid]
                 break
     return computation("tiny", dict(zip(names, extents, strict=True)), rows)
+
+
+@st.composite
+def sums(draw: st.DrawFn, most: int = 24) -> list[Computation]:
+    """Two or three terms with one output, each with inputs and reductions of its own."""
+    first = draw(computations(8).filter(lambda term: term.parallel))
+    terms = [first]
+    for number in range(1, 3 if draw(USUALLY) else 2):
+        used = sum(term.macs for term in terms)
+        parallel = {n: first.extents[n] for n in first.parallel}
+        points = math.prod(parallel.values())
+        if most - used < points:
+            break
+        reductions: dict[str, int] = {}
+        while len(reductions) < 2 and draw(USUALLY):
+            room = (most - used) // (points * math.prod(reductions.values()))
+            if room < 2:
+                break
+            reductions["rs"[len(reductions)]] = draw(st.integers(2, min(room, 4)))
+        terms.append(draw(_further(first, number, reductions)))
+    return terms
+
+
+@st.composite
+def _further(
+    draw: st.DrawFn, first: Computation, number: int, reductions: dict[str, int]
+) -> Computation:
+    """A term with the output of the first, under names of its own."""
+    parallel = {n: first.extents[n] for n in first.parallel}
+    own = {name: name if draw(USUALLY) else f"{name}{number}" for name in parallel}
+    uses = {own[n]: draw(st.sampled_from((*EITHER[:2], EITHER[3]))) for n in parallel}
+    uses |= dict.fromkeys(reductions, EITHER[2])
+    extents = {own[n]: e for n, e in parallel.items()}
+    order = [*extents]
+    for name in reductions:
+        order.insert(draw(st.integers(0, len(order))), name)
+    rows = {role: [Affine.of({n: 1}) for n in order if role in uses[n]] for role in ROLES}
+    slides: bool = draw(st.booleans())
+    if reductions and slides:
+        window = (draw(st.sampled_from([*extents])), draw(st.sampled_from([*reductions])))
+        factors = st.sampled_from((1, 1, 1, 2, -1))
+        slid = Affine.of({n: draw(factors) for n in window})
+        for role in ("in0", "in1"):
+            if all(role in uses[n] for n in window):
+                rows[role] = [r for r in rows[role] if r.terms[0][0] not in window] + [slid]
+                break
+    built = computation("tiny", {n: (extents | reductions)[n] for n in order}, rows)
+    index = tuple(
+        Affine.of({own[n]: c for n, c in row.terms}, row.const) for row in first.out.index
+    )
+    return replace(built, out=replace(first.out, index=index))
 
 
 @st.composite

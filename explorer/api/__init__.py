@@ -29,8 +29,8 @@ from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
 from explorer.embedding.explanation import find
-from explorer.embedding.explanation import why as explain_why
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.several import count_joint, why_joint
 from explorer.layout.design import Restrictions
 from explorer.operators import catalogue
 from explorer.preference import limited, parsing
@@ -45,6 +45,7 @@ from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
 from explorer.study import dominance
+from isa.errors import InputError
 from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
 from isa.listing import listing
@@ -131,8 +132,16 @@ def count(
     Raises:
         InputError: the operator, the configuration or the instruction is unusable.
     """
+    terms = [term.computation for term in operator_of(operator).terms]
+    if len(terms) > 1:
+        if orders:
+            allowed = "orders are canonical where an operator has several terms"
+            raise InputError("orders", "", ", ".join(sorted(orders)), allowed)
+        instruction = intrinsic_of(intrinsic, config)
+        chosen = classes_of(classes)
+        return count_joint(terms, instruction, chosen, all_tiles=all_tiles, maximal=not all_tiles)
     return counting.count(
-        operator_of(operator).computation,
+        terms[0],
         intrinsic_of(intrinsic, config),
         classes_of(classes),
         all_tiles=all_tiles,
@@ -184,7 +193,8 @@ def why(
     """
     instruction = intrinsic_of(intrinsic, config)
     allowed = None if classes is None else classes_of(classes)
-    return explain_why(operator_of(operator).computation, instruction, embedding, allowed)
+    terms = [term.computation for term in operator_of(operator).terms]
+    return why_joint(terms, instruction, embedding, allowed)
 
 
 def evaluate(

@@ -30,6 +30,7 @@ from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
+from explorer.embedding.several import Joint, count_joint, enumerate_joint, scalar_joint
 from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
 from explorer.program.stepwise import Outcome, arrangements, check, utilisation
@@ -76,10 +77,25 @@ OuterOrdersOption = Annotated[
 ]
 
 
-def _problem(operator: str, instruction: str, config: str) -> tuple[Computation, Computation]:
-    """The operator and the instruction."""
+def _problem(
+    operator: str, instruction: str, config: str
+) -> tuple[tuple[Computation, ...], Computation]:
+    """The operator's terms and the instruction."""
     machine = Config.load(config)
-    return resolve(operator).computation, intrinsics.load(instruction, machine.axes)
+    terms = tuple(term.computation for term in resolve(operator).terms)
+    return terms, intrinsics.load(instruction, machine.axes)
+
+
+def _single(terms: Sequence[Computation], option: str, value: str) -> Computation:
+    """The only term.
+
+    Raises:
+        InputError: there are several, and the option is for one.
+    """
+    if len(terms) > 1:
+        allowed = f"the operator has {len(terms)} terms, and this is for operators of one"
+        raise InputError(option, "", value, allowed)
+    return terms[0]
 
 
 def _orders(lanes: Orders, outer: Orders) -> tuple[str, ...]:
@@ -98,19 +114,22 @@ def facts(
     outer_orders: OuterOrdersOption = Orders.CANONICAL,
 ) -> None:
     """Print the facts that clingo is given."""
-    op, intrinsic = _problem(operator, instruction, config)
-    chosen = parse_classes(classes)
+    terms, intrinsic = _problem(operator, instruction, config)
+    chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
+    if orders:
+        _single(terms, "orders", "all")
     if encoding is Encoding.EMBEDDING:
         found = symbols.instance(
-            op,
+            terms[0],
             intrinsic,
             chosen,
             all_tiles=all_tiles,
             enforce=() if all_tiles else ("maximal",),
-            orders=_orders(lane_orders, outer_orders),
+            orders=orders,
+            further=terms[1:],
         )
     else:
-        found = symbols.scalar_instance(op, intrinsic, chosen)
+        found = symbols.scalar_instance(terms[0], intrinsic, chosen, further=terms[1:])
     if wants_json():
         typer.echo(json.dumps([str(fact) for fact in found], indent=1))
         return
@@ -133,11 +152,27 @@ def enumerate_(
     output: OutputOption = None,
 ) -> None:
     """List every embedding."""
-    op, intrinsic = _problem(operator, instruction, config)
+    terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
+    if orders:
+        _single(terms, "orders", "all")
     if encoding is Encoding.UNSTRUCTURED:
+        op = _single(terms, "--encoding", "unstructured")
         show_table(_unstructured(op, intrinsic, chosen), output)
         return
+    if len(terms) > 1:
+        if encoding is Encoding.SCALAR:
+            joint = scalar_joint(terms, intrinsic, chosen)
+        else:
+            joint = enumerate_joint(
+                terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles
+            )
+        if not joint:
+            raise no_embedding(terms[0].name, chosen)
+        rows = [_joint_row(e, terms, intrinsic, layouts) for e in joint]
+        show_table(pd.DataFrame(rows), output)
+        return
+    op = terms[0]
     if encoding is Encoding.SCALAR:
         if orders:
             raise InputError("--encoding", "", "scalar", "orders are canonical with this encoding")
@@ -164,6 +199,24 @@ def _row(
     if layouts:
         packed = next(arrangements(embedding, op, intrinsic))
         row |= {layout.port: describe(layout) for layout in packed}
+    return row
+
+
+def _joint_row(
+    joint: Joint, terms: Sequence[Computation], intrinsic: Computation, layouts: bool
+) -> dict[str, object]:
+    pairs = list(zip(joint.terms, terms, strict=True))
+    steps = sum(nest(embedding, term).steps for embedding, term in pairs)
+    row: dict[str, object] = {
+        "embedding": joint.id,
+        "classes": "+".join(joint.classes),
+        "steps": steps,
+        "utilisation": sum(term.macs for term in terms) / (steps * intrinsic.macs),
+    }
+    for embedding, term in pairs if layouts else ():
+        packed = next(arrangements(embedding, term, intrinsic))
+        named = {term.tensor(x.role).name: describe(x) for x in packed if x.role is not None}
+        row |= {name: text for name, text in named.items() if name not in row}
     return row
 
 
@@ -194,20 +247,26 @@ def count(
     output: OutputOption = None,
 ) -> None:
     """Count the embeddings, in total and of each class."""
-    op, intrinsic = _problem(operator, instruction, config)
-    chosen = parse_classes(classes)
+    terms, intrinsic = _problem(operator, instruction, config)
+    chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
     if mappings:
+        op = _single(terms, "--fused-mappings", "on")
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
         show_table(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)
         return
-    found = counting.count(
-        op,
-        intrinsic,
-        chosen,
-        all_tiles=all_tiles,
-        maximal=not all_tiles,
-        orders=_orders(lane_orders, outer_orders),
-    )
+    if len(terms) > 1:
+        if orders:
+            _single(terms, "orders", "all")
+        found = count_joint(terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles)
+    else:
+        found = counting.count(
+            terms[0],
+            intrinsic,
+            chosen,
+            all_tiles=all_tiles,
+            maximal=not all_tiles,
+            orders=orders,
+        )
     rows = [*found.classes.items(), ("total", found.total)]
     frame = pd.DataFrame(rows, columns=["class", "embeddings"])
     if found.total >= 2**63:  # more than a column of integers can hold

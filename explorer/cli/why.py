@@ -10,8 +10,8 @@ import typer
 
 from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.programs import JsonOption
-from explorer.embedding.explanation import why as explain
 from explorer.embedding.facts import parse_classes
+from explorer.embedding.several import why_joint
 from explorer.operators import resolve
 from explorer.ranking.explore import gemm_intrinsic
 from isa.config import Config
@@ -31,7 +31,8 @@ def why(
     The exit status is 1 if it is not.
     """
     intrinsic = gemm_intrinsic(Config.load(config))
-    found = explain(resolve(operator).computation, intrinsic, embedding, parse_classes(classes))
+    terms = [term.computation for term in resolve(operator).terms]
+    found = why_joint(terms, intrinsic, embedding, parse_classes(classes))
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
     else:

@@ -70,44 +70,74 @@ def _term(argument: Argument) -> Symbol:
     return Function(argument) if isinstance(argument, str) else argument
 
 
-def computation_facts(operator: Computation) -> Iterable[Symbol]:
-    """Dimensions, tensors and access maps of an operator."""
-    for position, dim in enumerate(operator.dims, start=1):
-        yield atom("dimension", dim.name, position, dim.extent)
+def named(name: str, term: int) -> Symbol:
+    """A name of the instance: as it is for the first term (0), else ``term(K, name)``."""
+    plain = Function(name)
+    return Function("term", [Number(term + 1), plain]) if term else plain
+
+
+def computation_facts(operator: Computation, term: int = 0, before: int = 0) -> Iterable[Symbol]:
+    """Dimensions, tensors and access maps of an operator, or of a further term of one.
+
+    Args:
+        operator: the term.
+        term: its number, from 0.
+        before: how many dimensions the terms before it have.
+    """
+    for position, dim in enumerate(operator.dims, start=before + 1):
+        yield atom("dimension", named(dim.name, term), position, dim.extent)
     for role in ROLES:
-        yield atom("output" if role == "out" else "input", role)
+        yield atom("output" if role == "out" else "input", named(role, term))
         for row, expression in enumerate(operator.tensor(role).index):
             for name, coefficient in expression.terms:
-                yield atom("access", role, row, name, coefficient)
+                yield atom("access", named(role, term), row, named(name, term), coefficient)
 
 
-def intrinsic_facts(intrinsic: Computation) -> Iterable[Symbol]:
-    """Axes and ports of an instruction."""
+def image_facts(first: Computation, operator: Computation, term: int) -> Iterable[Symbol]:
+    """Which dimensions of a further term are which of the first, as the output sees it."""
+    for name, image in zip(operator.parallel, first.parallel, strict=True):
+        yield atom("image", named(name, term), image)
+
+
+def intrinsic_facts(intrinsic: Computation, term: int = 0) -> Iterable[Symbol]:
+    """Axes and ports of an instruction, as it is issued for a term."""
     for axis in intrinsic.dims:
-        yield atom("axis", axis.name, axis.extent)
+        yield atom("axis", named(axis.name, term), axis.extent)
     for role in ROLES:
         port = intrinsic.tensor(role)
-        yield atom("output_port" if role == "out" else "input_port", port.name, role)
+        kind = "output_port" if role == "out" else "input_port"
+        yield atom(kind, named(port.name, term), named(role, term))
         for axis in intrinsic.dims:
             # Of an instruction's access maps, the local rule needs only which axes a port has.
             if port.varies({axis.name: 1}):
-                yield atom("port_axis", port.name, axis.name)
+                yield atom("port_axis", named(port.name, term), named(axis.name, term))
 
 
-def dataflow_facts(operator: Computation, intrinsic: Computation) -> Iterable[Symbol]:
-    """Both computations one multiply-accumulate at a time: as many facts as they have of those."""
-    for computation, element, place in (
-        (operator, "scalar", "point"),
-        (intrinsic, "cell", "position"),
-    ):
-        points = np.indices(tuple(computation.extents.values())).reshape(len(computation.dims), -1)
-        for dim, values in zip(computation.dims, points.tolist(), strict=True):
-            yield from (atom(place, i, dim.name, value) for i, value in enumerate(values))
-        for role in ROLES:
-            tensor = computation.tensor(role)
-            name = role if computation is operator else tensor.name
-            elements = _elements(tensor, computation.extents, points)
-            yield from (atom(element, name, i, value) for i, value in enumerate(elements.tolist()))
+def dataflow_facts(terms: Sequence[Computation], intrinsic: Computation) -> Iterable[Symbol]:
+    """All of it one multiply-accumulate at a time: as many facts as there are of those.
+
+    Nodes are numbered through, and so are the lanes of the issues for one term after the other.
+    """
+    nodes = lanes = 0
+    for term, operator in enumerate(terms):
+        yield from _dataflow(operator, term, nodes, "scalar", "point")
+        yield from _dataflow(intrinsic, term, lanes, "cell", "position")
+        nodes, lanes = nodes + operator.macs, lanes + intrinsic.macs
+
+
+def _dataflow(
+    computation: Computation, term: int, first: int, element: str, place: str
+) -> Iterable[Symbol]:
+    points = np.indices(tuple(computation.extents.values())).reshape(len(computation.dims), -1)
+    for dim, values in zip(computation.dims, points.tolist(), strict=True):
+        for i, value in enumerate(values, start=first):
+            yield atom(place, i, named(dim.name, term), value)
+    for role in ROLES:
+        tensor = computation.tensor(role)
+        name = named(role if element == "scalar" else tensor.name, term)
+        elements = _elements(tensor, computation.extents, points)
+        for i, value in enumerate(elements.tolist(), start=first):
+            yield atom(element, name, i, value)
 
 
 def _elements(
@@ -132,20 +162,20 @@ def option_facts(
     yield from (atom("enforce", rule) for rule in (*LEGALITY, *enforce))
 
 
-def place_symbol(digit: Digit) -> Symbol:
-    """The ``place/5`` atom of a digit."""
-    axis = Function("on", [Function(a) for a in digit.axes])
+def place_symbol(digit: Digit, term: int = 0) -> Symbol:
+    """The ``place/5`` atom of a digit of a term."""
+    axis = Function("on", [named(a, term) for a in digit.axes])
     # Nested to the right, as the encodings build it: the fastest dimension is innermost.
-    subject = Function(digit.dims[-1])
+    subject = named(digit.dims[-1], term)
     for name in reversed(digit.dims[:-1]):
-        subject = Function("fuse", [Function(name), subject])
+        subject = Function("fuse", [named(name, term), subject])
     kind = Function(digit.kind)
     if digit.partner is not None:
-        kind = Function("skew", [Function(digit.partner), Number(digit.coefficient)])
+        kind = Function("skew", [named(digit.partner, term), Number(digit.coefficient)])
     return Function(
         "place",
         [
-            axis if len(digit.axes) > 1 else Function(digit.axes[0]),
+            axis if len(digit.axes) > 1 else named(digit.axes[0], term),
             subject,
             kind,
             Number(digit.lanes),
@@ -154,15 +184,13 @@ def place_symbol(digit: Digit) -> Symbol:
     )
 
 
-def wanted_facts(embedding: Embedding) -> Iterable[Symbol]:
-    """Facts that leave only one embedding: its binding and its digits."""
+def wanted_facts(*terms: Embedding) -> Iterable[Symbol]:
+    """Facts that leave only one embedding: the binding and the digits of each term."""
     yield atom("enforce", "wanted")
-    yield Function("wanted", [_binding(swapped=embedding.swapped)])
-    yield from (Function("wanted", [place_symbol(digit)]) for digit in embedding.digits)
-
-
-def _binding(*, swapped: bool) -> Symbol:
-    return Function("use", [Function("swapped" if swapped else "straight")])
+    for term, embedding in enumerate(terms):
+        binding = named("swapped" if embedding.swapped else "straight", term)
+        yield Function("wanted", [Function("use", [binding])])
+        yield from (Function("wanted", [place_symbol(d, term)]) for d in embedding.digits)
 
 
 def instance(
@@ -173,23 +201,46 @@ def instance(
     all_tiles: bool = False,
     enforce: Iterable[str] = ("maximal",),
     orders: Iterable[str] = (),
+    further: Sequence[Computation] = (),
 ) -> list[Symbol]:
-    """All facts of one problem, sorted, so that the same problem gives the same text."""
+    """All facts of one problem, sorted, so that the same problem gives the same text.
+
+    Args:
+        operator: what is embedded, or its first term.
+        intrinsic: what it is embedded into.
+        classes: the classes that may be used.
+        all_tiles: take every tile extent.
+        enforce: rules that hold beside those that make an answer an embedding.
+        orders: which orders are a choice.
+        further: the further terms that add to the same output.
+    """
+    rules = (*enforce, "home") if further else tuple(enforce)
     facts = [
         *computation_facts(operator),
         *intrinsic_facts(intrinsic),
-        *option_facts(classes, all_tiles=all_tiles, enforce=enforce),
+        *option_facts(classes, all_tiles=all_tiles, enforce=rules),
         *(atom("orders", which) for which in orders),
     ]
+    before = len(operator.dims)
+    for number, term in enumerate(further, start=1):
+        facts += computation_facts(term, number, before)
+        facts += image_facts(operator, term, number)
+        facts += intrinsic_facts(intrinsic, number)
+        before += len(term.dims)
     return sorted(facts)
 
 
 def scalar_instance(
-    operator: Computation, intrinsic: Computation, classes: Sequence[str] = DEFAULT_CLASSES
+    operator: Computation,
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    further: Sequence[Computation] = (),
 ) -> list[Symbol]:
     """All facts for the definition on single multiply-accumulates, with every tile, sorted."""
-    facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=(*DEFINITION, "drawn"))
-    return sorted({*facts, *dataflow_facts(operator, intrinsic)})
+    rules = (*DEFINITION, "drawn")
+    facts = instance(operator, intrinsic, classes, all_tiles=True, enforce=rules, further=further)
+    return sorted({*facts, *dataflow_facts((operator, *further), intrinsic)})
 
 
 # ------------------------------------------------------------------- layouts and what is wished for

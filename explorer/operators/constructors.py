@@ -450,7 +450,7 @@ def _operator(
         relu=options.get("relu", False),
         clip=_clip(kind, options),
     )
-    return Operator(kind, kind, computation, epilogue, constants)
+    return Operator.of(kind, kind, computation, epilogue, constants)
 
 
 def _clip(kind: str, options: EpilogueOptions) -> tuple[int, int] | None:

@@ -9,7 +9,8 @@ Any operator, by its dimensions and access maps::
     out: {name: output, shape: [1, 64, 28, 28], index: [n, oc, oh, ow]}
     epilogue: {shift: 8, relu: true}
 
-or, shorter, one of the kinds in `kinds.KINDS` by its arguments::
+or several products and any steps, in order, as `explorer.operators.stages_document` says; or,
+shorter, one of the kinds in `kinds.KINDS` by its arguments::
 
     kind: conv2d
     n: 1
@@ -19,51 +20,45 @@ or, shorter, one of the kinds in `kinds.KINDS` by its arguments::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from string import ascii_uppercase
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from explorer.operators.kinds import construct
+from explorer.operators.stages_document import StagesDocument, dump_stages, read_stages
+from explorer.operators.tensor_document import (
+    InputRole,
+    TensorDocument,
+    Title,
+    dump_tensor,
+    read_tensor,
+)
 from explorer.operators.validate import check
-from isa.computation import Computation, Dimension, Epilogue, Operator, Tensor
+from isa.computation import Computation, Dimension, Epilogue, Operator, Term
 from isa.errors import InputError
 from isa.schema import (
     MAX_RANK,
     Document,
     Extent,
-    Index,
     Name,
-    parse_affine,
     parse_yaml,
     read_text,
     validate,
 )
 
-_Title = Annotated[str, StringConstraints(pattern=r"^[!-~]+( [!-~]+)*$", max_length=200)]
-_Letters = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")]
 _Int8 = Annotated[int, Field(ge=-128, le=127)]
-_Input = Literal["in0", "in1"]
 _Clip = Annotated[list[_Int8], Field(min_length=2, max_length=2)]
-
-
-class _TensorDocument(Document):
-    """A tensor: its extents, one row of the access map and one letter a dimension."""
-
-    name: Name
-    shape: Annotated[list[Extent], Field(min_length=1, max_length=MAX_RANK)]
-    index: Index
-    letters: _Letters | None = None
 
 
 class _EpilogueDocument(Document):
     """An `Epilogue`."""
 
     shift: Annotated[int, Field(ge=0, le=31)] = 8
-    bias: _TensorDocument | None = None
+    bias: TensorDocument | None = None
     residual: bool = False
     relu: bool = False
     clip: _Clip | None = Field(default_factory=lambda: [-128, 127])
@@ -72,20 +67,20 @@ class _EpilogueDocument(Document):
 class _OperatorDocument(Document):
     """An operator by its dimensions and access maps."""
 
-    name: _Title
-    kind: _Title = "custom"
+    name: Title
+    kind: Title = "custom"
     dimensions: Annotated[dict[Name, Extent], Field(min_length=1, max_length=MAX_RANK)]
-    in0: _TensorDocument
-    in1: _TensorDocument
-    out: _TensorDocument
+    in0: TensorDocument
+    in1: TensorDocument
+    out: TensorDocument
     epilogue: _EpilogueDocument = _EpilogueDocument()
-    constants: list[_Input] = Field(default_factory=lambda: list[_Input](["in1"]))
+    constants: list[InputRole] = Field(default_factory=lambda: list[InputRole](["in1"]))
 
 
-class _Titled(Document):
+class Titled(Document):
     """The optional name of a document in the short form."""
 
-    name: _Title
+    name: Title
 
 
 def load(path: Path) -> Operator:
@@ -109,76 +104,66 @@ def parse(text: str, source: str) -> Operator:
             computation that cannot be embedded (see `validate.check`).
     """
     data = parse_yaml(text, source)
-    if "kind" in data and "dimensions" not in data:
+    if "kind" in data and not {"dimensions", "stages"} & data.keys():
         arguments = {key: value for key, value in data.items() if key not in {"kind", "name"}}
         operator = construct(source, str(data["kind"]), arguments)
         if "name" not in data:
             return operator
-        return replace(operator, name=validate(_Titled, {"name": data["name"]}, source).name)
+        return replace(operator, name=validate(Titled, {"name": data["name"]}, source).name)
+    if "stages" in data:
+        return read_stages(validate(StagesDocument, data, source), source)
     return _operator(validate(_OperatorDocument, data, source), source)
 
 
 def dump(operator: Operator) -> str:
     """A YAML document from which `parse` makes the same operator."""
-    computation, epilogue = operator.computation, operator.epilogue
+    epilogue = short_form(operator)
+    if epilogue is None:
+        return _text(dump_stages(operator))
+    computation = operator.computation
     data = {
         "name": operator.name,
         "kind": operator.kind,
         "dimensions": computation.extents,
-        "in0": _dumped(computation.in0),
-        "in1": _dumped(computation.in1),
-        "out": _dumped(computation.out),
+        "in0": dump_tensor(computation.in0),
+        "in1": dump_tensor(computation.in1),
+        "out": dump_tensor(computation.out),
         "epilogue": {
             "shift": epilogue.shift,
-            "bias": _dumped(epilogue.bias) if epilogue.bias else None,
+            "bias": dump_tensor(epilogue.bias) if epilogue.bias else None,
             "residual": epilogue.residual,
             "relu": epilogue.relu,
             "clip": list(epilogue.clip) if epilogue.clip else None,
         },
         "constants": sorted(operator.constants),
     }
+    return _text(data)
+
+
+def short_form(operator: Operator) -> Epilogue | None:
+    """The epilogue of an operator that has one term and then an epilogue's steps; else None."""
+    if len(operator.terms) > 1:
+        return None
+    return Epilogue.of([s for s in operator.stages if not isinstance(s, Term)], operator.out)
+
+
+def _text(data: Mapping[str, object]) -> str:
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
-
-
-def _dumped(tensor: Tensor) -> dict[str, object]:
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "index": [str(row) if row.terms else row.const for row in tensor.index],
-        "letters": tensor.letters,
-    }
 
 
 def _operator(document: _OperatorDocument, source: str) -> Operator:
     """The operator of a document whose fields are right one by one."""
     names = list(document.dimensions)
     dims = tuple(Dimension(name, extent) for name, extent in document.dimensions.items())
-    in0 = _tensor(document.in0, names, source, "in0")
-    in1 = _tensor(document.in1, names, source, "in1")
-    out = _tensor(document.out, names, source, "out")
+    in0 = read_tensor(document.in0, names, source, "in0")
+    in1 = read_tensor(document.in1, names, source, "in1")
+    out = read_tensor(document.out, names, source, "out")
     computation = Computation(document.kind, dims, in0, in1, out)
     check(computation, source)
     epilogue = _epilogue(document.epilogue, computation, source)
-    return Operator(
+    return Operator.of(
         document.name, document.kind, computation, epilogue, frozenset(document.constants)
     )
-
-
-def _tensor(document: _TensorDocument, names: list[str], source: str, field: str) -> Tensor:
-    """A tensor; `names` are the dimensions its index may use."""
-    rank = len(document.shape)
-    if len(document.index) != rank:
-        allowed = f"must have as many rows as the shape, {rank}"
-        raise InputError(source, f"{field}.index", document.index, allowed)
-    letters = document.letters or ascii_uppercase[:rank]
-    if len(letters) != rank or len(set(letters)) != rank:
-        allowed = f"must be {rank} different letters, one for each dimension of the shape"
-        raise InputError(source, f"{field}.letters", letters, allowed)
-    index = tuple(
-        parse_affine(row, names, source, f"{field}.index.{position}")
-        for position, row in enumerate(document.index)
-    )
-    return Tensor(document.name, tuple(document.shape), index, letters)
 
 
 def _epilogue(document: _EpilogueDocument, computation: Computation, source: str) -> Epilogue:
@@ -187,7 +172,7 @@ def _epilogue(document: _EpilogueDocument, computation: Computation, source: str
     if document.bias:
         field = "epilogue.bias"
         names = [n for n in computation.extents if n not in computation.reductions]
-        bias = _tensor(document.bias, names, source, field)
+        bias = read_tensor(document.bias, names, source, field)
         for row, size in zip(bias.index, bias.shape, strict=True):
             low, high = row.bounds(computation.extents)
             if low < 0 or high >= size:

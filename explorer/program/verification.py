@@ -225,9 +225,7 @@ def verify(
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
         shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
-        design = replace(
-            code.design, operator=replace(operator, epilogue=shifted), fixed_order=True
-        )
+        design = replace(code.design, operator=operator.followed_by(shifted), fixed_order=True)
         one = run_everywhere(lower(design, code.schedule), data, interleaving=interleaving)
         for each, stored in one.items():
             found[each] |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
@@ -246,6 +244,6 @@ def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:
     value, data = np.zeros(data.accumulated.shape, np.uint32), replace(data, residual=None)
     for byte in range(4):
         shifted = Epilogue(shift=8 * byte, bias=operator.epilogue.bias, clip=None)
-        part = direct(replace(operator, epilogue=shifted), data)
+        part = direct(operator.followed_by(shifted), data)
         value |= part.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
     return value.view(np.int32)

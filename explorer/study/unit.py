@@ -141,10 +141,18 @@ class Layer:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits."""
-        content = asdict(self.operator)
-        del content["name"]
-        content["constants"] = sorted(content["constants"])
+        """16 hexadecimal digits.
+
+        Raises:
+            InputError: no programs are made of the operator's stages.
+        """
+        # Of its product and epilogue, not of its stages: so stored results keep their names.
+        content = {
+            "kind": self.operator.kind,
+            "computation": asdict(self.operator.computation),
+            "epilogue": asdict(self.operator.epilogue),
+            "constants": sorted(self.operator.constants),
+        }
         return _hash(content, 16)
 
 

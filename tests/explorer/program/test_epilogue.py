@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -64,7 +62,7 @@ def test_any_clip_is_exact(clip: tuple[int, int]) -> None:
     for relu in (False, True):
         for residual in (False, True):
             steps = Epilogue(shift=7, relu=relu, residual=residual, clip=clip)
-            operator = replace(plain, epilogue=steps)
+            operator = plain.followed_by(steps)
             verdict = verification.verify(_code(operator), verification.random_data(operator))
             assert verdict.exact
 

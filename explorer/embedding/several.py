@@ -1,0 +1,286 @@
+"""Embeddings of several terms that add to one output: each term's own, with one home an output.
+
+A term is a computation. All terms of an operator have the same output under the same access map, up
+to the names of its dimensions (`check_terms`), so that they agree on the home of every output if
+they place the same digits of these dimensions on the accumulator's axes, in the same lane order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from clingo import Function, Symbol, SymbolType
+
+from explorer.embedding.control import ground
+from explorer.embedding.counting import Count, tally
+from explorer.embedding.decoding import Decoder
+from explorer.embedding.digits import Embedding, arrange
+from explorer.embedding.enumeration import MANY_ANSWERS
+from explorer.embedding.explanation import Reason, Verdict, why
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance, scalar_instance
+from explorer.embedding.ids import parse
+from explorer.embedding.scalar import STRUCTURED_LIMIT, check_size
+from isa.computation import Computation
+from isa.errors import InputError
+
+PLUS = " + "
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """An embedding of an operator of several terms.
+
+    Attributes:
+        terms: the embedding of each term, in the operator's order.
+    """
+
+    terms: tuple[Embedding, ...]
+
+    @property
+    def id(self) -> str:
+        """The terms' ids: ``y=oc:16/z=ic:16 + y=oc:16/z=r:16``."""
+        return PLUS.join(e.id for e in self.terms)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that some term belongs to; ``tile`` if all are that."""
+        found = {name for e in self.terms for name in e.classes}
+        return tuple(name for name in CLASSES if name in found) or ("tile",)
+
+
+def enumerate_joint(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+) -> list[Joint]:
+    """Every embedding of several terms, sorted by id; the arguments of `enumerate_embeddings`."""
+    facts = instance(
+        terms[0],
+        intrinsic,
+        classes,
+        all_tiles=all_tiles,
+        enforce=("maximal",) if maximal else (),
+        further=terms[1:],
+    )
+    return sorted(joint_answers(terms, intrinsic, facts), key=lambda e: e.id)
+
+
+def scalar_joint(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+) -> list[Joint]:
+    """Every embedding of several terms with every tile, by the definition; see `scalar_embeddings`.
+
+    Raises:
+        InputError: the terms together, or the instruction, are too large.
+    """
+    for computation in terms:
+        check_size(computation, intrinsic, STRUCTURED_LIMIT)
+    total, limit = sum(t.macs for t in terms), STRUCTURED_LIMIT[0]
+    if total > limit:
+        text = " + ".join(str(t.macs) for t in terms)
+        allowed = f"with this encoding at most {limit} multiply-accumulates"
+        raise InputError(terms[0].name, "", text, allowed)
+    facts = scalar_instance(terms[0], intrinsic, classes, further=terms[1:])
+    found = joint_answers(terms, intrinsic, facts, "entries/scalar.lp", ("--heuristic=Domain",))
+    return sorted(found, key=lambda e: e.id)
+
+
+def joint_answers(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    facts: Sequence[Symbol],
+    entry: str = "entries/enumerate.lp",
+    options: Sequence[str] = (),
+) -> Iterator[Joint]:
+    """The embeddings of a problem of several terms given as facts, as they are found."""
+    control = ground(facts, entry, options=(*MANY_ANSWERS, *options))
+    decoder = JointDecoder(terms, intrinsic)
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            yield decoder.embedding(model.symbols(shown=True))
+
+
+class JointDecoder:
+    """Reads answers of several terms: the symbols of each, without the term in their names."""
+
+    def __init__(self, terms: Sequence[Computation], intrinsic: Computation) -> None:
+        self.terms, self.intrinsic = terms, intrinsic
+        self.decoders = [Decoder(term, intrinsic) for term in terms]
+        self.known: dict[Symbol, tuple[int, Symbol]] = {}
+
+    def embedding(self, symbols: Sequence[Symbol]) -> Joint:
+        """The embedding that a model shows."""
+        parts: list[list[Symbol]] = [[] for _ in self.terms]
+        for symbol in symbols:
+            if symbol not in self.known:
+                self.known[symbol] = _apart(symbol)
+            number, plain = self.known[symbol]
+            parts[number].append(plain)
+        found = [d.embedding(part) for d, part in zip(self.decoders, parts, strict=True)]
+        return seated(found, self.terms, self.intrinsic)
+
+
+def _apart(symbol: Symbol) -> tuple[int, Symbol]:
+    """A symbol's term, from 0, and the symbol with plain names."""
+    if symbol.match("term", 2):
+        number, name = symbol.arguments
+        return number.number - 1, name
+    if symbol.type is not SymbolType.Function or not symbol.arguments:
+        return 0, symbol
+    parts = [_apart(argument) for argument in symbol.arguments]
+    plain = Function(symbol.name, [argument for _, argument in parts])
+    return max(number for number, _ in parts), plain
+
+
+def seated(
+    embeddings: Sequence[Embedding], terms: Sequence[Computation], intrinsic: Computation
+) -> Joint:
+    """The joint embedding of digits in canonical order: with lanes in one order in all terms.
+
+    The canonical order of an axis is operator order, diagonal digits fastest. A digit of the output
+    that is diagonal in one term only would stand at different places in the terms, and the outputs
+    be at home in different cells; so what is diagonal in one term is fastest in all.
+    """
+    seats = list(intrinsic.extents)
+    late: dict[str, list[int]] = {}
+    for embedding, term in zip(embeddings, terms, strict=True):
+        image = _images(term, terms[0])
+        for digit in embedding.digits:
+            if len(digit.axes) > 1 and digit.dims[0] in image:
+                late.setdefault(image[digit.dims[0]], [seats.index(a) for a in digit.axes])
+    found = []
+    for embedding, term in zip(embeddings, terms, strict=True):
+        image, position = _images(term, terms[0]), list(term.extents)
+        ranks: dict[str, tuple[list[int], int]] = {}
+        for digit in embedding.digits:
+            own = [seats.index(a) for a in digit.axes] if len(digit.axes) > 1 else []
+            places = late.get(image.get(digit.dims[0], ""), own)
+            ranks[digit.dims[0]] = places, position.index(digit.dims[0])
+        found.append(arrange(embedding, term, sorted(ranks, key=ranks.__getitem__), ()))
+    return Joint(tuple(found))
+
+
+def _images(term: Computation, first: Computation) -> dict[str, str]:
+    """Dimensions of a term, each with the one of the first term that it is to the output."""
+    return dict(zip(term.parallel, first.parallel, strict=True))
+
+
+def home(
+    embedding: Embedding, term: Computation, first: Computation, intrinsic: Computation
+) -> dict[str, str]:
+    """What decides in which cell an output of a term is added up.
+
+    Returns:
+        For each axis of the accumulator its digits as an id names them, the slowest first, with the
+        dimensions of the first term; without what a skew or a diagonal does elsewhere.
+    """
+    image = _images(term, first)
+    seats = [a.name for a in intrinsic.dims if intrinsic.out.varies({a.name: 1})]
+    digits: dict[str, list[str]] = {axis: [] for axis in seats}
+    for digit in embedding.digits:
+        names = ".".join(image.get(name, name) for name in digit.dims)
+        for axis in digit.axes:
+            if axis in digits:
+                mark = "%" if digit.kind == "strided" else ":"
+                digits[axis].append(f"{names}{mark}{digit.lanes}")
+    return {axis: ",".join(found) for axis, found in digits.items()}
+
+
+def why_joint(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    text: str,
+    classes: Sequence[str] | None = None,
+) -> Verdict:
+    """Whether the embedding that an id of several terms names is legal, and what rejects it if not.
+
+    Args:
+        terms: what is embedded.
+        intrinsic: what they are embedded into.
+        text: an id of each term, joined by `` + ``.
+        classes: the classes that may be used; all by default.
+
+    Raises:
+        InputError: the text is no such id.
+    """
+    if len(terms) == 1:
+        return why(terms[0], intrinsic, text, classes)
+    joint = parse_joint(text, terms, intrinsic)
+    reasons: list[Reason] = []
+    for number, (embedding, term) in enumerate(zip(joint.terms, terms, strict=True), start=1):
+        found = why(term, intrinsic, embedding.id, classes).reasons
+        reasons += (replace(reason, text=f"term {number}: {reason.text}") for reason in found)
+    homes = [home(e, t, terms[0], intrinsic) for e, t in zip(joint.terms, terms, strict=True)]
+    for axis in homes[0]:
+        for number, there in enumerate(homes[1:], start=2):
+            if there[axis] != homes[0][axis]:
+                mine, other = homes[0][axis] or "no digit", there[axis] or "no digit"
+                sentence = (
+                    f"an output of term {number} is at home in another cell than in term 1: "
+                    f"axis {axis} has {other} of the output, not {mine}"
+                )
+                reasons.append(Reason("home", sentence, "output"))
+    return Verdict(joint.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))
+
+
+def parse_joint(text: str, terms: Sequence[Computation], intrinsic: Computation) -> Joint:
+    """The embedding that an id of several terms names.
+
+    Ids of the last terms can be left out where the others determine them: where only one embedding
+    that `enumerate_joint` gives has those of the others.
+
+    Raises:
+        InputError: the text is no id of so many terms, or leaves a choice.
+    """
+    parts = re.split(r"\s+\+\s+", text.strip())
+    if len(parts) > len(terms):
+        raise InputError("embedding", "", text, f"the operator has {len(terms)} terms")
+    given = [parse(part, term, intrinsic) for part, term in zip(parts, terms, strict=False)]
+    if len(given) == len(terms):
+        return Joint(tuple(given))
+    classes = [*DEFAULT_CLASSES, *({c for e in given for c in e.classes} & {*CLASSES})]
+    found = enumerate_joint(terms, intrinsic, sorted({*classes}))
+    fitting = [joint for joint in found if [*joint.terms[: len(given)]] == given]
+    if len(fitting) == 1:
+        return fitting[0]
+    some = ", ".join(repr(joint.id) for joint in fitting[:3])
+    allowed = (
+        f"the other terms can be embedded in {len(fitting)} ways, {some}, …: say which"
+        if fitting
+        else f"give an embedding of each of the {len(terms)} terms, as in ID + ID"
+    )
+    raise InputError("embedding", "", text, allowed)
+
+
+def count_joint(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+) -> Count:
+    """How many embeddings `enumerate_joint` would give; the same arguments.
+
+    An embedding belongs to the classes of its terms.
+    """
+    facts = instance(
+        terms[0],
+        intrinsic,
+        classes,
+        all_tiles=all_tiles,
+        enforce=("maximal",) if maximal else (),
+        further=terms[1:],
+    )
+    found = tally(facts)
+    numbers = {"tile": sum(n for p, n in found.items() if p.classes <= {"padded"})}
+    for name in classes:
+        numbers[name] = sum(n for p, n in found.items() if name in p.classes)
+    return Count(sum(found.values()), numbers)

@@ -1,0 +1,89 @@
+"""Operators of several terms and of any steps, at the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from explorer.cli import app
+
+BLOCK = "docs/block.yaml"
+ROUNDED = """
+name: rounded
+out: {name: output, shape: [4, 16], letters: MN}
+stages:
+  - term:
+      dimensions: {m: 4, n: 16, k: 16}
+      in0: {name: data, shape: [4, 16], index: [m, k]}
+      in1: {name: weight, shape: [16, 16], index: [n, k]}
+      out: [m, n]
+  - shift: {by: 8, rounding: half-even}
+"""
+
+
+def refused(arguments: list[str]) -> str:
+    """The one line that a command refuses with."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rank"],
+        ["verify", "reference"],
+        ["show", "reference"],
+        ["emit", "reference", "--out", "never"],
+        ["execute", "reference"],
+        ["optimize"],
+        ["template"],
+        ["sweep", "--out", "never"],
+    ],
+    ids=lambda a: a[0],
+)
+@pytest.mark.parametrize("document", ["block", "rounded"])
+def test_what_no_program_does_is_refused_by_name(
+    arguments: list[str],
+    document: str,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Commands that make programs or layouts name the stages they cannot take, and make nothing."""
+    path = root / BLOCK
+    if document == "rounded":
+        path = tmp_path / "rounded.yaml"
+        path.write_text(ROUNDED, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    if document == "rounded" and arguments[0] == "execute":
+        arguments = ["execute", "y=n:16/z=k:16"]
+    command, *rest = arguments
+    text = refused([command, str(path), *rest])
+    named = {"block": "residual * identity", "rounded": ">> 8 (half-even)"}
+    assert f"{document}: stages: '" in text
+    assert named[document] in text
+    assert not [path for path in (tmp_path / "never").rglob("*") if path.suffix == ".parquet"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["enumerate", BLOCK, "--lane-orders", "all"],
+        ["enumerate", BLOCK, "--encoding", "unstructured"],
+        ["count", BLOCK, "--outer-orders", "all"],
+        ["count", BLOCK, "--fused-mappings"],
+    ],
+    ids=lambda a: a[-2],
+)
+def test_options_for_one_term_say_so(
+    arguments: list[str],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An option that means nothing for several terms is refused, with how many there are."""
+    monkeypatch.chdir(root)
+    assert "2 terms" in refused(arguments)
