@@ -29,7 +29,7 @@ COMMANDS: dict[str, list[str]] = {
     "sweep-dask": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE", "--dask=local:2"],
 }
 TIMES = 200 if THOROUGH else 3
-WAIT = 300.0  # seconds for what comes sooner or later, on a machine of any speed
+WAIT = 600.0  # seconds for what comes sooner or later, on a machine of any speed
 
 
 def _start(arguments: list[str], store: Path, root: Path) -> subprocess.Popen[str]:
