@@ -388,7 +388,9 @@ def _as_today(values: dict[str, Any], source: str) -> dict[str, Any]:
         value = values.pop(key, lowest)
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise InputError(source, key, value, f"an integer of at least {lowest}")
-        if key == "LOG_OUT_WIDTH" and value != values.get("LOG_INP_WIDTH", _INT8_LOG_BITS):
+        # Another width of the inputs is not allowed either, and is told by its own name.
+        inputs = values.get("LOG_INP_WIDTH", _INT8_LOG_BITS)
+        if key == "LOG_OUT_WIDTH" and value != inputs == _INT8_LOG_BITS:
             allowed = "the width of the inputs: VTA stores outputs that are inputs again"
             raise InputError(source, key, value, allowed)
     values.setdefault("HW_VER", Config().hw_ver)

@@ -266,8 +266,9 @@ def verify(
     frame = pd.DataFrame(rows)
     with whole():
         show_table(frame, output)
-        typer.echo(f"executed as {', '.join(admitted(machine))}")
-        typer.echo(_distance_note(safe_distance))
+        beside = wants_json()  # then the document is all that is printed
+        typer.echo(f"executed as {', '.join(admitted(machine))}", err=beside)
+        typer.echo(_distance_note(safe_distance), err=beside)
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
 

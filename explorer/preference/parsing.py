@@ -219,7 +219,9 @@ def _blocks(layout: str, letters: str, text: str) -> tuple[tuple[int, int], ...]
     for extent, letter in re.findall(r"([0-9]+)([a-z])", match[2]):
         if letter.upper() not in letters or letter in blocks:
             raise InputError(_REQUIRE, text, layout, f"one block for a letter, as in {example}")
-        blocks[letter] = (int(extent), len(blocks) + 1 if int(extent) > 1 else 0)
+        # A block of one, as 1n, says nothing of the lanes, and has no place among the others.
+        real = sum(place > 0 for _, place in blocks.values())
+        blocks[letter] = (int(extent), real + 1 if int(extent) > 1 else 0)
     return tuple(blocks.get(letter.lower(), (1, 0)) for letter in letters)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from isa.codec import DecodingError, Table, decode, decode_uops, encode
 from isa.config import Config
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
 from isa.files import exists, read_bytes
 from isa.folder.files import EXPECTED, FILES, MANIFEST, RESERVED, check_format, digest
@@ -166,7 +167,14 @@ def _of_layer(file: str, layer: str) -> str:
 def _read_described(path: Path, config: Config | None) -> Folder:
     source = str(path / MANIFEST)
     manifest = read_manifest(path)
-    described = Config.from_dict(manifest.configuration, source)
+    # A key that says nothing in a file of VTA's may mean something in a manifest that came later.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputWarning)
+        try:
+            described = Config.from_dict(manifest.configuration, source)
+        except InputWarning as warning:
+            known = ", ".join(Config().to_dict())
+            raise InputError(source, "configuration", str(warning), f"the keys {known}") from None
     # By what it says and not by name: a preset and a copy of its file are the same machine.
     if config is not None and config.to_dict() != described.to_dict():
         allowed = f"none, or that of {source}, {described.bitstream}"
