@@ -255,15 +255,9 @@ def test_conditions(text: str, a: int, b: float) -> None:
     accepts_or_says(lambda: Expression.parse(text, "x").value({"a": a, "b": b}))
 
 
+_HUGE = st.builds(pow, st.just(10), st.integers(0, 6_000))
 _VALUES = st.recursive(
-    st.one_of(
-        st.none(),
-        st.integers(),
-        st.floats(),
-        st.text(),
-        st.binary(),
-        st.builds(pow, st.just(10), st.integers(0, 6_000)),
-    ),
+    st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.binary(), _HUGE),
     lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner), st.tuples(inner)),
 )
 
