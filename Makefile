@@ -16,7 +16,7 @@ demo: $(READY)  ## rank the embeddings of a DeepBench convolution
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest -n auto
 
-fuzz: $(READY)  ## try 100,000 bad inputs, 500 processes and 200 interrupts
+fuzz: $(READY)  ## try many more bad inputs, processes and interrupts
 	EXPLORER_FUZZ=1 $(BIN)/python -m pytest -n auto tests/fuzz
 
 lint: $(READY)  ## check style and types
