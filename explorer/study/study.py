@@ -43,7 +43,7 @@ class _WorkloadDocument(Document):
 
 
 class _StudyDocument(Document):
-    """A study file; the fields are explained in docs/sweeps.md."""
+    """A study file; the fields are explained in docs/reference/sweeps.md."""
 
     name: str
     workloads: Annotated[list[Any], Field(min_length=1)]

@@ -134,7 +134,7 @@ def test_used_predicates_are_where_the_header_says(name: str) -> None:
 
 def test_named_files_exist(root: Path) -> None:
     """A file that an encoding or a page names is there: none has been renamed alone."""
-    for path in (*FOLDER.rglob("*.lp"), root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")):
+    for path in (*FOLDER.rglob("*.lp"), root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")):
         mentioned = re.findall(r"[\w/.-]*[\w-]+\.lp\b", path.read_text(encoding="utf-8"))
         places = (FOLDER, path.parent, root, root / "docs")
         for name in set(mentioned):
@@ -143,7 +143,7 @@ def test_named_files_exist(root: Path) -> None:
 
 def page(root: Path) -> dict[str, dict[str, Signatures]]:
     """For each file on the reference page, the predicates of each list."""
-    text = (root / "docs" / "encodings.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "reference" / "encodings.md").read_text(encoding="utf-8")
     sections = re.split(r"^### `(.+)`$", text, flags=re.MULTILINE)[1:]
     return {
         name: {m[1]: named(m[2]) for m in re.finditer(r"^- (\w+): (.*)$", body, re.MULTILINE)}

@@ -51,15 +51,6 @@ def test_conflicts_are_named() -> None:
     assert not result.stdout
 
 
-def test_the_page_shows_what_a_conflict_prints(root: Path) -> None:
-    """The example of docs/preferences.md is what the command above it prints."""
-    text = (root / "docs" / "preferences.md").read_text(encoding="utf-8")
-    shown = re.findall(r"```sh\nexplorer optimize (.*)\n```\n\n```text\n([^`]*)```", text)
-    assert shown
-    for arguments, printed in shown:
-        assert run(*arguments.split()).output == printed
-
-
 def test_rules_of_a_users_own(root: Path) -> None:
     """A file may add a metric, prefer it, and add a demand."""
     rules = str(root / "docs" / "few_digits.lp")

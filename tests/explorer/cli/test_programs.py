@@ -204,7 +204,7 @@ def test_the_documented_commands_run(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the documentation shows to type does what it says."""
-    text = (root / "docs" / "programs.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "reference" / "programs.md").read_text(encoding="utf-8")
     commands = [line.split()[1:] for line in text.splitlines() if line.startswith("    explorer ")]
     monkeypatch.chdir(tmp_path)
     assert [command[0] for command in commands] == ["emit", "run", "disasm"]
