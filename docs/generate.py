@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from explorer.cli import COMMANDS
 from explorer.cli.common import extended
+from explorer.schema import ENTRIES
 from explorer.study.parameters import PARAMETERS
 from isa.config import PRESETS, Config, Timing
 
@@ -25,6 +26,8 @@ def pages() -> dict[str, str]:
     return {
         "reference/commands.md": "\n".join(_commands()),
         "reference/isa-parameters.md": "\n".join(_parameters()),
+        "reference/outputs.md": "\n".join(_outputs()),
+        "reference/schemas.md": "\n".join(_schemas()),
     }
 
 
@@ -90,6 +93,100 @@ def _value(parameter: Any) -> str:
     default = parameter.default
     given = "" if default is None or default == "" else f", by default {default}"
     return f" {taken}{given}"
+
+
+_FILES = {
+    "emit": "`--out DIR`: a program folder ([Programs on disk](programs.md)).",
+    "show": "`--out FILE.png` or `.svg`: the timeline as a figure.",
+    "bench": "`--out DIR`: for each suite a table (`.csv`), a figure (`.svg`) and a page (`.md`).",
+    "sweep": "`--out DIR`: a store of results ([the store](sweeps.md#the-store)).",
+    "pareto": "`--plot FILE`: of a table's rows, a figure (`.png`, `.svg`) or a page (`.html`).",
+    "schema": "`NAME --out FILE`: the schema.",
+}
+
+
+def _outputs() -> Iterator[str]:
+    """What each command writes: files, and the keys of its JSON and of its tables."""
+    yield "# What each command writes\n"
+    yield (
+        "Text for people goes to standard output; with `--json` it is one JSON document instead "
+        "(of `operators`, one a line), and what else is to be said goes to standard error. Tables "
+        "have the same columns in JSON, and with `--out FILE` in CSV (`.csv`, or `-`), JSON "
+        "(`.json`) and Parquet (`.parquet`). The same input gives the same bytes. "
+        "`explorer schema NAME` prints the schema of each output.\n"
+    )
+    for command in COMMANDS:
+        yield f"## explorer {command}\n"
+        if command in _FILES:
+            yield f"{_FILES[command]}\n"
+        for entry in ENTRIES:
+            if entry.command == command:
+                yield f"Schema `{entry.name}`: {entry.what}.\n"
+                for form in _forms(entry.build()):
+                    yield from _table(("key", "type", "meaning"), form)
+
+
+def _forms(schema: Mapping[str, Any]) -> Iterator[list[tuple[str, str, str]]]:
+    """The keys of an object, or of the items of a list; several where there are several forms."""
+    definitions = schema.get("$defs", {})
+
+    def found(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        name = part.get("$ref", "").rpartition("/")[2]
+        return definitions[name] if name else part
+
+    top = found(schema.get("items", schema))
+    for form in map(found, top.get("anyOf", [top])):
+        rows = [
+            (f"`{key}`", _type(value), value.get("description", ""))
+            for key, value in form.get("properties", {}).items()
+        ]
+        more = form.get("additionalProperties")
+        if more:
+            kind = _type(more) if isinstance(more, dict) else "any"
+            rows.append(("…", kind, form.get("description", "")))
+        if rows:
+            yield rows
+
+
+def _type(part: Mapping[str, Any]) -> str:
+    """The type of a value, in a word or two."""
+    if "anyOf" in part:
+        return " or ".join(_type(each) for each in part["anyOf"])
+    if "$ref" in part:
+        return part["$ref"].rpartition("/")[2].lower()
+    if "enum" in part or "const" in part:
+        return " or ".join(map(str, part.get("enum", [part.get("const")])))
+    if part.get("type") == "array":
+        return f"list of {_type(part['items'])}" if "items" in part else "list"
+    if part.get("type") == "object":
+        more = part.get("additionalProperties")
+        return f"object of {_type(more)}" if isinstance(more, dict) else "object"
+    return str(part.get("type", "any"))
+
+
+def _schemas() -> Iterator[str]:
+    """The list of schemas, and how to use them."""
+    yield "# JSON Schemas\n"
+    yield (
+        "Every document that is read and every JSON output has a schema (draft 2020-12). "
+        "`explorer schema NAME` prints it, `explorer.schema(NAME)` gives it in Python; the tests "
+        "validate every output against its own.\n"
+    )
+    rows = [
+        (f"`{e.name}`", e.what, f"`explorer {e.command} --json`" if e.command else "is read")
+        for e in ENTRIES
+    ]
+    yield from _table(("name", "of", "where"), rows)
+    yield "## In an editor\n"
+    yield (
+        "Editors that know the YAML language server complete and check a document whose first "
+        "line names its schema. Those that ship have such a line; for one of your own:\n"
+    )
+    yield "```sh\nexplorer schema study --out study.schema.json\n```\n"
+    yield "```yaml\n# yaml-language-server: $schema=study.schema.json\nname: mine\n```\n"
+    listed = [e.name for e in ENTRIES if not e.command]
+    links = ", ".join(f"[{name}](../schemas/{name}.json)" for name in listed)
+    yield f"Schemas of documents, as files: {links}.\n"
 
 
 _MEANINGS = {

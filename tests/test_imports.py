@@ -24,6 +24,7 @@ STAGES = (
     "preference",
     "study",
     "report",
+    "schema",
     "api",
     "cli",
     "__main__",

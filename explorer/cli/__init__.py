@@ -100,6 +100,9 @@ COMMANDS = {
     "pareto": Entry(
         "pareto", "pareto", "Find embeddings, or rows of a table, that no other beats."
     ),
+    "schema": Entry(
+        "schema", "schema", "Print the JSON Schema of a document or of a command's JSON output."
+    ),
 }
 
 

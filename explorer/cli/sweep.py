@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
@@ -90,7 +91,7 @@ def sweep(
         typer.Option(min=1, help="Choose points among so many of the fastest embeddings."),
     ] = None,
     costs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table for area and energy.")
+        Path | None, typer.Option(metavar="FILE", help="Table for area and energy, or its name.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the workload.")] = "workload",
     jobs: JobsOption = 1,
@@ -188,6 +189,11 @@ def _describe(study: Study, out: Path | None) -> None:
         except InputError as error:
             refused[f"{error.field} = {error.value}: {error.allowed}"] += 1
     layers = len({layer.id for layer, _ in study.layers})
+    if wants_json():
+        counts = {"layers": layers, "configurations": points, "units": points * layers}
+        record = {"name": study.name, **counts, "unencodable": sum(refused.values())}
+        typer.echo(json.dumps(record, indent=2))
+        return
     typer.echo(
         f"{study.name}: {layers} layers x {points} configurations, {points * layers} units; "
         f"{sum(refused.values())} configurations cannot be encoded."
@@ -220,13 +226,21 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     _report(summary, out)
     left_out = [name for name in CLASSES if name not in study.options.classes]
     if left_out:
-        typer.echo(f"Classes left out, which may hold better ones: {', '.join(left_out)}.")
+        text = f"Classes left out, which may hold better ones: {', '.join(left_out)}."
+        typer.echo(text, err=wants_json())
     if summary.failures:
         raise typer.Exit(1)
 
 
 def _report(summary: Summary, out: Path) -> None:
     """The end of a sweep: what was done, and what has no result."""
+    if wants_json():
+        counts = {"units": summary.total, "done": summary.done, "kept": summary.reused}
+        record = {"out": str(out), **counts, "failed": len(summary.failures)}
+        statuses = dict(sorted(summary.statuses.items()))
+        typer.echo(json.dumps({**record, "statuses": statuses}, indent=2))
+        _report_failures(summary)
+        return
     typer.echo(
         f"{summary.total} units: {summary.done} done now, {summary.reused} kept from before, "
         f"{len(summary.failures)} failed. Results are in {out}."
@@ -239,6 +253,11 @@ def _report(summary: Summary, out: Path) -> None:
             typer.echo(f"  {count} {status}: {reason}")
         if len(summary.reasons) > SHOWN:
             typer.echo(f"  … and {len(summary.reasons) - SHOWN} reasons more (column reason)")
+    _report_failures(summary)
+
+
+def _report_failures(summary: Summary) -> None:
+    """The units that failed, on standard error."""
     if summary.failures:
         typer.echo("Failed, to be tried again by the same command:", err=True)
         for unit, answer in summary.failures[:SHOWN]:

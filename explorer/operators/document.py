@@ -64,7 +64,7 @@ class _EpilogueDocument(Document):
     clip: _Clip | None = Field(default_factory=lambda: [-128, 127])
 
 
-class _OperatorDocument(Document):
+class OperatorDocument(Document):
     """An operator by its dimensions and access maps."""
 
     name: Title
@@ -112,7 +112,7 @@ def parse(text: str, source: str) -> Operator:
         return replace(operator, name=validate(Titled, {"name": data["name"]}, source).name)
     if "stages" in data:
         return read_stages(validate(StagesDocument, data, source), source)
-    return _operator(validate(_OperatorDocument, data, source), source)
+    return _operator(validate(OperatorDocument, data, source), source)
 
 
 def dump(operator: Operator) -> str:
@@ -151,7 +151,7 @@ def _text(data: Mapping[str, object]) -> str:
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
 
 
-def _operator(document: _OperatorDocument, source: str) -> Operator:
+def _operator(document: OperatorDocument, source: str) -> Operator:
     """The operator of a document whose fields are right one by one."""
     names = list(document.dimensions)
     dims = tuple(Dimension(name, extent) for name, extent in document.dimensions.items())

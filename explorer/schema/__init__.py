@@ -1,0 +1,102 @@
+"""JSON Schemas of every document that is read, and of every JSON output.
+
+In: the models by which documents are read, and those of what commands print. Out: JSON Schemas
+(draft 2020-12) as plain data. Imports the stages whose documents these are; nothing of them runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from explorer.operators.stages_document import StagesDocument
+from explorer.schema import outputs
+from explorer.schema import program_outputs as programs
+from explorer.schema.documents import configuration, operator
+from explorer.study.cost import Table
+from explorer.study.study import StudyDocument
+from isa.errors import InputError
+from isa.folder.manifest import Manifest
+from isa.intrinsics import IntrinsicDocument
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A schema by its name.
+
+    Attributes:
+        name: what `schema` takes.
+        what: the document or output, in words.
+        command: the command that prints it with ``--json``; "" for a document.
+        build: makes it.
+    """
+
+    name: str
+    what: str
+    command: str
+    build: Callable[[], Schema]
+
+
+def _of(kind: Any) -> Callable[[], Schema]:
+    return lambda: TypeAdapter(kind).json_schema(mode="serialization")
+
+
+def _read(kind: Any) -> Callable[[], Schema]:
+    return lambda: TypeAdapter(kind).json_schema()
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("operator", "an operator: a kind with its arguments, or maps, or stages", "", operator),
+    Entry("stages", "an operator of several products and steps", "", _read(StagesDocument)),
+    Entry("intrinsic", "an instruction: axes and ports", "", _read(IntrinsicDocument)),
+    Entry("config", "a configuration of VTA, `vta_config.json`", "", configuration),
+    Entry("study", "a study file of `explorer sweep`", "", _read(StudyDocument)),
+    Entry("costs", "a table of area and energy", "", _read(Table)),
+    Entry("manifest", "the manifest of a program folder", "", _read(Manifest)),
+    Entry("operators", "a line: a shipped operator", "operators", _of(outputs.Shipped)),
+    Entry("kinds", "the kinds of operator", "kinds", _of(list[outputs.Kind])),
+    Entry("facts", "the facts that clingo is given", "facts", _of(list[str])),
+    Entry("embeddings", "embeddings, one a row", "enumerate", _of(list[outputs.Listed])),
+    Entry("counts", "how many embeddings there are", "count", _of(list[outputs.Counted])),
+    Entry("ranking", "embeddings by cycles", "rank", _of(list[outputs.Ranked])),
+    Entry("optima", "embeddings by preference", "optimize", _of(list[outputs.Preferred])),
+    Entry("embedding", "one embedding", "show", _of(outputs.Shown | outputs.Drawn)),
+    Entry("verdict", "whether an embedding is legal", "why", _of(outputs.Verdict)),
+    Entry("template", "TVM's template", "template", _of(list[outputs.Template])),
+    Entry("gains", "layers against the baselines", "bench", _of(list[outputs.Gain])),
+    Entry("verification", "embeddings that were executed", "verify", _of(list[outputs.Verified])),
+    Entry("execution", "embeddings, step by step", "execute", _of(list[outputs.Executed])),
+    Entry("emission", "the folder that was written", "emit", _of(programs.Emitted)),
+    Entry("instructions", "a program's instructions", "disasm", _of(list[programs.Instruction])),
+    Entry("run", "a program's run", "run", _of(programs.Ran | programs.Failed)),
+    Entry("findings", "what a program breaks", "lint-program", _of(programs.Linted)),
+    Entry("sweep", "what a sweep did, or would do", "sweep", _of(outputs.Swept | outputs.Planned)),
+    Entry("results", "units of a sweep", "results", _of(list[outputs.Result])),
+    Entry("totals", "workloads of a sweep", "results", _of(list[outputs.Total])),
+    Entry("rows", "an answer to --sql, a front of a table", "pareto", _of(list[outputs.Row])),
+    Entry("schemas", "the list of schemas", "schema", _of(list[outputs.Described])),
+)
+
+
+def schema(name: str) -> Schema:
+    """The JSON Schema of a document or output.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for entry in ENTRIES:
+        if entry.name == name:
+            return {"$schema": DRAFT, "title": entry.name, "description": entry.what} | {
+                key: value for key, value in entry.build().items() if key != "title"
+            }
+    names = [entry.name for entry in ENTRIES]
+    close = get_close_matches(name, names, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    raise InputError("NAME", "", name, f"{guess}one of {', '.join(names)}")
