@@ -18,7 +18,9 @@ from isa import intrinsics
 from isa.computation import Computation
 from isa.config import Config
 
-TEXT = (Path(__file__).parent.parent / "docs" / "explanation" / "embeddings.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent.parent / "docs" / "explanation" / "embeddings.md").read_text(
+    encoding="utf-8"
+)
 BEST = re.findall(r"^\| `(\S+)` \| (\w+) \| (\d+) \| (\d+) \|$", TEXT, re.MULTILINE)
 VTA = intrinsics.load("vta_gemm", Config.default().axes)
 

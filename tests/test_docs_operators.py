@@ -13,7 +13,9 @@ from explorer.operators import document
 from explorer.operators.constructors import EpilogueOptions
 from explorer.operators.kinds import kinds
 
-TEXT = (Path(__file__).parent.parent / "docs" / "reference" / "operators.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent.parent / "docs" / "reference" / "operators.md").read_text(
+    encoding="utf-8"
+)
 DOCUMENTS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 

@@ -300,6 +300,10 @@ def test_documented_study(root: Path, tmp_path: Path) -> None:
 
 def test_documented_columns(root: Path) -> None:
     """Every column is in the documentation."""
-    text = (root / "docs" / "reference" / "sweeps.md").read_text(encoding="utf-8").partition("## Columns")[2]
+    text = (
+        (root / "docs" / "reference" / "sweeps.md")
+        .read_text(encoding="utf-8")
+        .partition("## Columns")[2]
+    )
     left_out = {"LOG_BLOCK_IN", "LOG_BLOCK_OUT", *PARAMETERS, *(f"dram_{n}" for n in BUFFERS)}
     assert not [name for name in COLUMNS if f"`{name}`" not in text and name not in left_out]
