@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from explorer.cli import COMMANDS
 from explorer.cli.common import extended
-from explorer.schema import ENTRIES
+from explorer.schemas import ENTRIES
 from explorer.study.parameters import PARAMETERS
 from isa.config import PRESETS, Config, Timing
 
@@ -153,7 +153,7 @@ def _type(part: Mapping[str, Any]) -> str:
     if "anyOf" in part:
         return " or ".join(_type(each) for each in part["anyOf"])
     if "$ref" in part:
-        return part["$ref"].rpartition("/")[2].lower()
+        return str(part["$ref"]).rpartition("/")[2].lower()
     if "enum" in part or "const" in part:
         return " or ".join(map(str, part.get("enum", [part.get("const")])))
     if part.get("type") == "array":

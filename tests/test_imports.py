@@ -24,7 +24,7 @@ STAGES = (
     "preference",
     "study",
     "report",
-    "schema",
+    "schemas",
     "api",
     "cli",
     "__main__",

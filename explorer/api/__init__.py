@@ -44,7 +44,7 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
-from explorer.schema import schema
+from explorer.schemas import schema
 from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder import read, stored_instructions

@@ -10,8 +10,8 @@ import pandas as pd
 import typer
 
 from explorer.cli.output import show_table, write_file
-from explorer.schema import ENTRIES
-from explorer.schema import schema as schema_of
+from explorer.schemas import ENTRIES
+from explorer.schemas import schema as schema_of
 from isa.errors import InputError
 
 

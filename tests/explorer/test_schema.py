@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import explorer
 from explorer.cli import COMMANDS, app
-from explorer.schema import ENTRIES
+from explorer.schemas import ENTRIES
 from isa.config import PRESETS
 from isa.errors import InputError
 
@@ -104,10 +104,11 @@ def test_gains() -> None:
 def test_a_program_that_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that does not come to its end is in the schema of runs."""
     monkeypatch.chdir(home)
-    folder = home / "broken"
-    folder.mkdir(exist_ok=True)
-    (folder / "instructions.bin").write_bytes(bytes(16))
-    (folder / "uop.bin").write_bytes(b"")
+    words = f"emit {SMALL} reference --out broken --format standalone-vta"
+    assert CliRunner().invoke(app, words.split()).exit_code == 0
+    (home / "broken" / "manifest.json").unlink()
+    instructions = home / "broken" / "instructions.bin"
+    instructions.write_bytes(instructions.read_bytes()[:-16])  # without FINISH
     result = CliRunner().invoke(app, ["run", "broken", "--json"])
     assert result.exit_code == 1, result.output
     check("run", json.loads(result.stdout))

@@ -380,12 +380,16 @@ def _columns() -> dict[str, Any]:
     }
 
 
-_Status = Annotated[Literal[tuple(STATUSES)], Field(description="ok, or why there is no result")]
+_Operator = Annotated[str, Field(description="the operator's name in its workload")]
+_Status = Annotated[
+    str,
+    Field(description="ok, or why there is no result", json_schema_extra={"enum": list(STATUSES)}),
+]
 Result: Any = create_model(
     "Result",
     __base__=Output,
     __doc__="A point of a unit.",
-    **_columns() | {"operator": (str, ...), "status": (_Status, ...)},
+    **_columns() | {"operator": (_Operator, ...), "status": (_Status, ...)},
 )
 
 

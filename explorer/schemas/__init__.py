@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import GenericAlias
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from explorer.operators.stages_document import StagesDocument
-from explorer.schema import outputs
-from explorer.schema import program_outputs as programs
-from explorer.schema.documents import configuration, operator
+from explorer.schemas import outputs
+from explorer.schemas import program_outputs as programs
+from explorer.schemas.documents import configuration, operator
 from explorer.study.cost import Table
 from explorer.study.study import StudyDocument
 from isa.errors import InputError
@@ -48,6 +49,10 @@ def _of(kind: Any) -> Callable[[], Schema]:
     return lambda: TypeAdapter(kind).json_schema(mode="serialization")
 
 
+def _rows(kind: Any) -> Callable[[], Schema]:
+    return _of(GenericAlias(list, (kind,)))
+
+
 def _read(kind: Any) -> Callable[[], Schema]:
     return lambda: TypeAdapter(kind).json_schema()
 
@@ -61,27 +66,27 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("costs", "a table of area and energy", "", _read(Table)),
     Entry("manifest", "the manifest of a program folder", "", _read(Manifest)),
     Entry("operators", "a line: a shipped operator", "operators", _of(outputs.Shipped)),
-    Entry("kinds", "the kinds of operator", "kinds", _of(list[outputs.Kind])),
+    Entry("kinds", "the kinds of operator", "kinds", _rows(outputs.Kind)),
     Entry("facts", "the facts that clingo is given", "facts", _of(list[str])),
-    Entry("embeddings", "embeddings, one a row", "enumerate", _of(list[outputs.Listed])),
-    Entry("counts", "how many embeddings there are", "count", _of(list[outputs.Counted])),
-    Entry("ranking", "embeddings by cycles", "rank", _of(list[outputs.Ranked])),
-    Entry("optima", "embeddings by preference", "optimize", _of(list[outputs.Preferred])),
+    Entry("embeddings", "embeddings, one a row", "enumerate", _rows(outputs.Listed)),
+    Entry("counts", "how many embeddings there are", "count", _rows(outputs.Counted)),
+    Entry("ranking", "embeddings by cycles", "rank", _rows(outputs.Ranked)),
+    Entry("optima", "embeddings by preference", "optimize", _rows(outputs.Preferred)),
     Entry("embedding", "one embedding", "show", _of(outputs.Shown | outputs.Drawn)),
     Entry("verdict", "whether an embedding is legal", "why", _of(outputs.Verdict)),
-    Entry("template", "TVM's template", "template", _of(list[outputs.Template])),
-    Entry("gains", "layers against the baselines", "bench", _of(list[outputs.Gain])),
-    Entry("verification", "embeddings that were executed", "verify", _of(list[outputs.Verified])),
-    Entry("execution", "embeddings, step by step", "execute", _of(list[outputs.Executed])),
+    Entry("template", "TVM's template", "template", _rows(outputs.Template)),
+    Entry("gains", "layers against the baselines", "bench", _rows(outputs.Gain)),
+    Entry("verification", "embeddings that were executed", "verify", _rows(outputs.Verified)),
+    Entry("execution", "embeddings, step by step", "execute", _rows(outputs.Executed)),
     Entry("emission", "the folder that was written", "emit", _of(programs.Emitted)),
-    Entry("instructions", "a program's instructions", "disasm", _of(list[programs.Instruction])),
+    Entry("instructions", "a program's instructions", "disasm", _rows(programs.Instruction)),
     Entry("run", "a program's run", "run", _of(programs.Ran | programs.Failed)),
     Entry("findings", "what a program breaks", "lint-program", _of(programs.Linted)),
     Entry("sweep", "what a sweep did, or would do", "sweep", _of(outputs.Swept | outputs.Planned)),
-    Entry("results", "units of a sweep", "results", _of(list[outputs.Result])),
-    Entry("totals", "workloads of a sweep", "results", _of(list[outputs.Total])),
-    Entry("rows", "an answer to --sql, a front of a table", "pareto", _of(list[outputs.Row])),
-    Entry("schemas", "the list of schemas", "schema", _of(list[outputs.Described])),
+    Entry("results", "units of a sweep", "results", _rows(outputs.Result)),
+    Entry("totals", "workloads of a sweep", "results", _rows(outputs.Total)),
+    Entry("rows", "an answer to --sql, a front of a table", "pareto", _rows(outputs.Row)),
+    Entry("schemas", "the list of schemas", "schema", _rows(outputs.Described)),
 )
 
 
@@ -94,7 +99,9 @@ def schema(name: str) -> Schema:
     for entry in ENTRIES:
         if entry.name == name:
             return {"$schema": DRAFT, "title": entry.name, "description": entry.what} | {
-                key: value for key, value in entry.build().items() if key != "title"
+                key: value
+                for key, value in entry.build().items()
+                if key not in ("title", "description")
             }
     names = [entry.name for entry in ENTRIES]
     close = get_close_matches(name, names, n=1)

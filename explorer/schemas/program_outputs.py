@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from explorer.schema.outputs import OpenOutput, Output
+from explorer.schemas.outputs import OpenOutput, Output
 
 
 class Emitted(Output):
