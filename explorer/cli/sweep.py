@@ -155,7 +155,7 @@ def _study_file(context: typer.Context, workloads: list[str]) -> Study:
     """The study in the one file given; options that it has fields for are refused."""
     if len(workloads) > 1:
         raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
-    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run"}
+    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run", "as_json", "quiet"}
     for option in context.params.keys() - free:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":

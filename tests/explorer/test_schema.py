@@ -42,6 +42,7 @@ CASES: tuple[tuple[str, str], ...] = (
     ("findings", "lint-program program"), ("findings", "lint-program program --safe-distance 99"),
     ("sweep", f"sweep {SMALL} --vary LOG_BLOCK=3,4 --dry-run"),
     ("sweep", f"sweep {SMALL} --vary LOG_BLOCK=3,4 --out study"),
+    ("sweep", "sweep small.yaml --dry-run"),
     ("results", "results study"), ("totals", "results study --totals"),
     ("rows", "results study --sql 'select cycles, status from results'"),
     ("rows", "pareto study --minimize cycles"), ("rows", "pareto front.csv --minimize cycles"),
@@ -69,6 +70,7 @@ def home(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a program, a study and a table."""
     path = tmp_path_factory.mktemp("schemas")
     (path / "docs").symlink_to(root / "docs")
+    (path / "small.yaml").write_text(f'name: small\nworkloads: ["{SMALL}"]\n', encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         for words in (
