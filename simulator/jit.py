@@ -23,18 +23,19 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
 _COMPILED = ("explorer", "simulator")  # the packages with compiled functions
-_KEPT = 4  # states whose machine code stays: those of a few checkouts and versions side by side
+_KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
 
 def cache_folder() -> Path:
     """The folder for the machine code of the sources as they are now, in the user's cache."""
-    digest = hashlib.sha256(str(_HOME).encode())
+    digest = hashlib.sha256()
     for package in _COMPILED:
         for path in sorted((_HOME / package).rglob("*.py")):
             state = path.stat()
             digest.update(f"{path}:{state.st_mtime_ns}:{state.st_size}\n".encode())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "vta-explorer" / digest.hexdigest()[:16]
+    checkout = hashlib.sha256(str(_HOME).encode()).hexdigest()[:16]
+    return Path(base) / "vta-explorer" / checkout / digest.hexdigest()[:16]
 
 
 def _prepare() -> None:
