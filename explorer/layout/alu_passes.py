@@ -46,15 +46,14 @@ class Part:
     form: Amount = "value"
     number: int = 0
 
-    def of(self, values: NDArray[Any]) -> NDArray[np.int64]:
+    def of(self, values: NDArray[np.signedinteger[Any]]) -> NDArray[np.int64]:
         """The summand."""
         wide = values.astype(np.int64)
         if self.form == "value":
             return wide << self.number
         wide = wide + self.number
         if self.form == "part":
-            part: NDArray[np.int64] = np.minimum(np.maximum(wide, 0), MAX_SHIFT)
-            return part
+            return np.asarray(np.minimum(np.maximum(wide, 0), MAX_SHIFT), np.int64)
         whole = np.int64(1) << wide
         half = whole >> 1
         if self.form == "half":
