@@ -105,5 +105,5 @@ def test_scratch_is_kept_where_a_limit_bounds_what_is_left() -> None:
 def test_what_cannot_be_exact_is_refused() -> None:
     """A bias of 32 bits may leave no room for the addends; the step and the remedy are named."""
     operator = _operator(Add(_channels("bias")), Shift(5, "half-even"))
-    with pytest.raises(InputError, match="half-even.*give the bits"):
+    with pytest.raises(InputError, match=r"half-even.*give the bits"):
         alu_program(operator)
