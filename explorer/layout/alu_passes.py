@@ -48,17 +48,17 @@ class Part:
 
     def of(self, values: NDArray[np.signedinteger[Any]]) -> NDArray[np.int64]:
         """The summand."""
-        wide = values.astype(np.int64)
+        wide: NDArray[np.int64] = values.astype(np.int64)
         if self.form == "value":
             return wide << self.number
         wide = wide + self.number
         if self.form == "part":
             return np.asarray(np.minimum(np.maximum(wide, 0), MAX_SHIFT), np.int64)
         whole = np.int64(1) << wide
-        half = whole >> 1
+        half: NDArray[np.int64] = whole >> 1
         if self.form == "half":
             return half
-        gap = np.maximum(whole - 1, 1)
+        gap: NDArray[np.int64] = np.maximum(whole - 1, 1)
         return half + gap if self.form == "even" else -gap
 
 

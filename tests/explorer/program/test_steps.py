@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.steps import SHIFTS, faults, wrong_halves
 from explorer.layout.alu_passes import Part, alu_program
 from explorer.layout.design import designs
 from explorer.operators import resolve
@@ -107,3 +108,16 @@ def test_what_cannot_be_exact_is_refused() -> None:
     operator = _operator(Add(_channels("bias")), Shift(5, "half-even"))
     with pytest.raises(InputError, match=r"half-even.*give the bits"):
         alu_program(operator)
+
+
+@pytest.mark.parametrize("by", SHIFTS)
+def test_half_even_programs_round_ties_near_ties_and_ends(by: int) -> None:
+    """A sample of what ``python -m benchmarks steps --halves`` goes through, in all four bytes."""
+    count, wrong = wrong_halves(by, 64, 200)
+    assert count > 200
+    assert wrong == 0
+
+
+def test_random_steps_are_right_everywhere() -> None:
+    """200 operators with random steps leave the direct result as each implementation."""
+    assert not [number for number in range(200) if faults(number)]
