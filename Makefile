@@ -5,7 +5,7 @@ BIN    := .venv/bin
 READY  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test fuzz lint format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: $(READY)  ## rank the embeddings of a DeepBench convolution
 
 test: $(READY)  ## run every test
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY)  ## try many more bad inputs, processes and interrupts
+	EXPLORER_FUZZ=1 $(BIN)/python -m pytest -n auto tests/fuzz
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check

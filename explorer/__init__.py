@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from explorer.api import (
+        bench,
         count,
         disasm,
         emit,
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
         rank,
         results,
         run,
+        show,
         sweep,
+        template,
         verify,
         why,
     )
 
 __all__ = [
+    "bench",
     "count",
     "disasm",
     "emit",
@@ -45,7 +50,9 @@ __all__ = [
     "rank",
     "results",
     "run",
+    "show",
     "sweep",
+    "template",
     "verify",
     "why",
 ]
@@ -53,6 +60,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The API's functions, imported when first used: the command line must start quickly."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        return version("vta-explorer")
     if name in __all__:
         from explorer import api  # noqa: PLC0415 - see above
 

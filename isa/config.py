@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 from isa.fields import (
     INSTRUCTION_BITS,
     SRAM_BASE_BITS,
@@ -36,6 +38,8 @@ PRESETS: tuple[str, ...] = tuple(
 _INT8_LOG_BITS, _INT32_LOG_BITS = 3, 5
 _LOG_BUS_WIDTH = {"ultra96": 7, "zcu104": 7}  # bits, log 2; 6 on the other targets
 _BURST_BEATS = {"pynq": 256}  # AXI4 bursts; 16 on the other targets
+_ELSEWHERE = {"LOG_OUT_WIDTH": 3, "HW_FREQ": 1, "HW_CLK_TARGET": 1, "ACC_DEP_DISTANCE": 1}
+"""Keys of other versions of VTA, and the least value of each."""
 _TIMING_KEYS = {
     "BURST_BEATS": "burst_beats",
     "MEMORY_LATENCY": "memory_latency",
@@ -155,24 +159,26 @@ class Config:
     def from_dict(cls, mapping: Mapping[str, Any], source: str) -> Config:
         """The configuration with the keys of ``vta_config.json``, named after the source's stem.
 
-        ``LOG_BLOCK`` may be given as ``LOG_BLOCK_IN`` and ``LOG_BLOCK_OUT``. ``LOG_BUS_WIDTH``,
-        ``BURST_BEATS``, ``MEMORY_LATENCY``, ``FETCH_BATCH`` and ``QUEUE_DEPTH`` are optional.
+        ``LOG_BLOCK`` may be given as ``LOG_BLOCK_IN`` and ``LOG_BLOCK_OUT``, or as all three if
+        they agree. ``HW_VER``, ``LOG_BUS_WIDTH``, ``BURST_BEATS``, ``MEMORY_LATENCY``,
+        ``FETCH_BATCH`` and ``QUEUE_DEPTH`` are optional. So are the keys that files of other
+        versions of VTA have: ``LOG_OUT_WIDTH`` has to be that of the inputs; ``HW_FREQ``,
+        ``HW_CLK_TARGET`` and ``ACC_DEP_DISTANCE`` say how a bitstream is made, and change nothing
+        here. A target may be a board's full name (``pynq-z1``). Of an unknown key a warning names
+        the nearest known one.
 
         Args:
             mapping: keys and values as in the file.
             source: where they come from, for messages.
 
         Raises:
-            InputError: on unknown or missing keys, wrong types, and values that are out of range.
+            InputError: on missing keys, wrong types, contradictions, and values out of range.
         """
-        values = _split_block(mapping, source)
+        values = _as_today(_split_block(mapping, source), source)
         names = [f.name for f in fields(cls) if f.name not in ("name", "timing")]
-        allowed = [*(n.upper() for n in names), "LOG_BUS_WIDTH", *_TIMING_KEYS]
-        for key in values:
-            if key not in allowed:
-                raise InputError(
-                    source, key, values[key], f"known keys are {', '.join(sorted(allowed))}"
-                )
+        known = [*(n.upper() for n in names), "LOG_BUS_WIDTH", *_TIMING_KEYS]
+        for key in [key for key in values if key not in known]:
+            _warn_of(key, values.pop(key), [*known, "LOG_BLOCK", *_ELSEWHERE], source)
         for name in names:
             if name.upper() not in values:
                 raise InputError(
@@ -366,14 +372,42 @@ def _split_block(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     values = dict(mapping)
     sides = [key for key in ("LOG_BLOCK_IN", "LOG_BLOCK_OUT") if key in values]
     if "LOG_BLOCK" in values:
-        if sides:
-            raise InputError(
-                source, sides[0], values[sides[0]], "LOG_BLOCK already gives both sides"
-            )
+        for side in sides:
+            if values[side] != values["LOG_BLOCK"]:
+                allowed = f"LOG_BLOCK gives both sides, {values['LOG_BLOCK']}"
+                raise InputError(source, side, values[side], allowed)
         values["LOG_BLOCK_IN"] = values["LOG_BLOCK_OUT"] = values.pop("LOG_BLOCK")
     elif not sides:
         raise InputError(source, "LOG_BLOCK", None, "VTA's configuration files have this key")
     return values
+
+
+def _as_today(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The values without what other versions of VTA have in their files, once that is checked."""
+    for key, lowest in _ELSEWHERE.items():
+        value = values.pop(key, lowest)
+        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+            raise InputError(source, key, value, f"an integer of at least {lowest}")
+        # Another width of the inputs is not allowed either, and is told by its own name.
+        inputs = values.get("LOG_INP_WIDTH", _INT8_LOG_BITS)
+        if key == "LOG_OUT_WIDTH" and value != inputs == _INT8_LOG_BITS:
+            allowed = "the width of the inputs: VTA stores outputs that are inputs again"
+            raise InputError(source, key, value, allowed)
+    values.setdefault("HW_VER", Config().hw_ver)
+    target = values.get("TARGET")
+    if isinstance(target, str) and target not in TARGETS:
+        name = target.lower().replace("-", "").replace("_", "")
+        found = [known for known in TARGETS if name.startswith(known)]
+        values["TARGET"] = max(found, key=len, default=target)
+    return values
+
+
+def _warn_of(key: str, value: object, known: list[str], source: str) -> None:
+    """Warn of a key that nothing here reads."""
+    close = get_close_matches(key, known, n=1)
+    guess = f"; the nearest known one is {close[0]}" if close else ""
+    text = f"{source}: {key}: {value!r} is not used, the key is unknown{guess}"
+    warnings.warn(text, InputWarning, stacklevel=2)
 
 
 def _timing(values: Mapping[str, Any]) -> Timing:

@@ -55,6 +55,10 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + _CUT
 
 
+class InputWarning(UserWarning):
+    """Input that is used although something in it is not understood; commands print it once."""
+
+
 class InputError(ValueError):
     """Input that cannot be used.
 

@@ -71,8 +71,13 @@ def exists(path: Path) -> bool:
 
 
 @contextmanager
-def parsing(source: str, allowed: str) -> Iterator[None]:
+def parsing(source: str, allowed: str, found: str = "") -> Iterator[None]:
     """Turn whatever a parser raises in the block into one error about the file.
+
+    Args:
+        source: the file.
+        allowed: what is needed there.
+        found: what is there instead, where that says more than the parser.
 
     Raises:
         InputError: the block has failed.
@@ -85,4 +90,5 @@ def parsing(source: str, allowed: str) -> Iterator[None]:
     # found to include KeyError, TypeError, OverflowError, MemoryError and RecursionError.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(source, "", reason, allowed) from None
+        told = f"{allowed} ({reason})" if found else allowed
+        raise InputError(source, "", found or reason, told) from None

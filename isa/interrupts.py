@@ -7,7 +7,13 @@ into Python. The command line therefore catches the signal in a thread that does
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event, RLock
 
 pressed = Event()
 """Whether the user of the command line has asked it to stop."""
+
+unbroken = RLock()
+"""Held while something is done that must be done whole, as a file and the account of it.
+
+It must not take long: the end of the process waits for it, and then never lets it go.
+"""

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.alu_passes import alu_program
-from isa.computation import Affine, Operator
+from isa.computation import Affine, Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
 from isa.fields import AluOp
@@ -110,7 +110,7 @@ class PackedLayer:
         if operator.epilogue.residual:
             raise _unsupported(operator)
         match operator.kind, tuple(computation.extents):
-            case "gemm", ("m", "n", "k"):
+            case "gemm", ("m", "n", "k") if _is_dense(computation):
                 n, co, ci = computation.extents.values()
                 rows = cols = Window()
             case "conv2d", ("n", "oc", "oh", "ow", "ic", "kh", "kw"):
@@ -166,6 +166,11 @@ def _window(
     if row.coefficient(tap[0]) != 1 and tap[1] > 1:
         raise _unsupported(operator)
     return Window(size, tap[1], -row.const, row.coefficient(out[0]), out[1])
+
+
+def _is_dense(computation: Computation) -> bool:
+    """Whether both inputs of a product have the reduction innermost, as TVM's dense layer does."""
+    return (computation.in0.letters, computation.in1.letters) == ("MK", "NK")
 
 
 def _unsupported(operator: Operator) -> InputError:

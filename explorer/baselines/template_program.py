@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from explorer.baselines.template import PackedLayer, Pieces, TvmTiling
 from explorer.baselines.template_tile import Kernel, Tile, reason_invalid
 from explorer.embedding.virtual_loops import Loop, Row
+from explorer.layout.alu_passes import AluProgram, alu_program
 from explorer.layout.packed import Coordinate, Layout
 from explorer.schedule.dma import Infeasible
 from isa.codec import Queue, alu, finish, gemm, load, nop, store, table_of
 from isa.codec import Row as Instruction
-from isa.computation import Affine, Role, Tensor
+from isa.computation import Affine, Operator, Role, Tensor
 from isa.fields import AluOp, Column, Memory
 from isa.program_image import Program, memory_map
 
@@ -53,6 +54,26 @@ class TvmDesign:
     wgt: Layout
     acc: Layout
     bias: Layout | None
+
+    @property
+    def operator(self) -> Operator:
+        """What is computed."""
+        return self.layer.operator
+
+    @property
+    def alu(self) -> AluProgram:
+        """What the steps take: a bias at most."""
+        return alu_program(self.operator)
+
+    @property
+    def spread(self) -> tuple[Layout, ...]:
+        """The bias's layout, where there is one."""
+        return (self.bias,) if self.bias else ()
+
+    @property
+    def dense(self) -> tuple[Layout, ...]:
+        """TVM's template adds no residual."""
+        return ()
 
     @classmethod
     def of(cls, layer: PackedLayer) -> TvmDesign:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,7 +25,7 @@ from typer.main import get_command
 
 from explorer.cli.common import extended
 from explorer.cli.interrupts import INTERRUPTED, supervise
-from isa.errors import InputError, one_line, shown
+from isa.errors import InputError, InputWarning, one_line, shown
 
 BAD_INPUT = 2
 MOST_MESSAGE = 600  # characters of what Typer says
@@ -63,6 +64,9 @@ COMMANDS = {
         "operators",
         "operators",
         "List the operators that ship: dimensions, multiply-adds, and elements of each tensor.",
+    ),
+    "kinds": Entry(
+        "kinds", "kinds", "List the kinds of operator, with the arguments that they take."
     ),
     "facts": Entry("space", "facts", "Print the facts that clingo is given."),
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
@@ -114,7 +118,10 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what a user can cause ends without a traceback."""
         try:
-            result = super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("once", InputWarning)
+                warnings.showwarning = _warn
+                result = super().invoke(ctx)
             sys.stdout.flush()  # here, where Typer still catches a pipe that was closed
         except InputError as error:
             _fail(f"error: {error}", BAD_INPUT)
@@ -145,6 +152,11 @@ def _words(error: TyperException) -> str:
     """What Typer says of arguments, which it repeats whole, on one line that is not too long."""
     text = one_line(error.format_message())
     return text if len(text) <= MOST_MESSAGE else f"{text[:MOST_MESSAGE]}…"
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as one line on standard error."""
+    typer.echo(f"explorer: warning: {message}", err=True)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -13,9 +13,11 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer.cli.embeddings import ClassesOption, ConfigOption, parse_classes
+from explorer.cli.common import wants_json
+from explorer.cli.embeddings import ClassesOption, ConfigOption
 from explorer.cli.interrupts import partial
-from explorer.cli.output import JobsOption, print_table, progress, write_file, write_table
+from explorer.cli.output import JobsOption, progress, show_table, write_file, write_table
+from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
 from explorer.ranking import gains
@@ -89,12 +91,13 @@ def bench(
         frame = pd.DataFrame(rows)
         lines = gains.summary(frame)
         if out is None:
-            print_table(frame[SHOWN])
+            show_table(frame, None, frame[SHOWN])
         else:
             stem = group if machine.name == "default" else f"{group}_{machine.name}"
             command = _command(suite, config, classes, every, verify)
             _write(out, stem, frame, lines, machine, command)
-        typer.echo("\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)]))
+        text = "\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)])
+        typer.echo(text, err=wants_json())
         wrong = wrong or (verify and not frame["exact"].all())
     if wrong:
         raise typer.Exit(1)
@@ -103,7 +106,7 @@ def bench(
 def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> None:
     """Show the layers that were timed until Ctrl-C; files are of whole groups alone."""
     if rows:
-        print_table(pd.DataFrame(rows)[SHOWN])
+        show_table(pd.DataFrame(rows)[SHOWN], None)
     typer.echo(
         f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Annotated
@@ -10,16 +11,17 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from explorer.cli.common import wants_json
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import OutputOption, progress, show_table, write_file
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
-from explorer.report.describe import describe_embedding, describe_evaluation
+from explorer.report.describe import describe_embedding, describe_evaluation, record
 from explorer.report.lanes import picture
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
@@ -45,19 +47,6 @@ OperatorArgument = Annotated[
 ConfigOption = Annotated[
     str, typer.Option("--config", metavar="FILE", help="A vta_config.json, or a preset's name.")
 ]
-
-
-def parse_classes(text: str) -> tuple[str, ...]:
-    """The classes that an option names.
-
-    Raises:
-        InputError: there is no such class.
-    """
-    names = tuple(CLASSES) if text == "all" else tuple(n for n in text.split(",") if n)
-    for name in names:
-        if name not in CLASSES:
-            raise InputError("--classes", "", name, f"all, or some of {', '.join(CLASSES)}")
-    return names
 
 
 ClassesOption = Annotated[
@@ -194,12 +183,18 @@ def show(
         text = "\n".join(picture(found, op.computation, intrinsic, step))
     elif instruction == VTA:
         evaluation, cost = restricted(op, machine, embedding, restrictions)
+        if wants_json():
+            typer.echo(json.dumps(record(evaluation), indent=2))
+            return
         text = describe_evaluation(evaluation, step)
         text += f"\n\nRestrictions\n  {cost}" if cost else ""
     else:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
         text = describe_embedding(found, op.computation, intrinsic, step)
+    if wants_json():
+        typer.echo(json.dumps({"embedding": found.id, "text": text.splitlines()}, indent=2))
+        return
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
@@ -271,8 +266,9 @@ def verify(
     frame = pd.DataFrame(rows)
     with whole():
         show_table(frame, output)
-        typer.echo(f"executed as {', '.join(admitted(machine))}")
-        typer.echo(_distance_note(safe_distance))
+        beside = wants_json()  # then the document is all that is printed
+        typer.echo(f"executed as {', '.join(admitted(machine))}", err=beside)
+        typer.echo(_distance_note(safe_distance), err=beside)
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
 

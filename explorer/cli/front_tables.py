@@ -90,7 +90,9 @@ def pareto_table(
     shown = [*groups, *down, *up]
     named = ("configuration", "workload", "operator", "embedding")
     names = [name for name in named if name in front and name not in shown]
-    show_table(front, output, front[[*names, *shown]])
+    layouts = [name for name in ("inp", "wgt", "out") if name in front and name not in shown]
+    printed = front[[*names, *shown, *layouts]]
+    show_table(front, output, printed, keep=len(names) + len(shown))
     typer.echo(f"{len(front)} of {len(frame)} rows are on the front.", err=True)
 
 

@@ -22,14 +22,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 
-from isa.interrupts import pressed
+from isa.interrupts import pressed, unbroken
 
 INTERRUPTED = 130
 GRACE = 0.7
 """Seconds: with what it takes to show a table, the end comes within one."""
 
 _RESTING = threading.Event()  # is never set
-_OUTPUT = threading.RLock()  # held by whoever shows results, or writes a file
 _reports: list[Callable[[], None]] = []
 
 
@@ -83,9 +82,9 @@ def _leave(wake: threading.Event, ends: list[BaseException | None]) -> None:
         wake.clear()
         if ends or (wake.wait(GRACE) and ends):
             return
-    if _OUTPUT.acquire(timeout=GRACE):  # else it is being written, by whoever does not get on
+    if unbroken.acquire(timeout=GRACE):  # else it is being written, by whoever does not get on
         if ends:
-            _OUTPUT.release()
+            unbroken.release()
             return
         if _reports:
             # What is known may be in the middle of a change; the rest is said all the same.
@@ -114,11 +113,11 @@ def partial(report: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def whole() -> Iterator[None]:
     """Ctrl-C waits for the block, which shows results or writes a file and does not take long."""
-    if not _OUTPUT.acquire(blocking=False):
+    if not unbroken.acquire(blocking=False):
         if pressed.is_set():
             _RESTING.wait()  # the main thread has it, and ends the process
-        _OUTPUT.acquire()
+        unbroken.acquire()
     try:
         yield
     finally:
-        _OUTPUT.release()
+        unbroken.release()

@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from explorer import api
+from explorer.cli.common import note
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
     ClassesOption,
     ConfigOption,
     OperatorArgument,
-    parse_classes,
 )
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.output import OutputOption, progress, show_table
+from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.embedding.rule_files import profiles
 from explorer.preference.optima import Method
 from isa.interrupts import pressed
@@ -124,7 +125,9 @@ def optimize(
         typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1 if found.conflict else stopped)
     show_table(found.frame(), output)
-    typer.echo(found.summary(), err=bool(output))
+    left_out = [name for name in CLASSES if name not in parse_classes(classes)]
+    more = f" Classes left out, which may hold better ones: {', '.join(left_out)}."
+    note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):
         raise typer.Exit(stopped)  # with what was found until then

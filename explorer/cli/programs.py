@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from explorer.baselines.asked_tiling import BEST, parse_tiling
+from explorer.baselines.template import PackedLayer
+from explorer.baselines.template_program import TvmCode
+from explorer.baselines.template_program import lower as lower_template
+from explorer.cli.common import wants_json
 from explorer.cli.embeddings import (
     ConfigOption,
     DistanceOption,
@@ -21,12 +27,16 @@ from explorer.cli.embeddings import (
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import memory
-from explorer.program.emission import check_target, load_data, write_folder
+from explorer.program.emission import check_target, emit_program, load_data, write_folder
 from explorer.program.emission import emit as emit_files
+from explorer.ranking.explore import UNRESTRICTED
+from explorer.schedule.dma import Infeasible
+from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from isa.folder import FILES, Folder, read, stored_instructions
 from isa.folder.manifest import FORMATS, Format
+from isa.folder.reading import UNTOLD
 from isa.listing import listing, records
 from simulator.errors import SimulationError
 from simulator.folder_run import Execution, Run
@@ -50,13 +60,19 @@ FolderConfigOption = Annotated[
         "folder's manifest says, or VTA's default configuration.",
     ),
 ]
+TEMPLATE = "template"
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def emit(
     operator: OperatorArgument,
     embedding: Annotated[
-        str, typer.Argument(metavar="ID", help="An embedding's id, or: reference.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An embedding's id, or: reference, or: template, for TVM's template with its best "
+            "tiling (template:tuned, template:th=7,tw=14 for another one).",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder to write.")],
     config: ConfigOption = "default",
@@ -78,6 +94,15 @@ def emit(
             "in0, in1, bias, or as NAME=FILE.",
         ),
     ] = "",
+    data_layout: Annotated[
+        str,
+        typer.Option(
+            "--data-layout",
+            metavar="LAYOUTS",
+            help="How the arrays of --data are laid out where that is not as the tensors: "
+            "data=NHWC,weight=HWIO. Joined groups, multipliers and heads are taken apart.",
+        ),
+    ] = "",
     target: TargetOption = TARGETS[0],
     safe_distance: DistanceOption = 1,
 ) -> None:
@@ -86,16 +111,41 @@ def emit(
     restrictions = Restrictions.of(target, safe_distance, machine)
     check_target(out)
     memory.check(op)
-    given = load_data(op, data)
-    evaluation, cost = restricted(op, machine, embedding, restrictions)
-    files = emit_files(evaluation.code, chosen, given=given, seed=seed)
+    given = load_data(op, data, data_layout)
+    cost = ""
+    if embedding.partition(":")[0] == TEMPLATE:
+        if restrictions != UNRESTRICTED:
+            raise InputError("ID", "", embedding, "TVM's template keeps to no restrictions")
+        code = template_code(op, machine, embedding.partition(":")[2])
+        source = {"template": asdict(code.tiling)}
+        files, table = emit_program(code, chosen, source, given=given, seed=seed), code.table
+    else:
+        evaluation, cost = restricted(op, machine, embedding, restrictions)
+        files = emit_files(evaluation.code, chosen, given=given, seed=seed)
+        table = evaluation.code.table
     write_folder(out, files)
     total = sum(map(len, files.values()))
-    typer.echo(
-        f"{out}: {len(files)} files, {total:,} bytes; {len(evaluation.code.table)} instructions"
-    )
+    if wants_json():
+        record = {"folder": str(out), "files": len(files), "bytes": total}
+        typer.echo(json.dumps(record | {"instructions": len(table)}))
+        return
+    typer.echo(f"{out}: {len(files)} files, {total:,} bytes; {len(table)} instructions")
     if cost:
         typer.echo(cost)
+
+
+def template_code(op: Operator, machine: Config, tiling: str) -> TvmCode:
+    """The program of TVM's template, with its best tiling where none is given.
+
+    Raises:
+        InputError: the template does not take the operator, or the tiling does not run.
+    """
+    layer = PackedLayer.of(op, machine)
+    chosen = parse_tiling(op, machine, layer, tiling or BEST)
+    try:
+        return lower_template(layer, chosen)
+    except Infeasible as error:
+        raise InputError("ID", "", tiling, f"TVM does not run it: {error}") from None
 
 
 def _format(text: str) -> Format:
@@ -151,12 +201,20 @@ def run(
             "rule": error.rule,
         }
         typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}{_rule(error)}")
+        _hint(folder, config)
         raise typer.Exit(1) from None
     typer.echo(
         json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
     )
     if result.best.wrong:
+        _hint(folder, config)
         raise typer.Exit(1)
+
+
+def _hint(folder: Folder, config: str | None) -> None:
+    """Say what may be wrong with a program that nobody said the configuration of."""
+    if folder.manifest is None and config is None:
+        typer.echo(f"explorer: {UNTOLD}", err=True)
 
 
 def _lines(folder: Folder, result: Run) -> Iterator[str]:

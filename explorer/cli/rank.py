@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -22,14 +21,13 @@ from explorer.cli.embeddings import (
     TargetOption,
     TilesOption,
     embeddings_of,
-    parse_classes,
 )
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
-from explorer.embedding.facts import CLASSES
+from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
-from explorer.ranking.best_first import Known, Ranking
+from explorer.ranking.best_first import Known, Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.report.searched import explained
 from isa.computation import Operator
@@ -147,19 +145,6 @@ def _show(
     printed = frame[[*FIRST, *(n for n in rest if n in frame)]].astype({"rank": object})
     printed.loc[printed["rank"] == 0, "rank"] = "ref"
     show_table(frame, output, printed, keep=len(printed.columns) if chosen else len(FIRST))
-
-
-def parse_share(text: str) -> float:
-    """A share such as ``1%`` or ``0.01``.
-
-    Raises:
-        InputError: it is none from 0 to 1.
-    """
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*(%?)", text.strip())
-    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
-    if not 0 <= share <= 1:
-        raise InputError("--within", "", text, "a share from 0 to 1, as 1% or 0.01")
-    return share
 
 
 def _columns(text: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from explorer.cli.common import wants_json
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
     VTA,
@@ -19,7 +21,6 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TilesOption,
-    parse_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import counting
@@ -27,6 +28,7 @@ from explorer.embedding import facts as symbols
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
 from explorer.embedding.explanation import find
+from explorer.embedding.facts import parse_classes
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
 from explorer.embedding.several import Joint, count_joint, enumerate_joint, scalar_joint
 from explorer.embedding.virtual_loops import nest
@@ -128,6 +130,9 @@ def facts(
         )
     else:
         found = symbols.scalar_instance(terms[0], intrinsic, chosen, further=terms[1:])
+    if wants_json():
+        typer.echo(json.dumps([str(fact) for fact in found], indent=1))
+        return
     for fact in found:
         typer.echo(f"{fact}.")
 

@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from explorer.cli.common import is_quiet, wants_json
-from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption, parse_classes
+from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption
 from explorer.cli.front_tables import ModelOption, note_left_out
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.interrupts import partial as known_so_far
 from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
+from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.parameters import Grid, configuration, parse_assignment
@@ -69,8 +70,11 @@ def sweep(
     classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     effort: Annotated[
-        int, typer.Option(min=0, help="Programs simulated for each layout; 0 proves the best.")
-    ] = 2,
+        str,
+        typer.Option(
+            metavar="N|all", help="Programs simulated for each layout at most; all proves the best."
+        ),
+    ] = "2",
     objectives: Annotated[
         str, typer.Option(metavar="METRICS", help="What a unit's best points are best in.")
     ] = "cycles",
@@ -114,7 +118,7 @@ def sweep(
             classes=parse_classes(classes),
             costs=cost.load(costs),
             all_tiles=all_tiles,
-            effort=effort or None,
+            effort=_effort(effort),
             objectives=wanted,
             preferences=preferred,
             requirements=required,
@@ -135,6 +139,15 @@ def sweep(
         else Inline
     )
     _run(study, out, backend)
+
+
+def _effort(text: str) -> int | None:
+    """The greatest number of programs, None for as many as a proof takes."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError("--effort", "", text, "a whole number of at least 1, or all")
+    return int(text)
 
 
 def _study_file(context: typer.Context, workloads: list[str]) -> Study:
@@ -205,6 +218,9 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
         interrupted()
         raise typer.Exit(INTERRUPTED) from None
     _report(summary, out)
+    left_out = [name for name in CLASSES if name not in study.options.classes]
+    if left_out:
+        typer.echo(f"Classes left out, which may hold better ones: {', '.join(left_out)}.")
     if summary.failures:
         raise typer.Exit(1)
 

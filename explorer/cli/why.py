@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.embeddings import ConfigOption, OperatorArgument, parse_classes
+from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.programs import JsonOption
+from explorer.embedding.facts import parse_classes
 from explorer.embedding.several import why_joint
 from explorer.operators import resolve
 from explorer.ranking.explore import gemm_intrinsic
@@ -25,7 +26,10 @@ def why(
     ] = "all",
     as_json: JsonOption = False,
 ) -> None:
-    """Tell whether an embedding is legal, and if not, why."""
+    """Tell whether an embedding is legal, and if not, why.
+
+    The exit status is 1 if it is not.
+    """
     intrinsic = gemm_intrinsic(Config.load(config))
     terms = [term.computation for term in resolve(operator).terms]
     found = why_joint(terms, intrinsic, embedding, parse_classes(classes))
@@ -33,3 +37,5 @@ def why(
         typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
     else:
         typer.echo("\n".join(found.lines()))
+    if not found.legal:
+        raise typer.Exit(1)

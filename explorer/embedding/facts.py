@@ -43,6 +43,19 @@ DEFINITION: tuple[str, ...] = ("named", "once", "dataflow", "home", "neutral")
 LEGALITY: tuple[str, ...] = ("shape", "once", "capacity", "neutral", "multi", "padded")
 
 
+def parse_classes(text: str) -> tuple[str, ...]:
+    """The classes that a text names: ``all``, or names separated by commas.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    names = tuple(CLASSES) if text == "all" else tuple(n.strip() for n in text.split(",") if n)
+    for name in names:
+        if name not in CLASSES:
+            raise InputError("--classes", "", name, f"all, or some of {', '.join(CLASSES)}")
+    return names
+
+
 Argument = str | int | Symbol
 
 

@@ -14,7 +14,7 @@ from clingo import ast
 
 from explorer.embedding.control import NEEDED
 from isa.errors import InputError
-from isa.files import read_text
+from isa.files import exists, read_text
 
 # What can stand around a directive, in the order in which clingo reads it: block comments, comments
 # to the end of the line, and strings.
@@ -60,10 +60,13 @@ def _included(path: Path, line: int, name: str, home: Path) -> Path:
     allowed = f"files of {home} can be included, and the folders in it"
     # clingo looks in the current directory first, and knows texts of its own in angle brackets.
     for base in (Path(), path.parent):
-        found = (base / name[1:-1]).resolve()
-        if name.startswith("<") or (found.exists() and not found.is_relative_to(home)):
+        try:
+            found = (base / name[1:-1]).resolve()
+        except (OSError, RuntimeError, ValueError):  # links in a circle; what cannot be a name
+            continue
+        if name.startswith("<") or (exists(found) and not found.is_relative_to(home)):
             raise InputError(str(path), place, name, allowed)
-        if found.exists():
+        if exists(found):
             return found
     raise InputError(str(path), place, name, f"there is no such file; {allowed}")
 

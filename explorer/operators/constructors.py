@@ -252,11 +252,10 @@ def transposed2d(
     An output row is one of `stride` phases, and each phase is a convolution of the data with every
     `stride`-th kernel row, so that no multiplication meets an inserted zero. The weight tensor has
     those rows apart: (k, c, r', stride, s', stride) is the kernel (k, c, r, s) with zeros around
-    it, so that it has whole strides, reshaped; `axes.Subpixel` says how many stand before it, and
-    `data_layouts.arranged` makes one from the other. (Only so does a phase beyond the last lead
-    outside a tensor, see `validate.check_bounded`.) An axis of stride 1 has no phases, neither as
-    a dimension nor in the weight tensor. With `groups`, data is (n, g, c/g, h, w), weight
-    (g, k/g, c/g, …), and output alike.
+    it, so that it has whole strides, reshaped; `axes.Subpixel` says how many stand before it. (Only
+    so does a phase beyond the last lead outside a tensor, see `validate.check_bounded`.) An axis of
+    stride 1 has no phases, neither as a dimension nor in the weight tensor. With `groups`, data is
+    (n, g, c/g, h, w), weight (g, k/g, c/g, …), and output alike.
     """
     kind = "transposed2d"
     axes = subpixels_along(kind, {"h": (h, r), "w": (w, s)}, pad, stride, dilation, output_padding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -82,6 +83,43 @@ def construct(source: str, kind: str, arguments: Mapping[str, object]) -> Operat
         return build(**values)
     except InputError as error:
         raise InputError(source, error.field, error.value, error.allowed) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of operator, and what it takes.
+
+    Attributes:
+        name: of the kind.
+        aliases: other names of it.
+        required: arguments that have to be given.
+        optional: the others, with their defaults.
+        summary: what it is.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    summary: str
+
+
+def kinds() -> list[Kind]:
+    """Every kind, in the order of `KINDS`."""
+    names: dict[Callable[..., Operator], list[str]] = {}
+    for name, build in KINDS.items():
+        names.setdefault(build, []).append(name)
+    return [_kind(build, known) for build, known in names.items()]
+
+
+def _kind(build: Callable[..., Operator], names: list[str]) -> Kind:
+    parameters = signature(build).parameters
+    own = [name for name in _types(build) if name in parameters]
+    required = [n for n in own if parameters[n].default is Parameter.empty]
+    optional = [f"{n}={parameters[n].default}" for n in own if n not in required]
+    aliases = [name for name in names if name != build.__name__]
+    summary = (build.__doc__ or "").partition("\n")[0]
+    return Kind(build.__name__, tuple(aliases), tuple(required), tuple(optional), summary)
 
 
 def _single_axes(types: Mapping[str, object]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from explorer.embedding.virtual_loops import nest
 from explorer.preference.conflicts import Conflict, explain
 from explorer.preference.optima import Best, Method, design, optimum, pareto
 from explorer.preference.problem import Problem
+from explorer.ranking.best_first import describe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ class Optima:
         problem = self.problem
         steps = nest(answer.embedding, problem.operator.computation).steps
         found = design(problem.operator, problem.config, problem.intrinsic, answer)
-        of_role = {x.role: x.name for x in found.layouts}
+        of_role = {x.role: x.name or describe(x) for x in found.layouts}
         costs = {
             name: -value if name.partition("(")[0] in MORE_IS_BETTER else value
             for name, value in sorted(answer.costs.items())

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from explorer.embedding.metrics import (
 )
 from explorer.embedding.rule_files import profiles
 from explorer.embedding.step_costs import LARGEST, steps_limit
-from isa.computation import Computation, Operator, Role
+from isa.computation import Computation, Operator, Role, Tensor
 from isa.config import Config
 from isa.errors import InputError
 
@@ -95,8 +95,21 @@ def _weight(text: str, part: str) -> int:
     return int(text)
 
 
+Lanes = Mapping[Role, tuple[int, int]]
+"""Of each tensor, the lanes of its port: for what is outer and what is inner in an entry."""
+
+
+def lanes_of(config: Config) -> Lanes:
+    """The lanes of the ports, as they hold the tensors of a straight binding."""
+    return {
+        "in0": (config.batch, config.block_in),
+        "in1": (config.block_out, config.block_in),
+        "out": (config.batch, config.block_out),
+    }
+
+
 def parse_requirements(
-    texts: Iterable[str], operator: Computation, multipliers: int
+    texts: Iterable[str], operator: Computation, multipliers: int, lanes: Lanes | None = None
 ) -> tuple[Requirement, ...]:
     """Requirements; each text may hold several, separated by commas.
 
@@ -104,12 +117,14 @@ def parse_requirements(
         texts: what the user wrote.
         operator: whose tensors have the layouts that are named.
         multipliers: lanes of the instruction.
+        lanes: of the ports; what blocks without a factor have (``NCHWnc``), and in which a layout
+            without blocks lies in memory as if it had one (``NHWC`` as ``NHWC16c``).
 
     Raises:
         InputError: a text is no requirement, or two are about the same.
     """
     parts = [part.strip() for text in texts for part in text.split(",")]
-    found = [_requirement(part, operator, multipliers) for part in parts]
+    found = [_requirement(part, operator, multipliers, lanes or {}) for part in parts]
     keys = [r.name if isinstance(r, Demand) else _subject(r) for r in found]
     for key, part in zip(keys, parts, strict=True):
         if keys.count(key) > 1:
@@ -121,13 +136,18 @@ def _subject(requirement: Limit | Keep) -> Metric | Role:
     return requirement.metric if isinstance(requirement, Limit) else requirement.role
 
 
-def _requirement(text: str, operator: Computation, multipliers: int) -> Requirement:
+def _requirement(text: str, operator: Computation, multipliers: int, lanes: Lanes) -> Requirement:
+    if match := _COMPARED.fullmatch(text):  # as a condition of a sweep is written
+        least = "min" if match[2] == ">=" else "max"
+        text = f"{least}-{match[1].replace('_', '-')}={match[3]}"
     name, equals, value = text.partition("=")
     if match := re.fullmatch(r"keep-(\w+)-layout", name):
         if match[1] not in ROLES_BY_NAME:
             raise InputError(_REQUIRE, text, match[1], f"one of {', '.join(ROLES_BY_NAME)}")
         role = ROLES_BY_NAME[match[1]]
-        return Keep(role, _blocks(value, operator.tensor(role).letters, text), text)
+        tensor = operator.tensor(role)
+        named = _spelled(value, tensor, lanes.get(role))
+        return Keep(role, _blocks(named, tensor.letters, text), text)
     if match := re.fullmatch(r"(max|min)-(.+)", name):
         metric = parse_metric(match[2], _REQUIRE)
         better = "min" if metric.name in MORE_IS_BETTER else "max"
@@ -157,6 +177,7 @@ def _bound(metric: Metric, value: str, text: str, operator: Computation, multipl
     return -math.ceil(_number(value, text)) if metric.name in MORE_IS_BETTER else bound
 
 
+_COMPARED = re.compile(r"\s*([a-z][a-z0-9_.-]*)\s*([<>]=)\s*(\S+)\s*")
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 10**3, "M": 10**6}
 
 
@@ -166,6 +187,25 @@ def _number(value: str, text: str) -> Fraction:
         units = ", ".join(unit for unit in _UNITS if unit)
         raise InputError(_REQUIRE, text, value, f"a number, with a unit or without ({units})")
     return Fraction(match[1]) * _UNITS[match[2]]
+
+
+def _spelled(layout: str, tensor: Tensor, lanes: tuple[int, int] | None) -> str:
+    """The layout with the factors of its blocks.
+
+    Blocks without factors are as wide as the port's lanes. A layout without blocks has the bytes of
+    one whose innermost dimension is cut in blocks that fill the lanes, where they divide it: an
+    entry is then a piece of a row. (With no block at all, lanes would be idle, and bytes between.)
+    """
+    if lanes is None:
+        return layout
+    if match := re.fullmatch(r"([A-Z]+)([a-z]{1,2})", layout):
+        factors = lanes[-len(match[2]) :]
+        return match[1] + "".join(f"{n}{x}" for n, x in zip(factors, match[2], strict=True))
+    if re.fullmatch(r"[A-Z]+", layout) and layout[-1] in tensor.letters:
+        extent = tensor.shape[tensor.letters.index(layout[-1])]
+        if extent % lanes[1] == 0:
+            return f"{layout}{lanes[1]}{layout[-1].lower()}"
+    return layout
 
 
 def _blocks(layout: str, letters: str, text: str) -> tuple[tuple[int, int], ...]:
@@ -179,7 +219,9 @@ def _blocks(layout: str, letters: str, text: str) -> tuple[tuple[int, int], ...]
     for extent, letter in re.findall(r"([0-9]+)([a-z])", match[2]):
         if letter.upper() not in letters or letter in blocks:
             raise InputError(_REQUIRE, text, layout, f"one block for a letter, as in {example}")
-        blocks[letter] = (int(extent), len(blocks) + 1 if int(extent) > 1 else 0)
+        # A block of one, as 1n, says nothing of the lanes, and has no place among the others.
+        real = sum(place > 0 for _, place in blocks.values())
+        blocks[letter] = (int(extent), real + 1 if int(extent) > 1 else 0)
     return tuple(blocks.get(letter.lower(), (1, 0)) for letter in letters)
 
 
@@ -214,7 +256,7 @@ def wish(
         files.insert(0, known[profile])
     return Wishes(
         parse_preferences(prefer) if prefer else {},
-        parse_requirements(require, operator.computation, lanes),
+        parse_requirements(require, operator.computation, lanes, lanes_of(config)),
         parse_objectives(objectives) if objectives else (),
         tuple(files),
     )

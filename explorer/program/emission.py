@@ -18,7 +18,14 @@ from explorer.operators import document
 from explorer.operators.stages import tensor_of
 from explorer.program import npy
 from explorer.program.framework_arrays import arranged
-from explorer.program.verification import complete, direct, packed, value_range, value_type
+from explorer.program.verification import (
+    Packable,
+    complete,
+    direct,
+    packed,
+    value_range,
+    value_type,
+)
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor
 from isa.errors import InputError
@@ -51,6 +58,19 @@ def emit(
     Raises:
         InputError: the format cannot express the configuration.
     """
+    source = {"embedding": code.design.embedding.id, "schedule": _schedule(code)}
+    return emit_program(code, form, source, given=given, seed=seed)
+
+
+def emit_program(
+    code: Packable,
+    form: Format,
+    source: Mapping[str, object],
+    *,
+    given: Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+) -> dict[str, bytes]:
+    """As `emit`, for a program of any origin, which `source` tells for the manifest."""
     operator = code.design.operator
     data = complete(operator, given or {}, seed)
     program, inputs = code.program, packed(code, data)
@@ -58,9 +78,9 @@ def emit(
         program.output(result.image) for result in run_everywhere(program, inputs).values()
     )
     if any(not np.array_equal(output, other) for other in others):
-        raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not portable")
+        raise AssertionError(f"a program of {operator.name} is not portable")
     if not np.array_equal(code.design.acc.unpack(output), direct(operator, data)):
-        raise AssertionError(f"{code.design.embedding.id} of {operator.name} is not exact")
+        raise AssertionError(f"a program of {operator.name} is not exact")
     return contents(
         program,
         inputs,
@@ -69,9 +89,8 @@ def emit(
         tensors=_entries(code),
         source={
             "operator": document.dump(operator),
-            "embedding": code.design.embedding.id,
             "macs": operator.computation.useful_macs,
-            "schedule": _schedule(code),
+            **source,
             "data": {
                 n: "given" if n in (given or {}) else f"random, seed {seed}"
                 for n in tensors_of(operator)
@@ -91,7 +110,7 @@ def _schedule(code: Code) -> dict[str, object]:
     }
 
 
-def _entries(code: Code) -> dict[str, TensorEntry | list[TensorEntry]]:
+def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
     design = code.design
     layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
     entries: dict[str, TensorEntry | list[TensorEntry]] = {

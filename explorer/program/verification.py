@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.layout.alu_passes import AluProgram
+from explorer.layout.packed import Layout
 from explorer.operators.stages import tensor_of
 from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
 from isa.computation import Add, Epilogue, Operator, Shift, Step, Tensor
+from isa.program_image import Program
 from simulator.functional import run as execute
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, stepped
 
-RANDOM_LIMIT = 2**20
-"""Random values of steps' tensors stay below, so that sums of products matter beside them."""
+SPREAD = 45
+"""Standard deviation of the outputs of random data: 127 is 2.8 of them away."""
+NUDGE = 32
+"""By how much each tensor of random data that is added moves an output at most."""
+_UNIFORM = math.sqrt((256**2 - 1) / 12)
+"""Standard deviation of the whole numbers from -128 to 127."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,18 @@ class Data:
 
 
 def random_data(operator: Operator, seed: int = 0) -> Data:
-    """Random tensors over the whole int8 range, and their direct result."""
+    """Random tensors whose outputs spread over int8, and their direct result; see `complete`."""
     return complete(operator, {}, seed)
 
 
 def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed: int = 0) -> Data:
     """The given tensors, random ones in place of those left out, and their direct result.
 
-    A tensor that is left out is the same whichever others are given.
+    A tensor that is left out is the same whichever others are given. The first input is uniform
+    over int8. The second is uniform around 0, as wide as makes the standard deviation of a shifted
+    sum `SPREAD`, or, where that is less than one unit, ±1 as seldom. Tensors that are added are
+    uniform and move outputs by up to `NUDGE`; amounts of shifts are uniform over their span. So few
+    outputs are saturated, and most errors show.
 
     Args:
         operator: what is computed.
@@ -86,17 +98,37 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     rng = np.random.default_rng(seed)
     computation = operator.computation
     in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
-    in1 = rng.integers(-128, 128, computation.in1.shape, np.int8)
+    in1 = _weights(operator, rng)
     random: dict[str, NDArray[Any]] = {"in0": in0, "in1": in1}
-    for step in operator.steps:
+    for number, step in enumerate(operator.steps):
         tensor = tensor_of(step)
         if tensor is not None:
-            low, high = value_range(step)
-            low, high = max(low, -RANDOM_LIMIT), min(high, RANDOM_LIMIT - 1)
-            random[tensor.name] = rng.integers(low, high + 1, tensor.shape, value_type(step))
+            low, end = _drawn(step, _places(operator.steps[number + 1 :]))
+            random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(step))
     in0, in1 = (given.get(name, random.pop(name)) for name in ("in0", "in1"))
     taken = {name: given.get(name, array) for name, array in random.items()}
     return Data(in0, in1, taken, accumulate(computation, in0, in1))
+
+
+def _places(steps: Iterable[Step]) -> int:
+    """By how many places steps shift to the right, those of a tensor in the middle of its span."""
+    reaches = (step.reach for step in steps if isinstance(step, Shift))
+    return sum((low + high) // 2 for low, high in reaches)
+
+
+def _drawn(step: Step, places: int) -> tuple[int, int]:
+    """The least random value of a step's tensor, and one more than the greatest.
+
+    Args:
+        step: what takes the tensor.
+        places: by how many the steps after it shift to the right.
+    """
+    low, high = value_range(step)
+    if isinstance(step, Shift):
+        return low, high + 1
+    assert isinstance(step, Add)
+    reach = min(math.ceil(math.ldexp(NUDGE, places - step.left)), 2**31 - 1)
+    return max(low, -reach), min(high + 1, reach)
 
 
 def value_range(step: Step) -> tuple[int, int]:
@@ -112,6 +144,20 @@ def value_type(step: Step) -> type[np.int8] | type[np.int32]:
     return np.int32 if isinstance(step, Add) and step.bits > 8 else np.int8
 
 
+def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The second input, by the distribution that `complete` states."""
+    computation = operator.computation
+    terms = math.prod(computation.extents[name] for name in computation.reductions)
+    deviation = SPREAD * 2.0 ** _places(operator.steps) / (_UNIFORM * math.sqrt(terms))
+    # Of the whole numbers from -b to b, the variance is b*(b+1)/3.
+    bound = min(math.floor(math.sqrt(3 * deviation**2 + 0.25) - 0.5), 127)
+    if bound >= 1:
+        return rng.integers(-bound, bound + 1, computation.in1.shape, np.int8)
+    signs = rng.integers(0, 2, computation.in1.shape, np.int8) * 2 - 1
+    kept = rng.random(computation.in1.shape) < deviation**2
+    return (signs * kept).astype(np.int8)
+
+
 def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
     """The operator's output by its definition."""
     return after(operator, operator.steps, data).astype(np.int8)
@@ -125,7 +171,51 @@ def after(operator: Operator, steps: Iterable[Step], data: Data) -> NDArray[np.i
     return values
 
 
-def packed(code: Code, data: Data) -> dict[str, NDArray[np.generic]]:
+class Packed(Protocol):
+    """The layouts of an operator's tensors, whoever chose them."""
+
+    @property
+    def operator(self) -> Operator:
+        """What is computed."""
+
+    @property
+    def inp(self) -> Layout:
+        """The layout on port inp."""
+
+    @property
+    def wgt(self) -> Layout:
+        """The layout on port wgt."""
+
+    @property
+    def acc(self) -> Layout:
+        """The layout of the output."""
+
+    @property
+    def alu(self) -> AluProgram:
+        """What the steps take."""
+
+    @property
+    def spread(self) -> tuple[Layout, ...]:
+        """The layouts of vectors over fewer dimensions than the output has, in section ACC."""
+
+    @property
+    def dense(self) -> tuple[Layout, ...]:
+        """The layouts of vectors as large as the output, in section ACC_BIS."""
+
+
+class Packable(Protocol):
+    """A program with the layouts of its tensors: ours, or TVM's template's."""
+
+    @property
+    def design(self) -> Packed:
+        """The layouts."""
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+
+
+def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     """The tensors as a program reads them, by section."""
     design = code.design
     by_role = {"in0": data.in0, "in1": data.in1}

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from explorer.embedding.digits import Embedding
@@ -22,6 +24,7 @@ from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, floor, 
 from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
+from isa.errors import InputError
 from isa.fields import Memory
 
 if TYPE_CHECKING:
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 CHUNK = 4  # embeddings that a worker takes at a time
 PORTION = 16  # embeddings evaluated under one limit
+SHOWN = ["rank", "embedding", "cycles", "speedup", "utilisation"]
+SHOWN_ROWS = 10  # of a ranking that is looked at, and not written
 QUICK = 2  # programs simulated for each design in a quick look
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ranking:
     """The outcome of `rank`.
 
@@ -86,6 +91,18 @@ class Ranking:
             frame["unrestricted"] = self.unrestricted[: len(frame)]
             frame["cost"] = frame["cycles"] / frame["unrestricted"] - 1
         return frame
+
+    def __repr__(self) -> str:
+        """The first ten rows of the table, the columns that matter first."""
+        shown = self.frame()[SHOWN].head(SHOWN_ROWS)
+        more = f"\n… of {len(self.evaluations)}" if len(self.evaluations) > SHOWN_ROWS else ""
+        return f"{self.operator.name} on {self.config.name}\n{shown.to_string(index=False)}{more}"
+
+    def _repr_html_(self) -> str:
+        """The same as a notebook shows it."""
+        shown = self.frame()[SHOWN].head(SHOWN_ROWS)
+        title = escape(f"{self.operator.name} on {self.config.name}")
+        return f"<p>{title}</p>{shown.to_html(index=False)}"
 
     def row(self, evaluation: Evaluation) -> dict[str, object]:
         """The columns of one evaluation, in the order of the table."""
@@ -192,8 +209,7 @@ def rank(
         config: what it is compiled for.
         embeddings: those to rank.
         top: how many to rank; None ranks all.
-        effort: programs to simulate for each design at most; None proves each one's optimum, and
-            with it the order.
+        effort: programs to simulate for each design at most; None proves each optimum.
         jobs: worker processes; by default one a core.
         on_progress: told how many embeddings have just been dealt with.
         restrictions: what all programs keep to, the reference's too.
@@ -209,8 +225,7 @@ def rank(
     known = known or Known()
     base = known.reference = held(fixed, fixed_layout=True) if fixed else None
     with _workers(jobs, len(embeddings)) as run:
-        floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
-        ordered = [(least, e) for least, _, e in sorted(floors)]
+        ordered = _by_floor(operator, config, embeddings)
         found = known.evaluations
         found.extend(_evaluations(held, ordered, top, effort, run, on_progress, within))
         placed = _placed([e for e in found if e.scheduled is not None], fixed, within)
@@ -231,6 +246,27 @@ def rank(
         within,
         min(placed, key=_cycles, default=None),
     )
+
+
+def _by_floor(
+    operator: Operator, config: Config, embeddings: Sequence[Embedding]
+) -> list[tuple[int, Embedding]]:
+    """The embeddings with the cycles that none undercuts, the least first, of equal ones by id."""
+    floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
+    return [(least, e) for least, _, e in sorted(floors)]
+
+
+def parse_share(text: str) -> float:
+    """A share such as ``1%`` or ``0.01``.
+
+    Raises:
+        InputError: it is none from 0 to 1.
+    """
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share <= 1:
+        raise InputError("--within", "", text, "a share from 0 to 1, as 1% or 0.01")
+    return share
 
 
 def simplicity(embedding: Embedding, fixed: Embedding | None) -> tuple[object, ...]:

@@ -82,6 +82,34 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     return "\n".join(lines).rstrip()
 
 
+def record(evaluation: Evaluation) -> dict[str, object]:
+    """What `describe_evaluation` says in numbers and names, as plain data."""
+    code, loops = evaluation.code, evaluation.design.nest
+    assert evaluation.scheduled is not None
+    timing = evaluation.scheduled.timing
+    return {
+        "operator": code.design.operator.name,
+        "embedding": evaluation.embedding.id,
+        "classes": list(evaluation.embedding.classes),
+        "outer": {loop.name: loop.extent for loop in loops.outer},
+        "lanes": {loop.name: [loop.axis, loop.extent, loop.stride] for loop in loops.lanes},
+        "steps": loops.steps,
+        "layouts": {
+            layout.port: {"layout": describe(layout), "shape": list(layout.shape)}
+            for layout in code.design.layouts
+        },
+        "tile": {
+            loops.outer[place].name: code.schedule.tile[place] for place in code.schedule.order
+        },
+        "instructions": len(code.table),
+        "uops": len(code.uops),
+        "cycles": timing.cycles,
+        "bound": evaluation.bound,
+        "proven": evaluation.proven,
+        "dram_bytes": timing.bytes,
+    }
+
+
 def _section(title: str, body: Iterator[str]) -> list[str]:
     return [title, *(f"  {line}" for line in body), ""]
 

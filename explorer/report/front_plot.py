@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
@@ -31,6 +32,8 @@ HASHES = ("unit", "layer", "model")  # columns that say nothing to the eye
 UNITS = {"area": "mm²", "energy": "µJ", "dram_bytes": "bytes", "footprint": "bytes"}
 
 _GREY, _FRONT = "0.72", "tab:blue"
+
+TITLE_WIDTH = 30  # characters over one of several pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,9 @@ def _panel(axis: Axes, front: Front, rows: NDArray[np.int64], name: str) -> None
             ticks.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlabel(_label(x))
     axis.set_ylabel(_label(y))
-    axis.set_title(f"{name}\n{len(best)} of {len(frame)} rows" if name else "", fontsize=7)
+    axis.set_title(
+        f"{_in_lines(name)}\n{len(best)} of {len(frame)} rows" if name else "", fontsize=7
+    )
 
 
 def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
@@ -202,3 +207,13 @@ def _is_wide(values: NDArray[np.float64]) -> bool:
 
 def _label(name: str) -> str:
     return f"{name} [{UNITS[name]}]" if name in UNITS else name
+
+
+def _in_lines(name: str) -> str:
+    """A long name in lines that a small picture has room for, cut after ``_``, ``/`` or a comma."""
+    lines = [""]
+    for piece in re.findall(r"[^_/,]*[_/,]?", name):
+        if len(lines[-1]) + len(piece) > TITLE_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ unit at a time: a unit that takes its worker down then does so alone, and is giv
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import re
@@ -176,13 +177,9 @@ class Dask(Backend):
                     dashboard_address=":0",  # any free port
                     silence_logs="ERROR",
                 )
-        try:
-            self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
-        # Each of its protocols fails in its own way where there is no scheduler, or not its own.
-        except Exception as error:
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            allowed = f"no scheduler answers there within {timeout:g} s ({reason})"
-            raise InputError("--dask", "", address, allowed) from None
+        else:
+            _ask(address, timeout)
+        self._client = distributed.Client(where, timeout=timeout, set_as_default=False)
         self._executor: Executor = self._client.get_executor(pure=False)
 
     def executor(self) -> Executor:
@@ -209,6 +206,27 @@ class Dask(Backend):
         if at_once:
             gc.collect()  # asyncio complains of broken connections when they are collected
             logging.disable(logging.NOTSET)
+
+
+def _ask(address: str, timeout: float) -> None:
+    """Check that a scheduler answers at an address, before there is a client that waits for it.
+
+    Raises:
+        InputError: none does.
+    """
+    import distributed  # noqa: PLC0415 - optional, and slow to import
+
+    async def ask() -> None:
+        async with distributed.rpc(address) as scheduler:
+            await scheduler.identity()
+
+    try:
+        asyncio.run(asyncio.wait_for(ask(), timeout))
+    # Each of its protocols fails in its own way where there is no scheduler, or something else.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        allowed = f"no scheduler answers there within {timeout:g} s ({reason})"
+        raise InputError("--dask", "", address, allowed) from None
 
 
 @contextmanager

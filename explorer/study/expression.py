@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class Expression:
         Raises:
             InputError: it holds anything but the grammar of this module.
         """
+        text = _compared(text)
         try:
             with (
                 warnings.catch_warnings()
@@ -155,3 +157,11 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> Any:
                 one = other
             return True
     raise AssertionError(f"parse lets no {type(node).__name__} through")
+
+
+def _compared(text: str) -> str:
+    """A limit as `explorer optimize` takes it (``max-cycles=1000``) as the condition it is."""
+    match = re.fullmatch(r"\s*(min|max)-([a-z][a-z0-9_-]*)=\s*([0-9.]+)\s*", text)
+    if match is None:
+        return text
+    return f"{match[2].replace('-', '_')} {'>=' if match[1] == 'min' else '<='} {match[3]}"

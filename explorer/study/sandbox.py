@@ -51,7 +51,7 @@ def answer(tables: Mapping[str, pa.Table], sql: str, option: str, shown: str = "
             allowed = "one query, as SELECT or FROM: tables are read here, and --out writes answers"
             raise InputError(option, "", shown or sql, allowed)
         batches, rows = [], 0
-        reader: Any = database.execute(sql).to_arrow_reader()
+        reader: Any = database.sql(sql).to_arrow_reader()
         for batch in reader:
             batches.append(batch)
             rows += batch.num_rows

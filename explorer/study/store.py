@@ -246,7 +246,7 @@ def read_part(path: Path) -> pa.Table:
     """
     advice = "delete this file, and the next sweep makes it again"
     data = read_bytes(path, advice, _MOST_PART)
-    with parsing(str(path), advice):
+    with parsing(str(path), advice, "a damaged part"):
         table = pq.ParquetFile(BytesIO(data), pre_buffer=False).read(use_threads=False)
         problem = _problem(table, path.stem)
     if problem:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES
 from explorer.operators import catalogue, resolve
 from explorer.study import cost
 from explorer.study.expression import Expression
@@ -51,7 +51,7 @@ class _StudyDocument(Document):
     vary: dict[str, Any] = Field(default_factory=dict)
     configurations: list[dict[str, int]] = Field(default_factory=list)
     constraints: list[_Text] = Field(default_factory=list)
-    classes: list[str] = Field(default_factory=lambda: list(DEFAULT_CLASSES))
+    classes: list[str] = Field(default_factory=lambda: list(CLASSES))
     all_tiles: bool = False
     effort: _Count | None = 2
     objectives: Annotated[list[str], Field(min_length=1)] = Field(

@@ -166,7 +166,7 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix not in _READERS:
         raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's folder")
     data = read_bytes(path, "a sweep's directory, or a .csv or .parquet file", MAX_FILE)
-    with parsing(str(path), "a table"), warnings.catch_warnings():
+    with parsing(str(path), "a table", "unreadable"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # columns of mixed types, which have no use as objectives
         frame = _READERS[path.suffix](BytesIO(data))
     names = [str(name) for name in frame.columns]

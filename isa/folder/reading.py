@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from isa.codec import DecodingError, Table, decode, decode_uops, encode
 from isa.config import Config
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
 from isa.files import exists, read_bytes
 from isa.folder.files import EXPECTED, FILES, MANIFEST, RESERVED, check_format, digest
@@ -55,6 +56,12 @@ class Folder:
     manifest: Manifest | None
 
 
+UNTOLD = (
+    "a folder without a manifest is read for VTA's default configuration, --config names another"
+)
+"""What may be wrong where nobody said what a program is encoded for."""
+
+
 def read(path: Path, config: Config | None = None) -> Folder:
     """The program in a folder, and its data.
 
@@ -70,7 +77,12 @@ def read(path: Path, config: Config | None = None) -> Folder:
         raise InputError(str(path), "", "a file" if exists(path) else None, "a folder")
     if (path / MANIFEST).exists():
         return _read_described(path, config)
-    return _read_plain(path, config or Config.default())
+    try:
+        return _read_plain(path, config or Config.default())
+    except InputError as error:
+        # What was made for another configuration looks damaged.
+        hint = "" if config else f"; {UNTOLD}"
+        raise InputError(error.source, error.field, error.value, error.allowed + hint) from None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -108,11 +120,14 @@ def read_instructions(path: Path, config: Config) -> Table:
 def _read_plain(path: Path, config: Config) -> Folder:
     """A folder of the stand-alone format that has nothing but the simulator's files."""
     check_format(config, "standalone-vta")
-    expected = _read_file(path / EXPECTED) if (path / EXPECTED).exists() else None
+    layer = _layer(path)
+    files = {name: path / _of_layer(file, layer) for name, file in FILES.items()}
+    hoped = path / _of_layer(EXPECTED, layer)
+    expected = _read_file(hoped) if hoped.exists() else None
     data = {
-        name: _read_file(path / file)
-        for name, file in FILES.items()
-        if name in ("UOP", "INSN") or (path / file).exists()
+        name: _read_file(file)
+        for name, file in files.items()
+        if name in ("UOP", "INSN") or file.exists()
     }
     # The size of this one counts (`memory_map`); its content is nobody's input.
     out = data.pop("OUT", expected)
@@ -129,10 +144,37 @@ def _read_plain(path: Path, config: Config) -> Folder:
     return Folder(path, "standalone-vta", program, table, _inputs(data, path), expected, None)
 
 
+def _layer(path: Path) -> str:
+    """What compilers append to the files' names: ``_L1`` for a first layer, or nothing.
+
+    Raises:
+        InputError: the folder holds several layers.
+    """
+    stem = FILES["INSN"].removesuffix(".bin")
+    if (path / FILES["INSN"]).exists():
+        return ""
+    found = sorted(file.stem.removeprefix(stem) for file in path.glob(f"{stem}_*.bin"))
+    if len(found) > 1:
+        allowed = f"one layer; put the files of one of {', '.join(found)} in a folder of their own"
+        raise InputError(str(path), "", f"{len(found)} files of instructions", allowed)
+    return found[0] if found else ""
+
+
+def _of_layer(file: str, layer: str) -> str:
+    return file.replace(".bin", f"{layer}.bin")
+
+
 def _read_described(path: Path, config: Config | None) -> Folder:
     source = str(path / MANIFEST)
     manifest = read_manifest(path)
-    described = Config.from_dict(manifest.configuration, source)
+    # A key that says nothing in a file of VTA's may mean something in a manifest that came later.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputWarning)
+        try:
+            described = Config.from_dict(manifest.configuration, source)
+        except InputWarning as warning:
+            known = ", ".join(Config().to_dict())
+            raise InputError(source, "configuration", str(warning), f"the keys {known}") from None
     # By what it says and not by name: a preset and a copy of its file are the same machine.
     if config is not None and config.to_dict() != described.to_dict():
         allowed = f"none, or that of {source}, {described.bitstream}"

@@ -32,7 +32,7 @@ from tests.oracles.joint import Named, joint_names
 from tests.strategies import gemm_intrinsics
 from tests.tiny import instructions, sums
 
-SEEDS = range(6)
+SEEDS = range(3)  # with these, each kind is met often enough, as asserted below
 EXAMPLES = 130
 MANY, FEW = 20, 210
 """So many embeddings are many; of spaces with fewer, so many are compared."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from isa.config import PRESETS, TARGETS, Config, Timing
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 from isa.fields import LogDepths, Memory, Opcode, instruction_fields
 from tests.strategies import configs
 
@@ -174,8 +174,10 @@ def test_instructions_that_do_not_fit_are_named(
             ["LOG_WGT_BUFF_SIZE", "8", "at least 9", "two elements of 256 bytes"],
         ),
         ({"LOG_UOP_BUFF_SIZE": 19}, ["LOG_UOP_BUFF_SIZE", "19", "at most 18", "sram_base"]),
-        ({"LOG_SPEED": 1}, ["LOG_SPEED", "1", "LOG_BLOCK"]),
-        ({"LOG_BLOCK_IN": 4}, ["LOG_BLOCK_IN", "both sides"]),
+        ({"LOG_BLOCK_IN": 5}, ["LOG_BLOCK_IN", "both sides"]),
+        ({"LOG_OUT_WIDTH": 4}, ["LOG_OUT_WIDTH", "4", "width of the inputs"]),
+        ({"HW_FREQ": "fast"}, ["HW_FREQ", "fast", "integer"]),
+        ({"ACC_DEP_DISTANCE": 0}, ["ACC_DEP_DISTANCE", "0", "at least 1"]),
         ({"LOG_BUS_WIDTH": 2}, ["LOG_BUS_WIDTH", "2", "3 to 12"]),
         ({"BURST_BEATS": 12}, ["BURST_BEATS", "12", "power of two"]),
         ({"FETCH_BATCH": 0}, ["FETCH_BATCH", "0", "1 to"]),
@@ -190,9 +192,9 @@ def test_bad_values_are_named(changes: dict[str, Any], named: list[str]) -> None
         assert token in str(caught.value)
 
 
-@pytest.mark.parametrize("key", list(KEYS))
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "HW_VER"])
 def test_missing_keys_are_named(key: str) -> None:
-    """Every key of VTA's file has to be there."""
+    """Every key of VTA's file has to be there, but for the version of the hardware."""
     values = {k: v for k, v in KEYS.items() if k != key}
     with pytest.raises(InputError, match=f"{key}: missing"):
         Config.from_dict(values, "test.json")
@@ -236,3 +238,43 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         Config.load(tmp_path / "binary.json")
     with pytest.raises(InputError, match="readable"):
         Config.load(tmp_path)
+
+
+OLD_KEYS = {
+    "HW_FREQ": 100, "HW_CLK_TARGET": 8, "HW_VER": "0.0.0", "LOG_OUT_WIDTH": 3, "LOG_BLOCK_IN": 4,
+    "LOG_BLOCK_OUT": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes", [OLD_KEYS, {"ACC_DEP_DISTANCE": 3}, {"LOG_BLOCK_IN": 4}, {"TARGET": "SIM"}]
+)
+def test_files_of_other_versions_are_read(changes: dict[str, Any]) -> None:
+    """What other versions of VTA write beside, or write twice, changes nothing."""
+    values = KEYS | changes
+    if "LOG_BLOCK_OUT" in changes:
+        del values["LOG_BLOCK"]
+    found = Config.from_dict(values, "default.json")
+    assert replace(found, hw_ver="0.0.2") == Config.default()
+
+
+def test_version_may_be_missing() -> None:
+    """A file without HW_VER is one of today's."""
+    values = {k: v for k, v in KEYS.items() if k != "HW_VER"}
+    assert Config.from_dict(values, "default.json") == Config.default()
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("pynq-z1", "pynq"), ("Ultra96-V2", "ultra96"), ("de10-nano", "de10nano")]
+)
+def test_boards_are_targets(name: str, target: str) -> None:
+    """A board's full name means the target that it is."""
+    assert config(TARGET=name).target == target
+
+
+def test_unknown_keys_are_warned_of() -> None:
+    """A key that nothing reads is named, with the nearest that something does; the rest counts."""
+    with pytest.warns(
+        InputWarning, match=r"test.json: LOG_BLOK: 4 .* nearest known one is LOG_BLOCK"
+    ):
+        assert config(LOG_BLOK=4) == replace(Config.default(), name="test")

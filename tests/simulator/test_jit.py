@@ -52,14 +52,15 @@ def test_callers_see_a_changed_callee(copy: Path) -> None:
 def test_old_machine_code_is_removed(copy: Path) -> None:
     """However often the sources change, only a few folders of machine code stay."""
     callee = copy / "simulator" / "callee.py"
-    for number in range(100, 107):
+    for number in range(100, 105):
         callee.write_text(CALLEE.format(number))
         assert run(copy) == str(number + 1)
-    assert len(list((copy / "cache" / "vta-explorer").iterdir())) == jit._KEPT
+    (checkout,) = (copy / "cache" / "vta-explorer").iterdir()
+    assert len(list(checkout.iterdir())) == jit._KEPT
 
 
 def test_folder_names_the_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The same sources have the same folder, below the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert jit.cache_folder() == jit.cache_folder()
-    assert jit.cache_folder().parent == tmp_path / "vta-explorer"
+    assert jit.cache_folder().parent.parent == tmp_path / "vta-explorer"

@@ -80,7 +80,7 @@ def test_study_file(tmp_path: Path) -> None:
         (("--constraint", "mac_units < 1"), "no configuration meets the constraints"),
         (("--objectives", "speed"), "the metrics are mac_units"),
         (("--require", "cycles <"), "a condition holds"),
-        (("--costs", "nowhere.yaml"), "must be a file"),
+        (("--costs", "nowhere.yaml"), "must be a readable file"),
         (("--name", "../up"), "letters, digits"),
         (("--dask", "local:x"), "local:N"),
         (("--out", "/proc/nowhere"), "cannot be made"),
@@ -133,11 +133,11 @@ def test_interrupted_sweep_goes_on(tmp_path: Path, root: Path, workers: tuple[st
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while len(list(path.glob("parts/*/*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    output, error = process.communicate(timeout=30)
+    output, error = process.communicate(timeout=600)
     kept = len(list(path.glob("parts/*/*.parquet")))
     assert process.returncode == 130
     assert output == ""

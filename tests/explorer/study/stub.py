@@ -80,7 +80,7 @@ def run_on_dask(path: str, units: int, kills: int) -> Summary:
         for _ in range(kills):
             if done.wait(0.4):
                 return
-            client.wait_for_workers(2, timeout=30)
+            client.wait_for_workers(2, timeout=600)
             pid = sorted(client.run(os.getpid).values())[0]
             os.kill(pid, signal.SIGKILL)
             print("killed", flush=True)

@@ -57,7 +57,7 @@ def test_twenty_kills(
         workers = 2 if kill % 5 == 4 else 0
         process = context.Process(target=stub.run, args=(str(path), workers, UNITS))
         process.start()
-        before, deadline = kept, time.monotonic() + 30
+        before, deadline = kept, time.monotonic() + 600
         if kill % 4:  # now and then before the first part
             while kept == before and time.monotonic() < deadline:
                 time.sleep(0.002)
@@ -70,7 +70,7 @@ def test_twenty_kills(
         assert found.items() <= undisturbed.items()
         kept = len(found)
     assert 0 < kept < UNITS
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while any(is_alive(int(pid.name)) for pid in pids.iterdir()):
         assert time.monotonic() < deadline, "a worker outlives its sweep"
         time.sleep(0.05)
@@ -89,7 +89,7 @@ def test_killed_dask_workers(undisturbed: dict[str, bytes], root: Path, tmp_path
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     assert run.stdout.splitlines() == ["killed"] * 3 + [f"{UNITS} 0"]
     assert stub.contents(path) == undisturbed

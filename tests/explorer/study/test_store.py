@@ -268,7 +268,7 @@ def test_python_api(done: Path, tmp_path: Path) -> None:
     """The commands as functions: a sweep on any executor, its results, totals and front."""
     study = small(LOG_BLOCK=(4, 5, 9))
     with ThreadPoolExecutor(2) as pool:
-        summary = explorer.sweep(study, tmp_path / "store", executor=pool, workers=2)
+        summary = explorer.sweep(study, tmp_path / "store", executor=pool, jobs=2)
     assert summary.done == 6
     assert stub.contents(tmp_path / "store") == stub.contents(done)
     frame = explorer.results(done)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from explorer.api.arguments import (
+    ClassesLike,
+    ConfigLike,
+    IntrinsicLike,
+    OperatorLike,
+    TextsLike,
+    classes_of,
+    config_of,
+    intrinsic_of,
+    names_of,
+    operator_of,
+    texts_of,
+)
+from explorer.api.sweeps import results, sweep
+from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings
@@ -19,27 +32,19 @@ from explorer.embedding.explanation import find
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.several import count_joint, why_joint
 from explorer.layout.design import Restrictions
-from explorer.operators import resolve
+from explorer.operators import catalogue
 from explorer.preference import limited, parsing
 from explorer.preference.optima import Method
 from explorer.preference.outcome import Optima
 from explorer.preference.problem import Problem
 from explorer.program import emission, stepwise, verification
 from explorer.program.verification import Verdict
-from explorer.ranking import explore
-from explorer.ranking.best_first import Ranking
+from explorer.ranking import explore, gains
+from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
-from explorer.study import dominance, tables
-from explorer.study import study as studies
-from explorer.study.backends import AHEAD, Backend, Dask, Given, Inline, Local
-from explorer.study.store import Store
-from explorer.study.study import Study
-from explorer.study.sweep import Summary
-from explorer.study.sweep import sweep as run_sweep
-from isa import intrinsics
-from isa.computation import Computation, Operator
-from isa.config import Config
+from explorer.report.describe import describe_evaluation
+from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
@@ -50,32 +55,36 @@ from simulator.interleaving import Interleaving
 from simulator.lint import TARGETS, Finding
 from simulator.lint import lint as lint_program
 
-OperatorLike = Operator | str
-ConfigLike = Config | str | Path
-IntrinsicLike = Computation | str | Path
+__all__ = [
+    "bench",
+    "count",
+    "disasm",
+    "emit",
+    "enumerate",
+    "evaluate",
+    "execute",
+    "lint",
+    "optimize",
+    "pareto",
+    "rank",
+    "results",
+    "run",
+    "show",
+    "sweep",
+    "template",
+    "verify",
+    "why",
+]
 
 VTA = "vta_gemm"
+ALL = "all"
 PORTABLE = TARGETS[0]
-
-
-def _operator(operator: OperatorLike) -> Operator:
-    return operator if isinstance(operator, Operator) else resolve(operator)
-
-
-def _config(config: ConfigLike) -> Config:
-    return config if isinstance(config, Config) else Config.load(config)
-
-
-def _intrinsic(intrinsic: IntrinsicLike, config: ConfigLike) -> Computation:
-    if isinstance(intrinsic, Computation):
-        return intrinsic
-    return intrinsics.load(intrinsic, _config(config).axes)
 
 
 def enumerate(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: ClassesLike = DEFAULT_CLASSES,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
@@ -95,24 +104,24 @@ def enumerate(
         InputError: the operator, the configuration or the instruction is unusable, or there is no
             embedding.
     """
-    op = _operator(operator)
+    op, chosen = operator_of(operator), classes_of(classes)
     found = enumerate_embeddings(
         op.computation,
-        _intrinsic(intrinsic, config),
-        classes,
+        intrinsic_of(intrinsic, config),
+        chosen,
         all_tiles=all_tiles,
         maximal=not all_tiles,
         orders=orders,
     )
     if not found:
-        raise explore.no_embedding(op.name, classes)
+        raise explore.no_embedding(op.name, chosen)
     return found
 
 
 def count(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: ClassesLike = DEFAULT_CLASSES,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
@@ -123,17 +132,18 @@ def count(
     Raises:
         InputError: the operator, the configuration or the instruction is unusable.
     """
-    terms = [term.computation for term in _operator(operator).terms]
+    terms = [term.computation for term in operator_of(operator).terms]
     if len(terms) > 1:
         if orders:
             allowed = "orders are canonical where an operator has several terms"
             raise InputError("orders", "", ", ".join(sorted(orders)), allowed)
-        instruction = _intrinsic(intrinsic, config)
-        return count_joint(terms, instruction, classes, all_tiles=all_tiles, maximal=not all_tiles)
+        instruction = intrinsic_of(intrinsic, config)
+        chosen = classes_of(classes)
+        return count_joint(terms, instruction, chosen, all_tiles=all_tiles, maximal=not all_tiles)
     return counting.count(
         terms[0],
-        _intrinsic(intrinsic, config),
-        classes,
+        intrinsic_of(intrinsic, config),
+        classes_of(classes),
         all_tiles=all_tiles,
         maximal=not all_tiles,
         orders=orders,
@@ -153,7 +163,7 @@ def execute(
     Raises:
         InputError: the id is no legal embedding, or the instruction is unusable.
     """
-    op, instruction = _operator(operator), _intrinsic(intrinsic, config)
+    op, instruction = operator_of(operator), intrinsic_of(intrinsic, config)
     if isinstance(embedding, str):
         embedding = find(op.computation, instruction, embedding)
     data = verification.random_data(op, seed)
@@ -165,7 +175,7 @@ def why(
     operator: OperatorLike,
     embedding: str,
     config: ConfigLike = "default",
-    classes: Sequence[str] | None = None,
+    classes: ClassesLike | None = None,
     *,
     intrinsic: IntrinsicLike = VTA,
 ) -> Judgement:
@@ -181,9 +191,10 @@ def why(
     Raises:
         InputError: the text is no id, or the operator or the instruction is unusable.
     """
-    instruction = _intrinsic(intrinsic, config)
-    terms = [term.computation for term in _operator(operator).terms]
-    return why_joint(terms, instruction, embedding, classes)
+    instruction = intrinsic_of(intrinsic, config)
+    allowed = None if classes is None else classes_of(classes)
+    terms = [term.computation for term in operator_of(operator).terms]
+    return why_joint(terms, instruction, embedding, allowed)
 
 
 def evaluate(
@@ -206,7 +217,7 @@ def evaluate(
     Raises:
         InputError: the id is no legal embedding, or the target does not run the configuration.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
     fixed = embedding == "reference"
     found = explore.find(op, machine, embedding) if isinstance(embedding, str) else embedding
@@ -216,23 +227,31 @@ def evaluate(
 def rank(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: ClassesLike = ALL,
     *,
     top: int | None = 10,
     all_tiles: bool = False,
     jobs: int | None = None,
+    effort: int | None = None,
+    within: float | str = 0.0,
     target: str = PORTABLE,
     safe_distance: int = 1,
 ) -> Ranking:
     """The embeddings by simulated cycles; `top` None ranks all. Targets are as in `evaluate`.
 
+    Every class competes by default. `within` is a share (0.01 or ``1%``) of the least cycles: the
+    simplest embedding that is at most so much slower comes first.
+
     Raises:
         InputError: the operator or the configuration is unusable, or there is no embedding.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
     found = enumerate(op, machine, classes, all_tiles=all_tiles)
-    return rank_embeddings(op, machine, found, top=top, jobs=jobs, restrictions=kept)
+    share = parse_share(within) if isinstance(within, str) else within
+    return rank_embeddings(
+        op, machine, found, top=top, effort=effort, jobs=jobs, restrictions=kept, within=share
+    )
 
 
 def verify(
@@ -253,7 +272,7 @@ def verify(
     Raises:
         InputError: the id is no legal embedding, or no schedule fits the scratchpads.
     """
-    op, order = _operator(operator), Interleaving.parse(schedule)
+    op, order = operator_of(operator), Interleaving.parse(schedule)
     code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
     return verification.verify(code, verification.random_data(op, seed), interleaving=order)
 
@@ -265,7 +284,8 @@ def emit(
     config: ConfigLike = "default",
     *,
     form: Format = "raw",
-    data: Mapping[str, NDArray[np.generic]] | None = None,
+    data: Mapping[str, NDArray[np.generic]] | str | None = None,
+    data_layout: str = "",
     seed: int = 0,
     target: str = PORTABLE,
     safe_distance: int = 1,
@@ -273,17 +293,19 @@ def emit(
     """Write an embedding's best program with its tensors and the expected output to a folder.
 
     Tensors of `data` replace random ones; their names are ``in0``, ``in1``, ``bias`` and
-    ``residual``. Targets are as in `evaluate`.
+    ``residual``. A text names ``.npy`` files, as ``--data`` and ``--data-layout`` do. Targets
+    are as in `evaluate`.
 
     Raises:
         InputError: the id is no legal embedding, no schedule fits the scratchpads, or the folder
             cannot be written.
     """
     emission.check_target(Path(out))
-    op = _operator(operator)
-    emission.check_data(op, data or {})
+    op = operator_of(operator)
+    given = emission.load_data(op, data, data_layout) if isinstance(data, str) else data or {}
+    emission.check_data(op, given)
     code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
-    emission.write_folder(Path(out), emission.emit(code, form, given=data, seed=seed))
+    emission.write_folder(Path(out), emission.emit(code, form, given=given, seed=seed))
 
 
 def run(
@@ -305,7 +327,7 @@ def run(
     """
     order = Interleaving.parse(schedule)
     chosen = None if implementation is None else Implementation.parse(implementation)
-    folder = read(Path(path), None if config is None else _config(config))
+    folder = read(Path(path), None if config is None else config_of(config))
     return folders.run(folder, order, chosen)
 
 
@@ -321,7 +343,7 @@ def lint(
     Raises:
         InputError: the folder holds no program, or there is no such target.
     """
-    folder = read(Path(path), None if config is None else _config(config))
+    folder = read(Path(path), None if config is None else config_of(config))
     return lint_program(folder.program, folder.inputs, target=target, safe_distance=safe_distance)
 
 
@@ -331,67 +353,20 @@ def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
     Raises:
         InputError: the path holds no program.
     """
-    _, table, uops = stored_instructions(Path(path), None if config is None else _config(config))
+    _, table, uops = stored_instructions(Path(path), None if config is None else config_of(config))
     return listing(table, uops)
-
-
-def sweep(
-    study: Study | str | Path,
-    path: str | Path,
-    *,
-    workers: int = 1,
-    dask: str | None = None,
-    executor: Executor | None = None,
-) -> Summary:
-    """Do what a store lacks of a study; see ``explorer sweep --help``.
-
-    Args:
-        study: a study (`explorer.study.study.make`), or the path of a study file.
-        path: the store's directory.
-        workers: processes on this machine.
-        dask: a Dask scheduler's address, or ``local:N``.
-        executor: any other executor with so many `workers`; it stays open.
-
-    Raises:
-        InputError: the study cannot be used, or the store cannot be written or is damaged.
-    """
-    asked = study if isinstance(study, Study) else studies.load(Path(study))
-    return run_sweep(asked, Path(path), partial(_backend, workers, dask, executor))
-
-
-def _backend(workers: int, dask: str | None, executor: Executor | None) -> Backend:
-    if executor is not None:
-        return Given(executor, AHEAD * workers)
-    if dask is not None:
-        return Dask(dask)
-    return Local(workers) if workers > 1 else Inline()
-
-
-def results(
-    path: str | Path, sql: str | None = None, *, totals: bool = False, model: str | None = None
-) -> pd.DataFrame:
-    """What a store holds: its results, its totals, or the answer to a query.
-
-    Raises:
-        InputError: the store is damaged, or the query is wrong.
-    """
-    store = Store.open(Path(path))
-    if sql is not None:
-        return tables.query(store, sql, model)[0]
-    frame, _ = tables.results(store, model)
-    return tables.totals(store, frame) if totals else frame
 
 
 def optimize(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: ClassesLike = DEFAULT_CLASSES,
     *,
     profile: str | None = None,
     prefer: str = "",
-    require: Sequence[str] = (),
+    require: TextsLike = (),
     objectives: str = "",
-    rules: Sequence[str | Path] = (),
+    rules: Sequence[str | Path] | str | Path = (),
     all_tiles: bool = False,
     everything: bool = False,
     method: Method = "auto",
@@ -420,25 +395,25 @@ def optimize(
         InputError: something of this is not what is allowed, or nothing is found in time; where the
             requirements exclude every answer, the result says so instead.
     """
-    op, machine = _operator(operator), _config(config)
+    op, machine = operator_of(operator), config_of(config)
     wishes = parsing.wish(
         op,
         machine,
         profile=profile,
         prefer=prefer,
-        require=require,
+        require=texts_of(require),
         objectives=objectives,
-        rules=[Path(path) for path in rules],
+        rules=[Path(p) for p in ([rules] if isinstance(rules, str | Path) else rules)],
     )
-    problem = Problem(op, machine, wishes, classes, all_tiles)
+    problem = Problem(op, machine, wishes, classes_of(classes), all_tiles)
     return limited.optimize(problem, time_limit, everything=everything, method=method, limit=limit)
 
 
 def pareto(
     frame: pd.DataFrame,
-    minimize: Sequence[str] = (),
-    maximize: Sequence[str] = (),
-    group_by: Sequence[str] = (),
+    minimize: TextsLike = (),
+    maximize: TextsLike = (),
+    group_by: TextsLike = (),
 ) -> pd.DataFrame:
     """The rows of a table that no other row of their group beats.
 
@@ -447,4 +422,64 @@ def pareto(
     Raises:
         InputError: an objective is no column of numbers, or has missing values.
     """
-    return dominance.pareto(frame, minimize, maximize, group_by)
+    return dominance.pareto(frame, names_of(minimize), names_of(maximize), names_of(group_by))
+
+
+def show(
+    operator: OperatorLike,
+    embedding: Embedding | str,
+    config: ConfigLike = "default",
+    *,
+    step: int = 0,
+    target: str = PORTABLE,
+    safe_distance: int = 1,
+) -> str:
+    """What follows from an embedding, down to its program's cycles; see ``explorer show --help``.
+
+    Raises:
+        InputError: the id is no legal embedding, no schedule fits, or there is no such step.
+    """
+    found = evaluate(operator, embedding, config, target=target, safe_distance=safe_distance)
+    return describe_evaluation(found, step)
+
+
+def template(
+    operator: OperatorLike, config: ConfigLike = "default", tiling: str = BEST
+) -> dict[str, int]:
+    """What TVM's template makes of an operator: knobs, cycles, and what it moves.
+
+    Args:
+        operator: a convolution or a product.
+        config: what it is compiled for.
+        tiling: ``best``, ``tuned``, or knobs as in ``th=7,tw=14``.
+
+    Raises:
+        InputError: the template does not take the operator, or does not run the tiling.
+    """
+    return template_counters(operator_of(operator), config_of(config), tiling)
+
+
+def bench(
+    suite: str | Sequence[OperatorLike],
+    config: ConfigLike = "default",
+    classes: ClassesLike = ALL,
+    *,
+    verify: bool = False,
+    jobs: int = 1,
+) -> pd.DataFrame:
+    """The best embedding of each layer against the baselines; see ``explorer bench --help``.
+
+    Args:
+        suite: the beginning of shipped workloads' names, or operators.
+        config: what they are compiled for.
+        classes: the classes that may be used.
+        verify: execute each winner's program, and tell whether every bit is right.
+        jobs: worker processes.
+
+    Raises:
+        InputError: there are no such workloads, or a layer has no program.
+    """
+    asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
+    layers = [operator_of(each) for each in asked]
+    rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)
+    return pd.DataFrame(rows)

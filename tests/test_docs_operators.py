@@ -1,0 +1,56 @@
+"""What docs/operators.md shows works, and it names every kind and every argument."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from explorer.cli import app
+from explorer.operators import document
+from explorer.operators.constructors import EpilogueOptions
+from explorer.operators.kinds import kinds
+
+TEXT = (Path(__file__).parent.parent / "docs" / "operators.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for script in SCRIPTS for line in script.splitlines()]
+DOCUMENTS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(command: str) -> None:
+    """Each command of the page ends well."""
+    program, *arguments = shlex.split(command)
+    assert program == "explorer"
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("text", DOCUMENTS)
+def test_documents_are_operators(text: str) -> None:
+    """Each document of the page is one, and its dump is the same operator."""
+    operator = document.parse(text, "docs/operators.md")
+    assert document.parse(document.dump(operator), "dump") == operator
+
+
+def test_every_kind_is_explained() -> None:
+    """The page names every kind, every optional argument and every part of the epilogue."""
+    for kind in kinds():
+        assert f"`{kind.name}`" in TEXT
+        for optional in kind.optional:
+            assert f"{optional.partition('=')[0]}" in TEXT
+    for name in EpilogueOptions.__annotations__:
+        assert f"| `{name}=" in TEXT
+
+
+def test_kinds_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explorer kinds` lists every kind with its arguments, within the screen."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, ["kinds"]).stdout
+    for kind in kinds():
+        assert kind.name in shown
+        assert all(name in shown for name in (*kind.required, *kind.aliases))
+    assert max(map(len, shown.splitlines())) <= 80
