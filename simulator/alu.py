@@ -151,7 +151,7 @@ def _shift(
             bad[dst, lane] = True
         if strict and not use_imm and not 0 <= y < SHIFT_BITS // 2:
             bad[dst, lane] = True
-        places = _places(y, rule, imm)
+        places = _places(int(y), rule, imm)
         acc[dst, lane] = x >> places if places >= 0 else x << -places
 
 

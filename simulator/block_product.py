@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import signature
-from numba.extending import intrinsic as typed_intrinsic
+from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +30,7 @@ CHAINS = 4
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 
 
-intrinsic: Any = typed_intrinsic  # whose types say that callers pass the context, too
-
-
-@intrinsic
-def multiply_block(
+def _block_product(
     _: object, acc: Any, a: object, inp: Any, i: object, wgt: Any, w: object
 ) -> tuple[Any, Any]:
     """Compiled: ``acc[a, b, o] += sum over k of inp[i, b, k] * wgt[w, k, o]``, modulo 2**32.
@@ -55,6 +51,10 @@ def multiply_block(
     """
     index = types.intp
     return signature(types.void, acc, index, inp, index, wgt, index), _generate
+
+
+# Bound here, as numba's types say of the decorator that callers pass the context, too.
+multiply_block: Any = intrinsic(_block_product)
 
 
 def _generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
