@@ -49,8 +49,8 @@ CASES: tuple[tuple[str, str], ...] = (
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {
-    "operator": ("docs/block.yaml",),
-    "stages": ("docs/block.yaml",),
+    "operator": ("docs/block.yaml", "docs/rounded.yaml"),
+    "stages": ("docs/block.yaml", "docs/rounded.yaml"),
     "study": ("studies/*.yaml",),
     "costs": ("explorer/study/costs.yaml",),
     "intrinsic": ("isa/intrinsics/*.yaml", "docs/two_lanes.yaml"),
