@@ -66,8 +66,8 @@ def _commands() -> Iterator[str]:
         command = get_command(single)
         yield f"## explorer {name}\n"
         yield f"{inspect.cleandoc(command.help or entry.summary)}\n"
-        options = [p for p in command.params if p.param_type_name == "option"]
-        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options: list[Any] = [p for p in command.params if p.param_type_name == "option"]
+        arguments: list[Any] = [p for p in command.params if p.param_type_name == "argument"]
         words = [_metavar(p) if p.required else f"[{_metavar(p)}]" for p in arguments]
         yield f"```text\n{' '.join(['explorer', name, *words, '[OPTIONS]'])}\n```\n"
         rows = [(f"`{_metavar(p)}`", p.help or "") for p in arguments]
@@ -224,13 +224,13 @@ def _parameters() -> Iterator[str]:
     yield from _table(("parameter", "what it sets", "default", "can be swept"), rows)
     yield "## Presets\n"
     yield "What differs from the default:\n"
-    rows = []
+    presets = []
     for name in PRESETS:
         config = Config.load(name)
         other = {k: v for k, v in _values(config).items() if v != default[k]}
         shown = ", ".join(f"`{key}` {value}" for key, value in other.items())
-        rows.append((f"`{name}`", f"{config.batch}×{config.block_in}×{config.block_out}", shown))
-    yield from _table(("preset", "lanes x×z×y", "what differs"), rows)
+        presets.append((f"`{name}`", f"{config.batch}×{config.block_in}×{config.block_out}", shown))
+    yield from _table(("preset", "lanes x×z×y", "what differs"), presets)
     yield "## How wide the fields are\n"
     yield (
         "Depths of scratchpads follow from bytes and element sizes, and the widths of index fields "
