@@ -20,6 +20,7 @@ from explorer.cli.output import JobsOption, progress, show_table, write_file, wr
 from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
+from explorer.operators.workloads import group as group_of
 from explorer.ranking import gains
 from explorer.report.gain_plot import figure, page
 from isa.config import Config
@@ -73,7 +74,7 @@ def bench(
     if out is not None:
         _make(out)
     wrong = False
-    for group, members in groupby(references, _group):
+    for group, members in groupby(references, group_of):
         layers = [resolve(reference) for reference in members]
         rows: list[dict[str, object]] = []
         timing = progress(f"timing {len(layers)} layers of {group}", len(layers))
@@ -110,12 +111,6 @@ def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> N
     typer.echo(
         f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
     )
-
-
-def _group(reference: str) -> str:
-    """The list that a workload is in: ``deepbench_conv``, ``resnet18``."""
-    head, slash, _ = reference.partition("/")
-    return head.replace(":", "_") if slash else head.partition(":")[0]
 
 
 def _make(directory: Path) -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import yaml
@@ -46,7 +45,6 @@ from isa.schema import (
     Extent,
     Name,
     parse_yaml,
-    read_text,
     validate,
 )
 
@@ -83,15 +81,6 @@ class Titled(Document):
     name: Title
 
 
-def load(path: Path) -> Operator:
-    """The operator in a file.
-
-    Raises:
-        InputError: as `parse`, or the file cannot be read.
-    """
-    return parse(read_text(path), str(path))
-
-
 def parse(text: str, source: str) -> Operator:
     """The operator that a YAML text gives.
 
@@ -103,7 +92,15 @@ def parse(text: str, source: str) -> Operator:
         InputError: the text is not YAML, has a key or value it must not have, or gives a
             computation that cannot be embedded (see `validate.check`).
     """
-    data = parse_yaml(text, source)
+    return read(parse_yaml(text, source), source)
+
+
+def read(data: Mapping[str, object], source: str) -> Operator:
+    """The operator that a document gives, of which the YAML is read already.
+
+    Raises:
+        InputError: as `parse`.
+    """
     if "kind" in data and not {"dimensions", "stages"} & data.keys():
         arguments = {key: value for key, value in data.items() if key not in {"kind", "name"}}
         operator = construct(source, str(data["kind"]), arguments)
