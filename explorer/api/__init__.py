@@ -84,7 +84,7 @@ PORTABLE = TARGETS[0]
 def enumerate(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike = ALL,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
@@ -121,7 +121,7 @@ def enumerate(
 def count(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike = ALL,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,

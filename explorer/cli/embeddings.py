@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,9 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import note, wants_json, width
 from explorer.cli.interrupts import partial, whole
-from explorer.cli.output import OutputOption, progress, show_table, write_file
+from explorer.cli.output import STANDARD, OutputOption, progress, show_table, write_file
 from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
@@ -108,7 +109,14 @@ DistanceOption = Annotated[
 ]
 USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 EVERY_CLASS = "all"
-"""What commands that look for the best take: a class that is left out may hold it."""
+"""What a command takes, if it can: a class that is left out may hold the best."""
+
+
+def note_classes(classes: Sequence[str]) -> None:
+    """Say on standard error which classes a table has nothing of."""
+    left_out = [name for name in CLASSES if name not in classes]
+    if left_out:
+        note(f"Classes left out (--classes all has them): {', '.join(left_out)}.", aside=True)
 
 
 def embeddings_of(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
@@ -171,6 +179,8 @@ def show(
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
     restrictions = Restrictions.of(target, safe_distance, machine)
+    if output == STANDARD:
+        raise InputError("--out", "", "-", "a figure goes to a file; --timeline prints the same")
     if timeline or output:
         if instruction != VTA:
             raise InputError("--intrinsic", "", instruction, f"only {VTA} has a timing model")
@@ -204,6 +214,11 @@ def _show_timeline(evaluation: explore.Evaluation, output: Path | None) -> None:
         raise InputError("--out", "", str(output), allowed)
     design = evaluation.design
     times = spans(design.config, evaluation.code.table)
+    record = {"embedding": evaluation.embedding.id, "cycles": int(times[:, Span.END].max())}
+    if output is None and wants_json():
+        lines = [str(line) for line in draw_timeline(times, width())]
+        typer.echo(json.dumps(record | {"timeline": lines}, indent=2))
+        return
     if output is None:
         console = Console()
         for line in draw_timeline(times, console.width):
@@ -211,7 +226,10 @@ def _show_timeline(evaluation: explore.Evaluation, output: Path | None) -> None:
         return
     title = f"{evaluation.embedding.id} of {design.operator.name}"
     write_file(output, timeline_image(times, title, output))
-    typer.echo(f"{output}: {int(times[:, Span.END].max()):,} cycles")
+    if wants_json():
+        typer.echo(json.dumps(record | {"file": str(output)}, indent=2))
+        return
+    typer.echo(f"{output}: {record['cycles']:,} cycles")
 
 
 def verify(

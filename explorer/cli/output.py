@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,21 @@ _ENCODERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
     ".json": _json,
     ".parquet": _parquet,
 }
+
+
+def check_folder(path: Path | None, instead: str) -> Path | None:
+    """The path as given, once it is known not to mean standard output, which holds no folder.
+
+    Args:
+        path: of ``--out``.
+        instead: what prints what there is to say of the folder.
+
+    Raises:
+        InputError: it does.
+    """
+    if path is not None and path == STANDARD:
+        raise _unusable(path, f"a folder is written; {instead}")
+    return path
 
 
 def check_output(path: Path | None) -> Path | None:
@@ -264,7 +280,8 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     """
     console = Console(stderr=True)
     if is_quiet() or not console.is_terminal:
-        yield _spoken(description, total)
+        with _ticking(description, is_quiet() or total is not None):
+            yield _spoken(description, total)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -275,6 +292,28 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda finished: bar.advance(task, finished)
+
+
+@contextmanager
+def _ticking(description: str, silent: bool) -> Iterator[None]:
+    """Say now and then that the block still runs, of which nobody knows how long it will."""
+    ended, begin = threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not ended.wait(EVERY):
+            sys.stderr.write(f"{description}: {time.monotonic() - begin:.0f} s\n")
+            sys.stderr.flush()
+
+    if silent:
+        yield
+        return
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _spoken(description: str, total: int | None) -> Callable[[int], None]:

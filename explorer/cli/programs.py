@@ -24,6 +24,7 @@ from explorer.cli.embeddings import (
     TargetOption,
     restricted,
 )
+from explorer.cli.output import check_folder
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import memory
@@ -74,7 +75,16 @@ def emit(
             "tiling (template:tuned, template:th=7,tw=14 for another one).",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The folder to write.",
+            callback=lambda path: check_folder(path, "--json prints what there is to say of it"),
+        ),
+    ],
     config: ConfigOption = "default",
     form: Annotated[
         str,
@@ -126,7 +136,8 @@ def emit(
     write_folder(out, files)
     total = sum(map(len, files.values()))
     if wants_json():
-        record = {"folder": str(out), "files": len(files), "bytes": total}
+        record: dict[str, object] = {"folder": str(out), "files": len(files), "bytes": total}
+        record |= {"restrictions": cost} if cost else {}
         typer.echo(json.dumps(record | {"instructions": len(table)}))
         return
     typer.echo(f"{out}: {len(files)} files, {total:,} bytes; {len(table)} instructions")

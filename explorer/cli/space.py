@@ -13,7 +13,7 @@ import typer
 
 from explorer.cli.common import wants_json
 from explorer.cli.embeddings import (
-    USUAL_CLASSES,
+    EVERY_CLASS,
     VTA,
     ClassesOption,
     ConfigOption,
@@ -21,6 +21,7 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TilesOption,
+    note_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import counting
@@ -107,7 +108,7 @@ def facts(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     encoding: EncodingOption = Encoding.EMBEDDING,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
@@ -141,7 +142,7 @@ def enumerate_(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     encoding: EncodingOption = Encoding.EMBEDDING,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
@@ -154,6 +155,7 @@ def enumerate_(
     """List every embedding."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
+    note_classes(chosen)
     if orders:
         _single(terms, "orders", "all")
     if encoding is Encoding.UNSTRUCTURED:
@@ -231,7 +233,7 @@ def count(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
     outer_orders: OuterOrdersOption = Orders.CANONICAL,
@@ -249,6 +251,7 @@ def count(
     """Count the embeddings, in total and of each class."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
+    note_classes(chosen)
     if mappings:
         op = _single(terms, "--fused-mappings", "on")
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)

@@ -238,7 +238,7 @@ def _values(values: object, source: str, name: str) -> tuple[int, ...]:
 
 
 def _beside(text: str, study: Path) -> str:
-    """A file that stands beside the study file by its path, anything else as it is."""
+    """A file (or a layer of one) beside the study file by its path, anything else as it is."""
     file, label = split(text) or (Path(text), "")
     try:
         beside = study.parent / file
