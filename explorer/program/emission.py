@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.operators.letters import usual
+from explorer.operators.phases import apart
 from explorer.program import npy
 from explorer.program.framework_arrays import arranged
 from explorer.program.verification import Packable, complete, direct, packed
@@ -193,7 +195,7 @@ def load_data(operator: Operator, text: str, layouts: str = "") -> Tensors:
             raise InputError("--data", "", part, allowed)
         if known in found:
             raise InputError("--data", tensors[known].name, path, "is given twice")
-        found[known] = _load(tensors[known], known, Path(path), letters.get(known))
+        found[known] = _load(operator, tensors[known], known, Path(path), letters.get(known))
     return found
 
 
@@ -210,10 +212,17 @@ def _layouts(text: str, fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _load(tensor: Tensor, field: str, path: Path, letters: str | None) -> NDArray[np.generic]:
+def _load(
+    operator: Operator, tensor: Tensor, field: str, path: Path, letters: str | None
+) -> NDArray[np.generic]:
     wanted, otherwise = _DTYPES[field], letters is not None
     array = npy.load(path, wanted, tensor.shape, tensor.name, laid_out_otherwise=otherwise)
-    return array if letters is None else arranged(array, letters, tensor, str(path))
+    if letters is None:
+        return array
+    letters = usual(letters, tensor.letters)
+    if field == "in1" and len(letters) == array.ndim:
+        array, letters = apart(array, letters, operator)
+    return arranged(array, letters, tensor, str(path))
 
 
 def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:
