@@ -58,6 +58,17 @@ ClassesOption = Annotated[
         help="Classes of embeddings besides plain tiles: " + ", ".join(CLASSES) + "; or all.",
     ),
 ]
+ComparedClassesOption = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. Not all by "
+        "default: fused and skewed together have more candidates on large layers than layouts can "
+        "be compared. The result names the classes that were left out.",
+    ),
+]
+"""Of commands that search layouts, too."""
 TilesOption = Annotated[
     bool,
     typer.Option(
