@@ -7,7 +7,7 @@ import pytest
 import explorer
 from explorer.embedding.metrics import Keep
 from explorer.operators import resolve
-from explorer.preference.parsing import lanes_of, parse_requirements
+from explorer.preference.parsing import Lanes, lanes_of, parse_requirements
 from isa.config import Config
 
 CONV = "conv2d:n=1,c=32,h=6,w=6,k=32,r=3,s=3,pad=1"
@@ -44,7 +44,7 @@ def test_plain_layouts_whose_entries_hold_two_dimensions() -> None:
     few = "conv2d:n=1,c=16,h=8,w=8,k=32,r=1,s=1"
     assert kept("keep-weight-layout=HWOI", few) == kept("keep-weight-layout=OIHW16o16i", few)
     assert kept("keep-weight-layout=HWOI") == kept("keep-weight-layout=OIHW16i")
-    lanes = {"in0": (4, 16)}
+    lanes: Lanes = {"in0": (4, 16)}
     computation = resolve(few).computation
     plain, blocked = (
         parse_requirements([f"keep-input-layout={name}"], computation, 1024, lanes)

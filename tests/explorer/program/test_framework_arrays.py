@@ -101,7 +101,7 @@ def test_kernels_of_transposed_convolutions(
     kernel = RNG.integers(-9, 10, (c, k // groups, r, s)).astype(np.int8)
     np.save(tmp_path / "kernel.npy", kernel)
     given = load_data(op, f"weight={tmp_path / 'kernel.npy'}", "weight=IOHW")
-    weight, in0 = given["in1"], op.computation.in0
+    weight, in0 = given["in1"].astype(np.int8), op.computation.in0
     data = RNG.integers(-9, 10, in0.shape).astype(np.int8)
     flat = data.reshape(n, c, *in0.shape[-2:])
     found = naive(op.computation, data, weight)
