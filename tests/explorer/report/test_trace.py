@@ -94,7 +94,7 @@ def test_counters_hold_every_beat(sample: Sample) -> None:
     beats = read_beats(SMALL, table)
     queue = queues(table)
     found = events_of(trace(SMALL, table, "sample"), "C")
-    moved = {name: 0.0 for name in {event["name"] for event in found}}
+    moved = dict.fromkeys({event["name"] for event in found}, 0.0)
     for name in moved:
         own = [event for event in found if event["name"] == name]
         assert own[-1]["args"]["beats a cycle"] == 0
@@ -122,7 +122,7 @@ def test_operands_are_shown() -> None:
 
 
 def test_show_and_run_write_the_same_trace(tmp_path: Path) -> None:
-    """An embedding's trace and that of its emitted program have the same events but for the name."""
+    """The traces of an embedding and of its emitted program have the same events, names aside."""
     shown, ran = tmp_path / "shown.json", tmp_path / "ran.json"
     folder = tmp_path / "program"
     for words in (
