@@ -44,7 +44,8 @@ function axisOf(place, column, size) {
 }
 
 // What is drawn. `columns` has title, scale, ticks and share for x, y and c (the colour, or null);
-// a row has i, x, y, c, facet, front, reference and match; `tips` are pairs of field and title.
+// a row has i, x, y, c, facet, front, reference and match; `facet` is null or the facets in order;
+// `tips` are pairs of field and title.
 function scatter({ rows, line, columns, facet, width, height, tips, name }) {
   const across = facet ? Math.max(1, Math.min(4, Math.floor(width / 230))) : 1;
   const inner = facet ? Math.floor((width - 70 - 22 * across) / across) : width;
@@ -85,7 +86,7 @@ function scatter({ rows, line, columns, facet, width, height, tips, name }) {
     },
     {
       transform: [{ filter: "datum.reference" }],
-      mark: { type: "point", shape: "diamond", size: 150, filled: true, fill: colour("reference"), stroke: colour("paper"), strokeWidth: 1.5, aria: false, cursor: "pointer" },
+      mark: { type: "point", shape: "diamond", size: 220, filled: true, fill: colour("reference"), stroke: colour("paper"), strokeWidth: 1.5, aria: false, cursor: "pointer" },
       encoding: ringed,
     },
     {
@@ -111,7 +112,7 @@ function scatter({ rows, line, columns, facet, width, height, tips, name }) {
   const header = { labelLimit: inner, title: null, labelAnchor: "start" };
   return {
     ...spec, columns: across, spacing: 14, spec: { layer, width: inner, height: tall },
-    facet: { field: "facet", type: "nominal", title: null, header },
+    facet: { field: "facet", type: "nominal", title: null, header, sort: facet },
   };
 }
 

@@ -66,11 +66,12 @@ function theme() {
 }
 
 // A picture of Vega-Lite in an element. The tooltip is ours, since it sets text as text.
-async function draw(element, spec) {
+async function draw(element, spec, menu = true) {
   const result = await vegaEmbed(element, { ...spec, config: theme() }, {
-    actions: { export: true, source: false, compiled: false, editor: false },
+    actions: menu && { export: true, source: false, compiled: false, editor: false },
     renderer: "canvas", mode: "vega-lite", tooltip,
   });
+  element.view = result.view;  // within reach of the browser's console
   return result.view;
 }
 

@@ -76,8 +76,7 @@ function cyclesSpec(about, modules, width) {
     share: percent(cycles, parts.reduce((a, b) => a + b, 0)), text: shown(cycles),
   })));
   return {
-    width, height: 84, data: { values }, mark: { type: "bar", height: 20 },
-    autosize: { type: "fit", contains: "padding" },
+    width: width - 90, height: { step: 26 }, data: { values }, mark: { type: "bar", height: 18 },
     encoding: {
       y: { field: "module", type: "nominal", sort: names, title: null },
       x: { field: "cycles", type: "quantitative", title: "cycles", axis: { format: "~s", tickCount: 4 }, scale: { nice: false } },
@@ -102,29 +101,32 @@ function cyclesSection(about, [, , , , modules, beats, bytes], cycles) {
     make("div", { class: "scroll" }, make("table", { class: "plain" }, make("thead", {}, head), make("tbody", {}, ...rows))),
     make("p", {}, `The read channel moves data ${percent(beats, cycles)} of the time.`),
     make("p", {}, `DRAM bytes: ${moved}`)),
-  width => draw(picture, cyclesSpec(about, modules, width))];
+  width => draw(picture, cyclesSpec(about, modules, width), false)];
 }
 
 function timelineSpec(about, timeline, modules, cycles, width) {
   const stripes = timeline[0][0].length, states = about.states.slice(0, -1);
-  const values = timeline.flatMap((parts, m) => parts.flatMap((own, s) => own.flatMap((part, n) => part ? [{
-    module: modules[m], state: states[s], part, order: s,
-    begin: n * cycles / stripes, end: (n + 1) * cycles / stripes,
-  }] : [])));
+  const values = timeline.flatMap((parts, m) => Array.from({ length: stripes }, (_, n) => n).flatMap(n => {
+    let low = 0;
+    return states.map((state, s) => ({
+      module: modules[m], state, low, high: low += parts[s][n],
+      begin: n * cycles / stripes, end: (n + 1) * cycles / stripes,
+    })).filter(bar => bar.high > bar.low);
+  }));
   return {
     data: { values }, spacing: 4,
     facet: { row: { field: "module", type: "nominal", sort: modules, title: null, header: { labelAngle: 0, labelAlign: "left" } } },
     spec: {
-      width: width - 90, height: 34, mark: { type: "bar", aria: false },
+      width: width - 90, height: 34, mark: { type: "rect", aria: false },
       encoding: {
         x: { field: "begin", type: "quantitative", title: "cycles", axis: { format: "~s", tickCount: 4, grid: false }, scale: { domain: [0, cycles], nice: false } },
         x2: { field: "end" },
-        y: { field: "part", type: "quantitative", stack: "zero", title: null, axis: null, scale: { domain: [0, 100] } },
+        y: { field: "low", type: "quantitative", title: null, axis: null, scale: { domain: [0, 100] } },
+        y2: { field: "high" },
         color: {
           field: "state", type: "nominal", sort: states, title: null,
           scale: { domain: states, range: STATE_COLOURS }, legend: { orient: "bottom", columns: 2 },
         },
-        order: { field: "order" },
       },
     },
   };
@@ -137,7 +139,7 @@ function timelineSection(about, timelines, i, cycles, command) {
   }
   const picture = make("div", { class: "picture", id: "timeline", role: "img", "aria-label": "what each module does over time" });
   return [section("Timeline", picture),
-    width => draw(picture, timelineSpec(about, own, timelines.modules, cycles, width))];
+    width => draw(picture, timelineSpec(about, own, timelines.modules, cycles, width), false)];
 }
 
 const quoted = text => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -7,20 +7,19 @@ const metrics = Object.fromEntries(about.metrics.map(([name, unit, meaning, more
 const valueOf = (name, i) => points.metrics[name][i];
 const layoutOf = (i, port) => about.layouts[points.layouts[i][port]].name;
 const rankOf = i => referenced && i === count - 1 ? "ref" : i + 1;
-const combined = facetsOf(points.classes);
+const facets = facetsOf(points.classes), OTHERS = "other combinations";
 const everything = Array.from({ length: count }, (_, i) =>
   [points.id[i], points.classes[i], ...[0, 1, 2].map(port => layoutOf(i, port))].join(" ").toLowerCase());
 
 const state = { x: "footprint", y: "cycles", c: "utilisation", facet: "", chosen: -1, range: null, zoom: null, text: "", view: null, rows: [] };
 const AXES = ["x", "y", "c"];
 
-// The commonest combinations of classes get a facet of their own.
+// The combinations of classes that get a facet of their own: the commonest ones, in that order.
 function facetsOf(classes) {
   const times = new Map();
   for (const name of classes) times.set(name, (times.get(name) ?? 0) + 1);
   const names = [...times.keys()].sort((a, b) => times.get(b) - times.get(a) || (a < b ? -1 : 1));
-  const own = new Set(names.length > 16 ? names.slice(0, 15) : names);
-  return classes.map(name => own.has(name) ? name : "other combinations");
+  return names.length > 16 ? names.slice(0, 15) : names;
 }
 
 function columnOf(place) {
@@ -35,7 +34,7 @@ function rowsOf() {
   const words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = Array.from({ length: count }, (_, i) => ({
     i, x: valueOf(state.x, i), y: valueOf(state.y, i), c: valueOf(state.c, i),
-    facet: combined[i], front: false, reference: referenced && i === count - 1,
+    facet: facets.includes(points.classes[i]) ? points.classes[i] : OTHERS, front: false, reference: referenced && i === count - 1,
     match: words.every(word => everything[i].includes(word)),
     id: points.id[i], classes: points.classes[i], inp: layoutOf(i, 0), wgt: layoutOf(i, 1), out: layoutOf(i, 2),
     tx: shown(valueOf(state.x, i)), ty: shown(valueOf(state.y, i)), tc: shown(valueOf(state.c, i)),
@@ -56,7 +55,7 @@ async function render() {
     ...AXES.map(place => [`t${place}`, state[place].replace("_", " ")])];
   const spec = scatter({
     rows: drawn.sort((a, b) => b.i - a.i), line: line.filter(row => inRange(row, state.zoom)), columns,
-    facet: state.facet, width: $("chart").clientWidth, height: Math.max(320, Math.min(620, innerHeight - 300)),
+    facet: state.facet && [...facets, OTHERS], width: $("chart").clientWidth, height: Math.max(320, Math.min(620, innerHeight - 300)),
     tips, name: `${about.title}: ${state.y} over ${state.x}`,
   });
   Object.assign(state, { rows, view: null });

@@ -27,6 +27,7 @@ from explorer.report.pages.document import document
 from explorer.report.timeline import STATES, shares
 from isa.codec import Queue
 from isa.computation import ROLES, Affine, Computation
+from simulator.lint import TARGETS
 from simulator.timing import spans
 
 TOP = 50  # of the best, timelines are kept, and of each front
@@ -59,22 +60,43 @@ METRICS = (
     Metric(
         "duplication", "elements", "packed elements beyond one copy of each that the operator uses"
     ),
-    Metric("transform", "elements", "elements that the host moves to pack inputs and unpack outputs"),
+    Metric(
+        "transform", "elements", "elements that the host moves to pack inputs and unpack outputs"
+    ),
     Metric("dram_bytes", "bytes", "bytes that the program moves to and from DRAM"),
     Metric("utilisation", "share", "share of lanes that work", more=True),
 )
 SCRIPTS = ("common", "chart", "lanes", "details", "table", "map")
 
 
+def words(operator: str, config: str, target: str, safe_distance: int) -> list[str]:
+    """How a command about one embedding begins: what is not as usual, and the operator."""
+    options = (
+        ("--config", config, "default"),
+        ("--target", target, TARGETS[0]),
+        ("--safe-distance", str(safe_distance), "1"),
+    )
+    given = [(name, value) for name, value, usual in options if value != usual]
+    return [*(word for pair in given for word in pair), operator]
+
+
 def page(
     ranking: Ranking, command: Sequence[str], on_progress: Callable[[int], None] = lambda _: None
 ) -> str:
-    """The map of a ranking as a page.
+    """The map of a ranking as a page; see `data`."""
+    title = f"{ranking.operator.name} on {ranking.config.name}"
+    return document(title, "map", SCRIPTS, data(ranking, title, command, on_progress))
+
+
+def data(
+    ranking: Ranking, title: str, command: Sequence[str], on_progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """What the map of a ranking shows.
 
     Args:
         ranking: of all embeddings.
-        command: how the operator is named on the command line, and the options that its programs
-            were made under; commands that the page shows end so.
+        title: what the map is called.
+        command: what `words` gives; an id follows in the commands that the page shows.
         on_progress: told how many embeddings have just been described.
     """
     evaluations = list(ranking.evaluations)
@@ -96,14 +118,12 @@ def page(
         "proven": [int(e.proven) for e in evaluations],
         "metrics": columns,
     }
-    title = f"{ranking.operator.name} on {ranking.config.name}"
-    data = {
+    return {
         "about": _about(ranking, title, command, held),
         "points": points,
         "details": details,
         "timelines": _timelines(evaluations, columns, len(ranking.evaluations)),
     }
-    return document(title, "map", SCRIPTS, data)
 
 
 class _Held:
@@ -144,9 +164,7 @@ def _values(ranking: Ranking, evaluation: Evaluation, held: _Held) -> dict[str, 
     }
 
 
-def _about(
-    ranking: Ranking, title: str, command: Sequence[str], held: _Held
-) -> dict[str, Any]:
+def _about(ranking: Ranking, title: str, command: Sequence[str], held: _Held) -> dict[str, Any]:
     """What holds for all points."""
     operator = ranking.operator.computation
     return {
@@ -233,9 +251,7 @@ def _timelines(
     """What the modules do over time, in percent: of the best, all fronts, and the reference."""
     chosen = {*range(min(TOP, ranked)), *range(ranked, len(evaluations))}
     for x, y in combinations(METRICS, 2):
-        costs = [
-            np.array(columns[m.name][:ranked], float) * (-1 if m.more else 1) for m in (x, y)
-        ]
+        costs = [np.array(columns[m.name][:ranked], float) * (-1 if m.more else 1) for m in (x, y)]
         chosen.update(front(*costs))
     found = {}
     for place in sorted(chosen):
