@@ -135,3 +135,16 @@ function setRange(view, range) {
     view.signal(`high_${place}`, range?.[place]?.[1] ?? 1e300);
   }
 }
+
+// Calls with the number of a point that is clicked. What lies under the pointer is noted when it
+// is pressed: from then on the brush lies above the points.
+function onPoint(view, call) {
+  let pressed = null;
+  view.addEventListener("pointerdown", (event, item) => {
+    pressed = { i: item?.datum?.i, x: event.clientX, y: event.clientY };
+  });
+  view.addEventListener("click", event => {
+    const still = pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 4;
+    if (still && Number.isInteger(pressed.i)) call(pressed.i);
+  });
+}

@@ -35,9 +35,7 @@ async function render() {
   });
   const view = state.view = await draw($("chart"), spec);
   view.signal("chosen", state.chosen);
-  view.addEventListener("click", (event, item) => {
-    if (Number.isInteger(item?.datum?.i)) choose(item.datum.i);
-  });
+  onPoint(view, choose);
   view.addDataListener("brush_store", settled(async () => {
     state.range = brushed(view);
     setRange(view, state.range);
@@ -65,7 +63,7 @@ async function choose(i) {
 }
 
 const table = sortedTable($("table"), [
-  { name: "front", title: "front", text: true, choose: true, value: i => data.front[i] ? "on it" : "dominated" },
+  { name: "front", title: "front", text: true, choose: true, value: i => data.front[i] ? "on it" : "–" },
   ...data.columns.map((name, n) => ({ name, title: name, text: !data.numeric.includes(name), value: i => data.rows[i][n] })),
 ], choose);
 

@@ -63,9 +63,7 @@ async function render() {
   state.view = view;
   setRange(view, state.range);
   view.signal("chosen", state.chosen);
-  view.addEventListener("click", (event, item) => {
-    if (Number.isInteger(item?.datum?.i)) choose(item.datum.i);
-  });
+  onPoint(view, choose);
   view.addDataListener("brush_store", settled(() => { setRanges(brushed(view)); }, 60));
   await view.runAsync();
   filter();

@@ -4,7 +4,7 @@ const PORTION = 100;
 
 // A table that sorts by its columns; `choose` is called with a row's number.
 function sortedTable(element, columns, choose) {
-  const state = { rows: [], by: 0, down: false, shown: PORTION, chosen: -1 };
+  const state = { rows: [], by: null, down: false, shown: PORTION, chosen: -1 };
   const head = make("tr", {}, ...columns.map((column, n) => make("th", { scope: "col", class: column.text ? "" : "number" },
     make("button", { type: "button", title: column.meaning ?? null, onclick: () => sort(n) }, column.title))));
   const body = make("tbody", {});
@@ -17,6 +17,7 @@ function sortedTable(element, columns, choose) {
     fill();
   }
   function ordered() {
+    if (state.by === null) return state.rows;  // as they came
     const value = columns[state.by].value, sign = state.down ? -1 : 1;
     return [...state.rows].sort((a, b) => {
       const [left, right] = [value(a), value(b)];
