@@ -55,7 +55,8 @@ class Browser:
 
     def said(self) -> list[str]:
         """What has been written on the console since the last call, warnings and errors."""
-        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
+        entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [str(entry["message"]) for entry in entries]
 
 
 @contextmanager

@@ -75,6 +75,6 @@ def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, which puts `vegaEmbed` on the window."""
     import vl_convert  # noqa: PLC0415 - slow to import, and only pages need it
 
-    bundle: str = vl_convert.javascript_bundle(None)
+    bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # its default is untyped
     # Inside a page this would end the script.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

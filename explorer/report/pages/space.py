@@ -108,7 +108,7 @@ def data(
     details = []
     for evaluation in evaluations:
         details.append(_details(evaluation, held))
-        on_progress(1)
+        on_progress(int(evaluation is not ranking.reference))
     names = [e.embedding.id for e in ranking.evaluations]
     names += [REFERENCE] * (len(evaluations) - len(names))
     points = {

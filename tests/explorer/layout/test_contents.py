@@ -29,7 +29,7 @@ def check(layout: Layout) -> None:
     assert is_in_place(layout) == np.array_equal(index, np.arange(layout.tensor.size))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(operators(), configs(), st.data())
 def test_counts_are_those_of_the_gather_map(
     operator: Operator, config: Config, data: st.DataObject
