@@ -109,7 +109,10 @@ function scatter({ rows, line, columns, facet, width, height, tips, name }) {
   if (!facet) {
     return { ...spec, layer, width, height: tall, autosize: { type: "fit", contains: "padding" } };
   }
-  const header = { labelLimit: inner, title: null, labelAnchor: "start" };
+  const cut = `lastindexof(substring(datum.value, 0, ${Math.floor(inner / 6.5)}), '+') + 1`;
+  const halves = `[substring(datum.value, 0, ${cut}), substring(datum.value, ${cut})]`;
+  const labelExpr = `length(datum.value) * 6.5 > ${inner} ? ${halves} : datum.value`;
+  const header = { labelLimit: inner, title: null, labelAnchor: "start", labelExpr };
   return {
     ...spec, columns: across, spacing: 14, spec: { layer, width: inner, height: tall },
     facet: { field: "facet", type: "nominal", title: null, header, sort: facet },
