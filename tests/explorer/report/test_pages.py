@@ -124,7 +124,10 @@ def test_front() -> None:
 
 
 def test_a_click_shows_what_follows(window: Browser, shown: Path, ranking: Ranking) -> None:
-    """A click on a point shows that one, and the address then leads to it; so do the keys."""
+    """A point under the pointer tells its id and layouts, a click shows it, an address leads there.
+
+    The keys go on from it.
+    """
     window.open(shown)
     scene = window.run(SCENE, "#chart")
     place, x, y = next(s for s in scene["symbols"] if s[0] == len(ranking.evaluations) // 2)
@@ -138,6 +141,10 @@ def test_a_click_shows_what_follows(window: Browser, shown: Path, ranking: Ranki
     names = identities(ranking)
     for name in ("footprint", "cycles"):  # another one may lie at the same place
         assert values[name][names.index(chosen)] == values[name][place]
+    window.wait("!document.getElementById('tip').hidden")
+    tip = window.run("return document.getElementById('tip').innerText").split()
+    assert {"id", "inp", "wgt", "out", "footprint", "cycles"} <= set(tip)
+    assert set(names) & set(tip)
     asked = parse_qs(window.run("return location.hash.slice(1)"))
     assert asked["id"] == [chosen]
     text = window.run("return document.getElementById('details').innerText")
