@@ -67,6 +67,7 @@ function theme() {
 
 // A picture of Vega-Lite in an element. The tooltip is ours, since it sets text as text.
 async function draw(element, spec, menu = true) {
+  element.view?.finalize();  // the one before would go on listening
   const result = await vegaEmbed(element, { ...spec, config: theme() }, {
     actions: menu && { export: true, source: false, compiled: false, editor: false },
     renderer: "canvas", mode: "vega-lite", tooltip,
