@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         evaluate,
         execute,
         lint,
+        map,
         optimize,
         pareto,
         rank,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         show,
         sweep,
         template,
+        trace,
         verify,
         why,
     )
@@ -45,6 +47,7 @@ __all__ = [
     "evaluate",
     "execute",
     "lint",
+    "map",
     "optimize",
     "pareto",
     "rank",
@@ -53,6 +56,7 @@ __all__ = [
     "show",
     "sweep",
     "template",
+    "trace",
     "verify",
     "why",
 ]

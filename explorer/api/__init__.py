@@ -22,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
@@ -64,6 +65,7 @@ __all__ = [
     "evaluate",
     "execute",
     "lint",
+    "map",
     "optimize",
     "pareto",
     "rank",
@@ -72,6 +74,7 @@ __all__ = [
     "show",
     "sweep",
     "template",
+    "trace",
     "verify",
     "why",
 ]

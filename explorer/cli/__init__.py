@@ -72,6 +72,7 @@ COMMANDS = {
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
     "rank": Entry("rank", "rank", "Rank the embeddings by simulated cycles."),
+    "map": Entry("maps", "map_", "Draw all embeddings as a page that one explores."),
     "optimize": Entry(
         "preferences", "optimize", "Find the embeddings that are preferred, with proof."
     ),

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as clock
@@ -109,7 +109,7 @@ def check_folder(path: Path | None, instead: str) -> Path | None:
         InputError: it does.
     """
     if path is not None and path == STANDARD:
-        raise _unusable(path, f"a folder is written; {instead}")
+        raise InputError(OPTION, "", str(path), f"a folder is written; {instead}")
     return path
 
 
@@ -121,17 +121,29 @@ def check_output(path: Path | None) -> Path | None:
     """
     if path is None or path == STANDARD:
         return path
-    if "\0" in str(path):
-        raise _unusable(path, "a name has no NUL")
-    if path.suffix not in _ENCODERS:
-        raise _unusable(path, f"the suffix must be one of {', '.join(_ENCODERS)}")
-    if path.is_dir():
-        raise _unusable(path, "it is a directory")
-    if not path.parent.is_dir():
-        raise _unusable(path, f"there is no directory {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise _unusable(path, f"the directory {path.parent} is not writable")
+    check_file(path, OPTION, tuple(_ENCODERS))
     return path
+
+
+def check_file(path: Path, option: str, suffixes: Sequence[str]) -> None:
+    """Find out whether a file of an option can be written, before what goes into it is computed.
+
+    Raises:
+        InputError: the suffix is none of these, or the directory is missing or not writable.
+    """
+    if "\0" in str(path):
+        allowed = "a name has no NUL"
+    elif path.suffix not in suffixes:
+        allowed = f"the suffix must be {'one of ' * (len(suffixes) > 1)}{', '.join(suffixes)}"
+    elif path.is_dir():
+        allowed = "it is a directory"
+    elif not path.parent.is_dir():
+        allowed = f"there is no directory {path.parent}"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        allowed = f"the directory {path.parent} is not writable"
+    else:
+        return
+    raise InputError(option, "", str(path), allowed)
 
 
 JobsOption = Annotated[
@@ -194,10 +206,6 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _unusable(path: Path, allowed: str) -> InputError:
-    return InputError(OPTION, "", str(path), allowed)
 
 
 def show_table(

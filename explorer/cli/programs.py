@@ -22,7 +22,9 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TargetOption,
+    TraceOption,
     restricted,
+    write_trace,
 )
 from explorer.cli.output import check_folder
 from explorer.layout.design import Restrictions
@@ -196,6 +198,7 @@ def run(
             "each that the configuration admits.",
         ),
     ] = None,
+    trace: TraceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Execute and time the program in a folder."""
@@ -217,6 +220,9 @@ def run(
     typer.echo(
         json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
     )
+    if trace is not None:
+        program = folder.program
+        write_trace(trace, program.config, program.table, path.name, aside=as_json)
     if result.best.wrong:
         _hint(folder, config)
         raise typer.Exit(1)

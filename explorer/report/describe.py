@@ -42,12 +42,12 @@ def describe_embedding(
     loops = nest(embedding, operator)
     share = utilisation(operator, intrinsic, loops.steps)
     lines = [f"{embedding.id}  of {operator.name} on {intrinsic.name}", ""]
-    lines += _section("Digits", _digits(embedding, intrinsic))
-    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", _loops(loops))
+    lines += _section("Digits", digit_lines(embedding, intrinsic))
+    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", loop_lines(loops))
     layouts = next(arrangements(embedding, operator, intrinsic))
     for layout in layouts:
         title = f"Packed {layout.tensor.name} on port {layout.port}, {layout.entries:,} entries"
-        lines += _section(title, _layout(layout))
+        lines += _section(title, layout_lines(layout))
     lines += _section(f"Lanes in step {step}", picture(embedding, operator, intrinsic, step))
     return "\n".join(lines).rstrip()
 
@@ -63,18 +63,18 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     operator = code.design.operator
     intrinsic = gemm_intrinsic(code.design.config)
     lines = [f"{evaluation.embedding.id}  of {operator.name}", ""]
-    lines += _section("Digits", _digits(evaluation.embedding, intrinsic))
-    lines += _section("Virtual loops", _loops(code.design.nest))
+    lines += _section("Digits", digit_lines(evaluation.embedding, intrinsic))
+    lines += _section("Virtual loops", loop_lines(code.design.nest))
     for layout, memory in zip(
         code.design.layouts, (Memory.INP, Memory.WGT, Memory.OUT), strict=True
     ):
         size = layout.entries * code.design.config.element_bytes(memory)
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
-        lines += _section(title, _layout(layout))
+        lines += _section(title, layout_lines(layout))
     drawn = picture(evaluation.embedding, operator.computation, intrinsic, step)
     lines += _section(f"Lanes in step {step}", drawn)
-    lines += _section("Schedule", _schedule(code))
-    lines += _section("Program", _instructions(code))
+    lines += _section("Schedule", schedule_lines(code))
+    lines += _section("Program", instruction_lines(code))
     timing = evaluation.scheduled.timing
     lines += _section("Cycles", _cycles(timing, evaluation.bound))
     macs = operator.computation.useful_macs
@@ -114,7 +114,8 @@ def _section(title: str, body: Iterator[str]) -> list[str]:
     return [title, *(f"  {line}" for line in body), ""]
 
 
-def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
+def digit_lines(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
+    """The binding and the digits, one a line."""
     exchanged = f"exchanged: in1 on {intrinsic.in0.name}, in0 on {intrinsic.in1.name}"
     yield f"binding      {exchanged if embedding.swapped else 'straight'}"
     for digit in embedding.digits:
@@ -127,7 +128,8 @@ def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
         yield "no digits: one multiply-accumulate a step"
 
 
-def _loops(nest: Nest) -> Iterator[str]:
+def loop_lines(nest: Nest) -> Iterator[str]:
+    """The virtual loops, what they mean, and the steps."""
     outer = ", ".join(f"{loop.name} < {loop.extent}" for loop in nest.outer) or "none"
     yield f"outer  {outer}"
     for loop in nest.lanes:
@@ -139,7 +141,8 @@ def _loops(nest: Nest) -> Iterator[str]:
     yield f"{nest.steps:,} steps"
 
 
-def _layout(layout: Layout) -> Iterator[str]:
+def layout_lines(layout: Layout) -> Iterator[str]:
+    """A packed layout: its name, shape, coordinates, and where elements come from."""
     yield f"layout       {describe(layout)}"
     axes = "".join(f"[{axis}<{extent}]" for axis, extent in layout.axes)
     coordinates = "".join(f"[{c.name}<{c.stored}]" for c in layout.coordinates)
@@ -152,7 +155,8 @@ def _layout(layout: Layout) -> Iterator[str]:
     yield from (f"element      {line}" for line in layout.formulas())
 
 
-def _schedule(code: Code) -> Iterator[str]:
+def schedule_lines(code: Code) -> Iterator[str]:
+    """The tile loops, the slowest first, and the contexts."""
     loops, schedule = code.design.nest.outer, code.schedule
     for place in schedule.order:
         loop, tile = loops[place], schedule.tile[place]
@@ -160,7 +164,8 @@ def _schedule(code: Code) -> Iterator[str]:
     yield f"contexts: {schedule.load_contexts} for loads, {schedule.acc_contexts} for accumulators"
 
 
-def _instructions(code: Code) -> Iterator[str]:
+def instruction_lines(code: Code) -> Iterator[str]:
+    """How many instructions of each kind, and micro-ops."""
     opcodes = code.table[:, Column.OPCODE]
     kinds = {op.name: int((opcodes == op).sum()) for op in Opcode}
     yield f"{len(code.table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)

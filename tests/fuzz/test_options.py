@@ -24,7 +24,7 @@ ARGUMENTS = {
     "execute": ["no:such", "y=n:4"], "emit": ["no:such", "reference", "--out", "/no/such/folder"],
     "disasm": ["/no/such"], "run": ["/no/such"], "lint-program": ["/no/such"],
     "sweep": [SMALL, "--dry-run"], "results": ["/no/such"], "pareto": ["/no/such.csv"],
-    "operators": [], "kinds": [],
+    "operators": [], "kinds": [], "map": ["no:such", "--out", "/no/such/map.html"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 
