@@ -1,7 +1,12 @@
-"""What the ALU does to finished accumulators: the passes that the steps of an operator take.
+"""What is done to finished accumulators: the passes that the steps of an operator take.
 
 A pass is one operation on every accumulator of a tile: with an immediate, with a vector of
-constants or of a tensor, or with a scratch tile of as many vectors. Half-even rounding by s has no
+constants or of a tensor, or with a scratch tile of as many vectors. A tensor of 8 bits that is as
+large as the output can also come in through port inp, as a product with a multiple of the identity:
+GEMM adds to whatever accumulators hold, so that such a term may stand between steps. It moves a
+quarter of the bytes, by another module than the one that computes, and takes half the cycles.
+
+Half-even rounding by s has no
 operation of its own. With H = 2^(s-1), and for every a that `stages.check_stages` lets pass,
 
     half-even(a, s) = ((a + H) >> (s + 1)) + ((a + H + 2^s - 1) >> (s + 1))
@@ -26,6 +31,7 @@ from explorer.operators.stages import check_stages, limits
 from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor
 from isa.fields import AluOp
 
+MAX_FACTOR = 6  # 2^6 is the largest power of two that an int8 weight can be
 MAX_SHIFT = 15  # HLS takes the shift amount as a signed 5-bit number
 IMMEDIATE = -(2**15), 2**15 - 1
 Amount = Literal["value", "half", "even", "gap", "part"]
@@ -40,11 +46,13 @@ class Part:
         form: ``value`` (shifted to the left by `number`); or of amounts that `number` is added to:
             the ``half`` that half-up adds, ``even`` H + 2^s - 1, ``gap`` -(2^s - 1), or the
             ``part`` of at most 15 that is left when so much has been shifted as `number` lacks.
+        bits: of a value, signed.
     """
 
     name: str
     form: Amount = "value"
     number: int = 0
+    bits: int = 32
 
     def of(self, values: NDArray[np.signedinteger[Any]]) -> NDArray[np.int64]:
         """The summand."""
@@ -92,7 +100,8 @@ class Pass:
     """One operation on all accumulators of a tile, or on its scratch vectors.
 
     Attributes:
-        opcode: None for a reset to zero; a reset is done `once`, or for every tile.
+        opcode: None for GEMM: a reset to zero, or, with vectors, their product with a multiple of
+            the identity. A reset is done `once`, or for every tile.
         dst: what is changed.
         src: the other operand: an immediate, vectors, or one of the two tiles.
     """
@@ -110,11 +119,18 @@ class AluProgram:
     Attributes:
         spread: vectors over fewer dimensions than the output has, each once.
         dense: vectors as large as the output.
+        terms: those of them that come in through port inp instead, each of one tensor.
     """
 
     passes: tuple[Pass, ...] = ()
     spread: tuple[Vector, ...] = ()
     dense: tuple[Vector, ...] = ()
+    terms: tuple[Vector, ...] = ()
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """By how many places the terms are shifted to the left: each has a block of weights."""
+        return tuple(sorted({vector.parts[0].number for vector in self.terms}))
 
     @property
     def immediates(self) -> int:
@@ -124,11 +140,11 @@ class AluProgram:
     @property
     def pairs(self) -> int:
         """Passes that take a second vector."""
-        return sum(not isinstance(p.src, int) for p in self.passes)
+        return sum(p.opcode is not None and not isinstance(p.src, int) for p in self.passes)
 
     @property
-    def resets(self) -> int:
-        """Resets of the scratch vectors that every tile takes."""
+    def sweeps(self) -> int:
+        """GEMM passes that every tile takes: resets of scratch vectors, and terms."""
         return sum(p.opcode is None and not p.once for p in self.passes)
 
     @property
@@ -158,6 +174,25 @@ def alu_program(operator: Operator) -> AluProgram:
     vectors = dict.fromkeys(p.src for p in writer.passes if isinstance(p.src, Vector))
     dense = tuple(v for v in vectors if _is_dense(v.tensor, operator.out))
     return AluProgram(tuple(writer.passes), tuple(v for v in vectors if v not in dense), dense)
+
+
+def with_terms(alu: AluProgram) -> AluProgram:
+    """The program with every tensor that may come in through port inp doing so; maybe the same."""
+    terms = tuple(vector for vector in alu.dense if _is_term(vector))
+    passes = (
+        replace(p, opcode=None) if p.opcode == AluOp.ADD and p.src in terms else p
+        for p in alu.passes
+    )
+    rest = tuple(vector for vector in alu.dense if vector not in terms)
+    return replace(alu, passes=tuple(passes), dense=rest, terms=terms)
+
+
+def _is_term(vector: Vector) -> bool:
+    """Whether a vector holds bytes times what a weight can be."""
+    if len(vector.parts) != 1 or vector.const:
+        return False
+    (part,) = vector.parts
+    return part.bits <= 8 and part.form == "value" and part.number <= MAX_FACTOR
 
 
 def merged(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -250,7 +285,7 @@ class _Writer:
             if isinstance(step.value, int):
                 self.const += step.value
             else:
-                self._wait(step.value, Part(step.value.name, "value", step.left))
+                self._wait(step.value, Part(step.value.name, "value", step.left, step.bits))
         elif isinstance(step, Shift):
             self._shift(step, hoisted)
         else:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from explorer.embedding.digits import Embedding
-from explorer.embedding.virtual_loops import Nest, nest
-from explorer.layout.alu_passes import AluProgram, alu_program
+from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
+from explorer.layout.alu_passes import AluProgram, alu_program, with_terms
 from explorer.layout.packed import Layout, derive, overlaps
 from isa import intrinsics
-from isa.computation import Computation, Epilogue, Operator
+from isa.computation import Affine, Computation, Epilogue, Operator, Tensor
 from isa.config import Config
 from isa.errors import InputError
 from simulator.implementations import Implementation, check_admitted
@@ -80,6 +80,16 @@ class Design:
         """The layouts of the vectors as large as the output: its own, in int32."""
         return tuple(replace(self.acc, role=None, tensor=v.tensor) for v in self.alu.dense)
 
+    @property
+    def terms(self) -> tuple[Layout, ...]:
+        """The layouts on port inp of terms: the output's, with lanes of axis z in place of y."""
+        return tuple(_turned(self.acc, v.tensor, self.config) for v in self.alu.terms)
+
+    @property
+    def blocks(self) -> tuple[Layout, ...]:
+        """The layouts on port wgt of the terms' multiples of the identity, an entry each."""
+        return tuple(_identity(factor, self.config) for factor in self.alu.factors)
+
     def followed_by(self, epilogue: Epilogue) -> Design:
         """The same design of the same product with another epilogue, in the order it has."""
         operator = self.operator.followed_by(epilogue)
@@ -101,7 +111,9 @@ def designs(
 
     Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written
     by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
-    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM.
+    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM. Tensors
+    of 8 bits that are as large as the output may be added as vectors of accumulators, or come in as
+    terms.
     """
     computation = operator.computation
     loops = nest(embedding, computation)
@@ -126,10 +138,44 @@ def designs(
                 if padded.is_padded:
                     found.append(padded)
         choices.append(found)
-    for inp in choices[0]:
-        for wgt in choices[1]:
-            design = Design(operator, config, embedding, loops, inp, wgt, acc, alu, spread)
-            yield _ordered(design) if embedding.order else design
+    for ways in alternatives(operator, config):
+        for inp in choices[0]:
+            for wgt in choices[1]:
+                design = Design(operator, config, embedding, loops, inp, wgt, acc, ways, spread)
+                yield _ordered(design) if embedding.order else design
+
+
+def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
+    """The ways to do an operator's steps, without terms first: those of a tensor stay together."""
+    alu = alu_program(operator)
+    # The lanes of an accumulator need as many of an input beside them.
+    terms = with_terms(alu) if config.block_in >= config.block_out else alu
+    return tuple(dict.fromkeys((alu, terms)))
+
+
+def _turned(acc: Layout, tensor: Tensor, config: Config) -> Layout:
+    """The layout on port inp of a tensor that lies as the output does."""
+    lanes = tuple(replace(loop, axis="z") if loop.axis == "y" else loop for loop in acc.lanes)
+    axes = tuple(("z", config.block_in) if axis == "y" else (axis, n) for axis, n in acc.axes)
+    return replace(acc, port="inp", role=None, tensor=tensor, lanes=lanes, axes=axes)
+
+
+def _identity(factor: int, config: Config) -> Layout:
+    """The layout of a block of weights with a power of two on its diagonal."""
+    shape = {"y": config.block_out, "z": config.block_in}
+    rows = tuple(Affine.of({name: 1}) for name in shape)
+    return Layout(
+        port="wgt",
+        role=None,
+        tensor=Tensor(f"identity*{1 << factor}", tuple(shape.values()), rows, "OI"),
+        coordinates=(),
+        lanes=tuple(Loop(name, extent, name, 1) for name, extent in shape.items()),
+        axes=tuple(shape.items()),
+        equal=(),
+        rows=tuple(map(Row, rows)),
+        guards=(),
+        halo=False,
+    )
 
 
 def _spread(alu: AluProgram, loops: Nest, intrinsic: Computation) -> tuple[Layout, ...]:
@@ -158,5 +204,7 @@ def reference_designs(
     # What TVM does, not what is fastest: it is the baseline.
     shared = max((d.inp.halo, d.wgt.halo) for d in found)
     alike = [d for d in found if (d.inp.halo, d.wgt.halo) == shared]
+    # So is how it adds a residual: as int32.
+    alike = [d for d in alike if not d.terms]
     for design in sorted(alike, key=lambda d: not d.inp.is_padded):
         yield replace(design, fixed_order=True)

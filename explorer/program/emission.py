@@ -112,12 +112,16 @@ def _schedule(code: Code) -> dict[str, object]:
 
 def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
     design = code.design
-    layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
-    entries: dict[str, TensorEntry | list[TensorEntry]] = {
-        name: _entry(layout, "int8") for name, layout in layouts.items()
+    held: dict[str, tuple[Literal["int8", "int32"], tuple[Layout, ...]]] = {
+        "INP": ("int8", (design.inp, *design.terms)),
+        "WGT": ("int8", (design.wgt, *design.blocks)),
+        "OUT": ("int8", (design.acc,)),
+        "ACC": ("int32", design.spread),
+        "ACC_BIS": ("int32", design.dense),
     }
-    for name, beside in (("ACC", design.spread), ("ACC_BIS", design.dense)):
-        each = [_entry(layout, "int32") for layout in beside]
+    entries: dict[str, TensorEntry | list[TensorEntry]] = {}
+    for name, (dtype, layouts) in held.items():
+        each = [_entry(layout, dtype) for layout in layouts]
         if each:
             entries[name] = each if len(each) > 1 else each[0]
     return entries

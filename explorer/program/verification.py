@@ -202,6 +202,14 @@ class Packed(Protocol):
     def dense(self) -> tuple[Layout, ...]:
         """The layouts of vectors as large as the output, in section ACC_BIS."""
 
+    @property
+    def terms(self) -> tuple[Layout, ...]:
+        """The layouts of those that come in through port inp, in section INP behind the input."""
+
+    @property
+    def blocks(self) -> tuple[Layout, ...]:
+        """The layouts of their multiples of the identity, in section WGT behind the weights."""
+
 
 class Packable(Protocol):
     """A program with the layouts of its tensors: ours, or TVM's template's."""
@@ -218,22 +226,27 @@ class Packable(Protocol):
 def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     """The tensors as a program reads them, by section."""
     design = code.design
-    by_role = {"in0": data.in0, "in1": data.in1}
-    sections: dict[str, NDArray[np.generic]] = {}
+    alu, by_role = design.alu, {"in0": data.in0, "in1": data.in1}
+    held: list[tuple[str, Layout, NDArray[np.generic]]] = []
     for name, layout in (("INP", design.inp), ("WGT", design.wgt)):
         assert layout.role is not None
-        sections[name] = layout.pack(by_role[layout.role])
-    alu = design.alu
-    parts = (("ACC", design.spread, alu.spread), ("ACC_BIS", design.dense, alu.dense))
-    for name, layouts, vectors in parts:
-        if layouts:
-            values = (vector.values(data.taken) for vector in vectors)
-            each = [layout.pack(array) for layout, array in zip(layouts, values, strict=True)]
-            # A single tensor keeps its shape; several stand one after the other.
-            sections[name] = (
-                each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
-            )
-    return sections
+        held.append((name, layout, by_role[layout.role]))
+    for layout, vector in zip(design.spread, alu.spread, strict=True):
+        held.append(("ACC", layout, vector.values(data.taken)))
+    for layout, vector in zip(design.dense, alu.dense, strict=True):
+        held.append(("ACC_BIS", layout, vector.values(data.taken)))
+    for layout, vector in zip(design.terms, alu.terms, strict=True):
+        held.append(("INP", layout, data.taken[vector.parts[0].name]))
+    for layout, factor in zip(design.blocks, alu.factors, strict=True):
+        held.append(("WGT", layout, np.eye(*layout.tensor.shape, dtype=np.int8) << factor))
+    sections: dict[str, list[NDArray[np.generic]]] = {}
+    for name, layout, array in held:
+        sections.setdefault(name, []).append(layout.pack(array))
+    # A single tensor keeps its shape; several stand one after the other.
+    return {
+        name: each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
+        for name, each in sections.items()
+    }
 
 
 def run(

@@ -119,7 +119,7 @@ class Ranking:
             "proven": evaluation.proven,
             "steps": steps,
             "utilisation": self.operator.computation.useful_macs / (steps * lanes),
-            "inp": describe(design.inp),
+            "inp": " + ".join(describe(layout) for layout in (design.inp, *design.terms)),
             "wgt": describe(design.wgt),
             "out": describe(design.acc),
             "footprint": footprint(evaluation),

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import Nest, nest
+from explorer.layout.alu_passes import Vector
+from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.program.stepwise import arrangements, utilisation
 from explorer.ranking.best_first import describe
@@ -71,6 +73,7 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
         size = layout.entries * code.design.config.element_bytes(memory)
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
         lines += _section(title, _layout(layout))
+    lines += _section("Steps", _steps(code.design))
     drawn = picture(evaluation.embedding, operator.computation, intrinsic, step)
     lines += _section(f"Lanes in step {step}", drawn)
     lines += _section("Schedule", _schedule(code))
@@ -150,6 +153,19 @@ def _layout(layout: Layout) -> Iterator[str]:
         if shift or sum_of != c.name:
             yield f"coordinate   {c.name} = {sum_of}{shift}"
     yield from (f"element      {line}" for line in layout.formulas())
+
+
+def _steps(design: Design) -> Iterator[str]:
+    """What is done to finished accumulators, a line a pass."""
+    for each in design.alu.passes:
+        named = isinstance(each.src, Vector) and each.src.tensor.name
+        if each.opcode is None:
+            what = f"GEMM + {named} * identity, through port inp" if named else "reset"
+        else:
+            what = f"{each.opcode.name} {named or each.src}"
+        yield f"{each.dst:<8}{what}{', once' if each.once else ''}"
+    if not design.alu.passes:
+        yield "none"
 
 
 def _schedule(code: Code) -> Iterator[str]:

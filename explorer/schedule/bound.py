@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from explorer.embedding.virtual_loops import Nest
-from explorer.layout.alu_passes import AluProgram, alu_program
-from explorer.layout.design import Design
+from explorer.layout.alu_passes import AluProgram
+from explorer.layout.design import Design, alternatives
 from explorer.layout.packed import Layout
 from isa.computation import Operator
 from isa.config import Config
@@ -36,13 +36,14 @@ def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
     """
     outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
     cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs)
-    return cycles + _alu_cycles(alu_program(operator), config, outputs)
+    ways = alternatives(operator, config)
+    return cycles + min(_alu_cycles(alu, config, outputs) for alu in ways)
 
 
 def _alu_cycles(alu: AluProgram, config: Config, outputs: int) -> int:
     """Cycles in which the compute module does the steps on so many entries, at least."""
     cycles = alu.immediates * alu_cycles(outputs, True) + alu.pairs * alu_cycles(outputs, False)
-    cycles += alu.resets * gemm_cycles(outputs)
+    cycles += alu.sweeps * gemm_cycles(outputs)
     return cycles + len(alu.dense) * _dense_load(config, outputs)
 
 
@@ -67,6 +68,7 @@ def lower_bound(design: Design) -> int:
         for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
     )
     moved += len(design.alu.dense) * outputs * config.acc_bytes
+    moved += len(design.alu.terms) * outputs * config.inp_bytes
     # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     timing = config.timing
     bus = timing.bus_bytes

@@ -14,6 +14,7 @@ from explorer.schedule.instruction_rows import (
     IMM,
     ITER_IN,
     ITER_OUT,
+    POP_PREV,
     RESET,
     SRC_IN,
     UOP_BGN,
@@ -35,10 +36,11 @@ from explorer.schedule.uop_table import UopTable, add_uops
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
-# Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
-# and which of the different pairs of these two it has, spread and others counted apart.
+# Columns of a step: what is done; opcode; immediate, or the row of a term's weights; rows of
+# `Tile.base` that are changed and read; and which of the different pairs of these two it has,
+# spread and others counted apart.
 KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
-IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE = range(5)  # what is done: ALU operations, then resets
+IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE, TERM = range(6)  # ALU operations, resets, products
 ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
 """The reset of accumulators; other steps on them alone have the same micro-ops."""
 
@@ -65,15 +67,17 @@ def _write_sweeps(
     Accumulators are dense, so that one loop of the instruction passes over as many as its field
     can count, and a single micro-op says where it starts. Its source is the dense operand if there
     is one, else the accumulator itself: Chisel's ALU takes the operand beside an immediate from
-    there. A reset has the same micro-ops, since it has no use for its source.
+    there. A reset has the same micro-ops, since it has no use for its source. A term has one block
+    of weights for all.
     """
-    dst, src = here.base[step[DST]], here.base[step[SRC]]
+    dst, src, term = here.base[step[DST]], here.base[step[SRC]], step[KIND] == TERM
+    wgt = here.base[step[NUMBER]] if term else 0
     for chunk in range((here.entries + MAX_ITERATIONS - 1) // MAX_ITERATIONS):
         begin = chunk * MAX_ITERATIONS
         key = uops.sweeps + (2 * step[SLOT] + here.context[ACC]) * share.chunks + chunk
         if uops.rows[key] == 0:
             single = kernel(np.zeros(0, np.int64), np.zeros((3, 0), np.int64), 1)
-            fault = add_uops(uops, key, single, dst + begin, src + begin, 0)
+            fault = add_uops(uops, key, single, dst + begin, src + begin, wgt)
             if fault < 0:
                 return fault
         begin_row(table, n, opcode)
@@ -81,7 +85,7 @@ def _write_sweeps(
         table[n, UOP_BGN], table[n, UOP_END] = uops.sequences[row, 0], uops.sequences[row, 1]
         table[n, ITER_OUT] = 1
         table[n, ITER_IN] = min(MAX_ITERATIONS, here.entries - begin)
-        table[n, DST_IN], table[n, SRC_IN] = 1, opcode == ALU
+        table[n, DST_IN], table[n, SRC_IN] = 1, opcode == ALU or term
         n += 1
     return n
 
@@ -164,10 +168,12 @@ def write_epilogue(
     share: Shares,
     here: Tile,
     first: bool,
+    readers: Array,
 ) -> int:
-    """The ALU operations on a tile's accumulators; the rows then used, or a `Fault`.
+    """The operations on a tile's finished accumulators; the rows then used, or a `Fault`.
 
-    What is done once is done with the first tile, which is as large as any.
+    What is done once is done with the first tile, which is as large as any. The row that reads a
+    term last is put down in `readers`, (tensors, contexts).
     """
     for step in epilogue:
         what, begin = step[KIND], n
@@ -175,6 +181,11 @@ def write_epilogue(
             n = _write_spread(table, n, uops, sections, orders, here, step)
         elif what == RESETTING or (what == ONCE and first):
             n = write_reset(table, n, uops, share, here, step)
+        elif what == TERM:
+            n = _write_sweeps(table, n, GEMM, uops, share, here, step)
+            if n > 0:
+                table[begin, POP_PREV] = 1
+                readers[step[SRC], here.context[step[SRC]]] = n - 1
         elif what != ONCE:
             n = _write_sweeps(table, n, ALU, uops, share, here, step)
         if n < 0:

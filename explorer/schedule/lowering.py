@@ -6,6 +6,7 @@ design, and makes a program of what it wrote.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from explorer.layout.alu_passes import AluProgram, Pass, Vector
 from explorer.layout.design import Design
-from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD
+from explorer.layout.packed import Layout
+from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD, TERM
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
 from explorer.schedule.sections import ACC, BESIDE, Sections, arrangement
@@ -54,39 +56,30 @@ class Lowering:
 
     def __init__(self, design: Design) -> None:
         self.design, config = design, design.config
-        self.sizes = {
-            "INP": design.inp.entries * config.inp_bytes,
-            "WGT": design.wgt.entries * config.wgt_bytes,
-            "ACC": sum(layout.entries for layout in design.spread) * config.acc_bytes,
-            "ACC_BIS": len(design.dense) * design.acc.entries * config.acc_bytes,
-            "OUT": design.acc.entries * config.out_bytes,
-        }
+        stored = _stored(design)
+        self.sizes = dict.fromkeys(("INP", "WGT", "ACC", "ACC_BIS", "OUT"), 0)
+        for layout, memory, section in stored:
+            self.sizes[section] += layout.entries * config.element_bytes(memory)
         uop_bytes = config.element_bytes(Memory.UOP)
-        bases = memory_map(config, self.sizes | {"UOP": uop_bytes})
-        self._uop_base = bases["UOP"] // uop_bytes
+        free = memory_map(config, self.sizes | {"UOP": uop_bytes})
+        self._uop_base = free["UOP"] // uop_bytes
 
         self.extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
-        stored = [
-            (design.inp, Memory.INP, bases["INP"]),
-            (design.wgt, Memory.WGT, bases["WGT"]),
-            (design.acc, Memory.OUT, bases["OUT"]),
-        ]
-        for section, layouts in (("ACC", design.spread), ("ACC_BIS", design.dense)):
-            base = bases[section]
-            for layout in layouts:  # one after the other in the section
-                stored.append((layout, Memory.ACC, base))
-                base += layout.entries * config.acc_bytes
         most = max(len(layout.coordinates) for layout, _, _ in stored)
         moves = np.zeros((len(stored), most, len(self.extents)), np.int64)
         spans = np.zeros((len(stored), most, 2), np.int64)
         facts = np.zeros((len(stored), 3), np.int64)
         spans[:, :, 1] = 1
-        for s, (layout, memory, base) in enumerate(stored):
+        for s, (layout, memory, section) in enumerate(stored):
             moves[s, : len(layout.coordinates)] = coefficients(design, layout)
             for j, coordinate in enumerate(layout.coordinates):
                 spans[s, j] = coordinate.low, coordinate.high
-            facts[s] = base // config.element_bytes(memory), config.depth(memory), int(memory)
-        self.sections = Sections(moves, spans, facts, BESIDE + len(design.spread))
+            size = config.element_bytes(memory)
+            facts[s] = free[section] // size, config.depth(memory), int(memory)
+            free[section] += layout.entries * size  # the next one of the section
+        blocks = BESIDE + len(design.spread)
+        dense = blocks + len(design.blocks)
+        self.sections = Sections(moves, spans, facts, blocks, dense, dense + len(design.dense))
         self._epilogue = _steps(design.alu)
 
     @property
@@ -162,10 +155,26 @@ class Lowering:
         return Code(design, schedule, table.copy(), uops.copy(), self.sizes)
 
 
+def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
+    """The rows of `Sections`: layouts with where they are loaded to or stored from, and to lie."""
+    groups: tuple[tuple[Sequence[Layout], Memory, str], ...] = (
+        ((design.inp,), Memory.INP, "INP"),
+        ((design.wgt,), Memory.WGT, "WGT"),
+        ((design.acc,), Memory.OUT, "OUT"),
+        (design.spread, Memory.ACC, "ACC"),
+        (design.blocks, Memory.WGT, "WGT"),
+        (design.dense, Memory.ACC, "ACC_BIS"),
+        (design.terms, Memory.INP, "INP"),
+    )
+    return [(layout, memory, name) for layouts, memory, name in groups for layout in layouts]
+
+
 def _steps(alu: AluProgram) -> Array:
     """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`."""
-    rows = {vector: BESIDE + place for place, vector in enumerate((*alu.spread, *alu.dense))}
-    places = {"acc": ACC, "scratch": BESIDE + len(rows)}
+    blocks = {factor: BESIDE + len(alu.spread) + n for n, factor in enumerate(alu.factors)}
+    beside = (*alu.spread, *alu.factors, *alu.dense, *alu.terms)
+    rows = {v: BESIDE + place for place, v in enumerate(beside) if isinstance(v, Vector)}
+    places = {"acc": ACC, "scratch": BESIDE + len(beside)}
     spread: dict[tuple[int, int], int] = {}
     others = {(ACC, ACC): 0}
     steps = np.zeros((len(alu.passes), 6), np.int64)
@@ -174,6 +183,8 @@ def _steps(alu: AluProgram) -> Array:
         if isinstance(done.src, int):
             number = done.src
         else:
+            if done.src in alu.terms:
+                number = blocks[done.src.parts[0].number]
             src = rows[done.src] if isinstance(done.src, Vector) else places[done.src]
         kind = _kind(done, alu)
         slots = spread if kind == SPREAD else others
@@ -183,6 +194,8 @@ def _steps(alu: AluProgram) -> Array:
 
 
 def _kind(done: Pass, alu: AluProgram) -> int:
+    if done.opcode is None and isinstance(done.src, Vector):
+        return TERM
     if done.opcode is None:
         return ONCE if done.once else RESETTING
     if isinstance(done.src, int):

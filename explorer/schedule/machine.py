@@ -54,9 +54,11 @@ class Machine(NamedTuple):
         extents: of the outer loops.
         outputs: whether a loop moves the output.
         spread_moves: whether a loop moves each spread vector that steps take, (vectors, loops).
-        dense: how many vectors as large as the output they take.
+        dense: how many vectors as large as the output they take as accumulators.
+        terms: how many of those come in through port inp instead, and how many blocks of weights
+            they have.
         vector: cycles of a LOAD of either besides its beats, and beats and bytes of an entry.
-        passes: ALU passes with an immediate, with a second vector, and resets, of every tile.
+        passes: ALU passes with an immediate, with a second vector, and GEMM passes, of every tile.
         scratch: whether each accumulator has a scratch vector.
         uop_beats: of the micro-op LOAD.
         saved: cycles of its lead that a LOAD of inp or wgt can save behind another client's burst.
@@ -68,6 +70,7 @@ class Machine(NamedTuple):
     outputs: NDArray[np.bool_]
     spread_moves: NDArray[np.bool_]
     dense: int
+    terms: tuple[int, int]
     vector: tuple[int, int, int]
     passes: tuple[int, int, int]
     scratch: bool
@@ -118,8 +121,9 @@ def machine(design: Design) -> Machine:
         outputs,
         spread_moves,
         len(alu.dense),
+        (len(alu.terms), len(alu.factors)),
         (acc_lead, config.acc_bytes // bus, config.acc_bytes),
-        (alu.immediates, alu.pairs, alu.resets),
+        (alu.immediates, alu.pairs, alu.sweeps),
         alu.scratch,
         1,
         saved,

@@ -98,7 +98,8 @@ def plan_moves(
         if s == ACC:
             wanted = moves_out
         elif s >= BESIDE:
-            # It is used once an output tile, and loaded before anything else is done to it.
+            # It is used once an output tile, and loaded before anything else is done to it. The
+            # weights of terms never change, and are loaded with the first tile.
             wanted = changed[s] and changed[ACC]
         plan.patterns[s, MOVES] = 0
         if wanted:

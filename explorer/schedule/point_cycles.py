@@ -32,7 +32,7 @@ class Work(NamedTuple):
     Attributes:
         start: until the first instruction is there.
         before: from then until the first GEMM may start.
-        inp, wgt: LOADs of the two inputs.
+        inp, wgt: LOADs of the two inputs; `terms` those of terms beside them.
         gemm: GEMM instructions; `rest` is everything the compute module does after it has started
             the first of them, and `serial` that part of it which waits for accumulators.
         store: STOREs, and `last` the one that nothing can overlap.
@@ -46,6 +46,7 @@ class Work(NamedTuple):
     before: int
     inp: int
     wgt: int
+    terms: int
     gemm: int
     rest: int
     serial: int
@@ -78,19 +79,19 @@ def _fewest_instructions(
     Each tile has a GEMM, and each output tile a reset and the passes of its steps. The three others
     load the micro-ops, wait for the last store, and finish.
     """
-    immediates, pairs, resets = m.passes
-    total = moves + stores + count + finished * (1 + immediates + pairs + resets) + 3
+    immediates, pairs, sweeps = m.passes
+    total = moves + stores + count + finished * (1 + immediates + pairs + sweeps) + 3
     # Vectors as large as the output have the pattern of its stores.
-    return total + spread_events + m.dense * stores
+    return total + spread_events + (m.dense + m.terms[0]) * stores + m.terms[1]
 
 
 @jit
 def _alu_work(m: Machine, entries: int, finished: int) -> int:
     """Cycles of the steps' instructions: at least one of each pass an output tile."""
-    immediates, pairs, resets = m.passes
+    immediates, pairs, sweeps = m.passes
     alu = immediates * (entries + alu_cycles(0, True) * finished)
     alu += pairs * (2 * entries + alu_cycles(0, False) * finished)
-    return alu + resets * (entries + gemm_cycles(0) * finished)
+    return alu + sweeps * (entries + gemm_cycles(0) * finished)
 
 
 @jit
@@ -153,18 +154,21 @@ def work(
     others = lead * max(0, stores - a.instructions) + (a.once - a.first) * size // m.bus_bytes
     others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
     moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
+    term_beats = m.terms[0] * beats(inp, a.once) + m.terms[1] * beats(wgt, 1)
+    terms = m.terms[0] * stores * (inp.lead - m.saved) + m.terms[1] * (wgt.lead - m.saved)
     return Work(
         m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),
         inp_count * (inp.lead - m.saved) + inp_beats,
         wgt_count * (wgt.lead - m.saved) + wgt_beats,
+        terms + term_beats,
         gemm,
         serial + others,
         serial,
         store_bound(a.once, stores, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
         store_bound(a.last, 1, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
         _fetch_work(m, total),
-        m.latency + moved + WIDE_LOAD_CYCLES,
+        m.latency + moved + term_beats + WIDE_LOAD_CYCLES,
         fetch_beats(total, m.bus_bytes) - fetched,
         m.spared,
     )
@@ -189,7 +193,7 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
     read = part.start + part.read
     least = max(part.fetch, read + part.later, read + gemm_cycles(1) + tail)
     least = max(least, part.start + part.before + part.rest + tail)
-    least = max(least, part.start + part.inp + part.wgt - part.spared + tail)
+    least = max(least, part.start + part.inp + part.wgt + part.terms - part.spared + tail)
     least = max(least, part.start + part.before + part.store + end)
     if loads == 1:  # a tile is not loaded before the GEMMs on the one before are done
         # No load of an operand that changes then runs beside a GEMM: it waits for the GEMM before,

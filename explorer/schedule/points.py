@@ -176,10 +176,12 @@ def order_bounds(
     part = work(m, tensors, rows, events, tiles)
     # A second context is of use only to a tensor that has a second tile; the point would repeat.
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
-        fits = rows[0].volume * min(loads, events[0]) <= tensors[0].depth
-        if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
+        inp = rows[0].volume * min(loads, events[0])
+        if rows[1].volume * min(loads, events[1]) + m.terms[1] > tensors[1].depth:
             continue
         for accs in range(1, 3 if finished > 1 else 2):
+            if inp + m.terms[0] * accs * rows[2].volume > tensors[0].depth:
+                continue
             if rows[2].volume * (accs + m.dense + m.scratch) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
 

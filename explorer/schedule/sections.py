@@ -22,8 +22,9 @@ class Sections(NamedTuple):
     """The tensors in DRAM and their scratchpads, a row each.
 
     The first three are on the instruction's ports. Then come the vectors that steps of the operator
-    take: those over fewer dimensions than the output has, and from row `dense` on those as large as
-    the output, which lie in DRAM as it does.
+    take: those over fewer dimensions than the output has; from row `blocks` on the weights of
+    terms, an entry each; from row `dense` on vectors as large as the output, which lie in DRAM as
+    it does; and from row `terms` on those of them that come in through port inp.
 
     Compilation takes every array apart at every call, so there are few of them. All tensors have
     as many coordinates as the one with the most: the last ones of the others have one entry, which
@@ -35,13 +36,15 @@ class Sections(NamedTuple):
             (tensors, coordinates, 2).
         facts: the first entry in DRAM; the entries that the scratchpad holds; and
             `isa.fields.Memory` of its LOAD or STORE, (tensors, 3).
-        dense: the first row of those as large as the output.
+        blocks, dense, terms: first rows, see above.
     """
 
     moves: Array
     spans: Array
     facts: Array
+    blocks: int
     dense: int
+    terms: int
 
 
 @jit

@@ -60,6 +60,7 @@ from simulator.jit import jit
 Array = NDArray[np.int64]
 _TILE = int(Fault.TILE)
 _AWAITED, _GEMM = range(2)  # places in `_Past.marks`
+_NONE = -1  # no row
 
 
 class _Past(NamedTuple):
@@ -68,23 +69,24 @@ class _Past(NamedTuple):
     Attributes:
         changed: which tensors' tiles are new with this tile, (tensors,).
         seen: how often each has been, with this time, (tensors,).
-        before: see `_reader`, (2, 2, 2).
-        marks: the last tile that a load has waited for, and the row of the last GEMM; or -1, (2,).
+        before: see `_reader`, (2, 2).
+        marks: the last row that a load has waited for, and that of the last GEMM; or -1, (2,).
+        readers: the row that last read each context of a term, or -1, (tensors, 2).
     """
 
     changed: NDArray[np.bool_]
     seen: Array
     before: Array
     marks: Array
+    readers: Array
 
 
 @jit
 def _nothing_yet(tensors: int) -> _Past:
     """Before the first tile, with which everything is new."""
     changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
-    before, marks = np.zeros((2, 2, 2), np.int64), np.zeros(2, np.int64)
-    marks[_AWAITED], marks[_GEMM] = -1, -1
-    return _Past(changed, seen, before, marks)
+    before, marks = np.full((2, 2), _NONE), np.full(2, _NONE)
+    return _Past(changed, seen, before, marks, np.full((tensors, 2), _NONE))
 
 
 @jit
@@ -97,30 +99,39 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
 
 
 @jit
-def _reader(
-    before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, last: int, row: int
-) -> tuple[int, int]:
-    """The last tile that read what the loads of this one overwrite, and its GEMM's row; or -1.
+def _reader(before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, row: int) -> int:
+    """The row of the last GEMM that read what the loads of a tile overwrite, or -1.
 
     Args:
-        before: the last tile and GEMM before a tensor's tile was loaded, by the parity of the
-            load, (2, 2, 2); filled in.
+        before: the last GEMM before a tensor's tile was loaded, by the parity of the load, (2, 2);
+            filled in.
         share: how many are held.
         changed: which tensors are loaded.
         seen: how often each has been loaded, with this time.
-        last: the tile before this one.
-        row: its GEMM.
+        row: the GEMM of the tile before this one.
     """
-    reader, reader_row = -1, -1
+    reader = _NONE
     for s in range(2):
         if changed[s]:
             start, held = seen[s] - 1, share.held[s]
-            before[s, start % 2, 0], before[s, start % 2, 1] = last, row
+            before[s, start % 2] = row
             # The tile that is overwritten was in use until the load after it came along.
             freed = (start - held + 1) % 2
-            if start >= held and before[s, freed, 0] > reader:
-                reader, reader_row = before[s, freed, 0], before[s, freed, 1]
-    return reader, reader_row
+            if start >= held and before[s, freed] > reader:
+                reader = before[s, freed]
+    return reader
+
+
+@jit
+def _await(table: Array, load: int, row: int, marks: Array) -> None:
+    """Let a load wait for the row that last read what it overwrites, -1 for none.
+
+    The load queue is in order, so that a load which follows one that waited as long need not wait
+    again. Those that wait do so for later and later rows: their tokens come in the same order.
+    """
+    if row > marks[_AWAITED]:
+        table[load, POP_NEXT] = table[row, PUSH_PREV] = 1
+        marks[_AWAITED] = row
 
 
 @jit
@@ -132,28 +143,30 @@ def _write_loads(
     here: Tile,
     share: Shares,
     past: _Past,
-    t: int,
+    final: bool,
 ) -> int:
-    """What the t-th tile loads; the rows then used.
-
-    A load waits for the last tile that read what it overwrites. The load queue is in order, so that
-    a load which follows one that waited as long need not wait again.
-    """
-    reader, row = _reader(past.before, share, past.changed, past.seen, t - 1, past.marks[_GEMM])
+    """What a tile loads; the rows then used."""
+    row = _reader(past.before, share, past.changed, past.seen, past.marks[_GEMM])
     begin = n
     for s in range(2):
         n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
     if n > begin:
         # One token for all loads of a tile: the last one pushes it, and the GEMM takes it.
         table[n - 1, PUSH_NEXT] = 1
-        if reader > past.marks[_AWAITED]:
-            table[begin, POP_NEXT] = table[row, PUSH_PREV] = 1
-    past.marks[_AWAITED] = max(past.marks[_AWAITED], reader)
-    # Loads to the accumulators run in the compute queue, behind whatever used them: no token.
-    for s in range(BESIDE, len(sections.facts)):
+        _await(table, begin, row, past.marks)
+    # Loads to the accumulators run in the compute queue, behind whatever used them: no token. The
+    # weights of terms share that of the first term, which is loaded behind them.
+    for s in range(BESIDE, sections.terms):
         # Those as large as the output are planned with it, also where only the output moves.
         if s < sections.dense or past.changed[ACC]:
             n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+    if final:
+        # A term has a token of its own, so that the tile's GEMM need not wait for it.
+        for s in range(sections.terms, len(sections.facts)):
+            begin = n
+            n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+            table[n - 1, PUSH_NEXT] = 1
+            _await(table, begin, past.readers[s, here.context[s]], past.marks)
     return n
 
 
@@ -190,7 +203,9 @@ def _write_rest(
     past.marks[_GEMM] = n - 1
     if final:
         opening = past.seen[ACC] == 1
-        n = write_epilogue(table, n, epilogue, uops, sections, orders, share, here, opening)
+        n = write_epilogue(
+            table, n, epilogue, uops, sections, orders, share, here, opening, past.readers
+        )
         if n > 0:
             n = _write_stores(table, n, sections, plan, here)
     return n
@@ -228,8 +243,8 @@ def stream(
         extents: of the outer loops.
         sections: the tensors.
         orders: of their coordinates in DRAM, the slowest first, (tensors, coordinates).
-        epilogue: ALU operations in order, (n, 6), columns as in `compute_writers`; base row
-            `len(sections.facts)` stands for scratch vectors.
+        epilogue: operations on finished accumulators in order, (n, 6), columns as in
+            `compute_writers`; base row `len(sections.facts)` stands for scratch vectors.
         uop_depth: micro-ops that their scratchpad holds.
         distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
@@ -249,26 +264,25 @@ def stream(
     table, n = np.empty((256, COLUMNS), np.int64), 1  # row 0 loads the micro-ops
     if not shares_fit(sections, share):
         return _TILE, table, 0, uops.table, 0
-    plan, past, t, following = empty_moves(sections), _nothing_yet(len(sections.facts)), 0, 0
+    plan, past, following = empty_moves(sections), _nothing_yet(len(sections.facts)), 0
     while following >= 0:
         following = following_place(index, tiles, order)
         final = following < 0 or share.steps[ACC, following]
         here = tile_at(sections, share, past.seen, length, tile)
         dense = len(sections.facts) - sections.dense
-        moves_out = final or (dense > 0 and past.changed[ACC])
+        moves_out = final or (sections.terms > sections.dense and past.changed[ACC])
         need = plan_moves(sections, orders, first, length, plan, past.changed, moves_out)
         if need < 0:
             return need, table, 0, uops.table, 0
         # Vectors as large as the output are loaded with the pattern that it is stored with.
         need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
         table = grown(table, n, need + gemm_parts(sections, length, distance))
-        n = _write_loads(table, n, sections, plan, here, share, past, t)
+        n = _write_loads(table, n, sections, plan, here, share, past, final)
         n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
         if n < 0:
             return n, table, 0, uops.table, 0
         _pass_on(past, share, following)
         step_tile(order, following, tile, extents, index, first, length)
-        t += 1
     table = grown(table, n, share.held[ACC] + 1)
     n = _end(table, n, used_uops(uops), share.held[ACC])
     return 0, table, n, uops.table, used_uops(uops)

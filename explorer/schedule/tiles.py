@@ -55,7 +55,8 @@ def shares(
     """How a schedule shares the scratchpads.
 
     Whoever has fewer tiles than contexts needs no more than its tiles; what steps take has one
-    context, as it is used at once, and so have the scratch vectors.
+    context, as it is used at once, and so have the scratch vectors. Terms have as many as the
+    accumulators, so that the next tile's can be loaded beside this one's steps.
     """
     tensors, loops = len(sections.facts), len(tile)
     held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
@@ -70,6 +71,8 @@ def shares(
             if tiles[order[at]] > 1 and moved[order[at]]:
                 stepped = True
             steps[s, at] = stepped
+    for s in range(sections.terms, tensors):
+        held[s] = held[ACC]
     chunks = (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS
     return Shares(held, volume, steps, chunks, volume[ACC] if scratch else 0)
 
@@ -79,14 +82,19 @@ def shares_fit(sections: Sections, share: Shares) -> bool:
     """Whether all that is held at once fits.
 
     The accumulators' scratchpad also holds what the steps take, behind all accumulator tiles, and
-    then the scratch vectors.
+    then the scratch vectors; the others hold what the terms take behind their own tiles.
     """
     accs = share.held[ACC] * share.volume[ACC] + share.scratch
+    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     for s in range(BESIDE, len(share.volume)):
-        accs += share.volume[s]
+        if s >= sections.terms:
+            inp += share.held[s] * share.volume[s]
+        elif sections.blocks <= s < sections.dense:
+            wgt += 1
+        else:
+            accs += share.volume[s]
     if accs > sections.facts[ACC, DEPTH]:
         return False
-    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     return bool(inp <= sections.facts[INP, DEPTH] and wgt <= sections.facts[WGT, DEPTH])
 
 
@@ -117,9 +125,20 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     for s in range(BESIDE):
         context[s] = (seen[s] - 1) % share.held[s]
         base[s] = context[s] * share.volume[s]
-    base[BESIDE] = share.held[ACC] * share.volume[ACC]
+    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
+    beside = share.held[ACC] * share.volume[ACC]
     for s in range(BESIDE, tensors):
-        base[s + 1] = base[s] + share.volume[s]
+        if s >= sections.terms:
+            context[s] = context[ACC]
+            base[s] = inp + context[s] * share.volume[s]
+            inp += share.held[s] * share.volume[s]
+        elif sections.blocks <= s < sections.dense:
+            base[s] = wgt
+            wgt += 1
+        else:
+            base[s] = beside
+            beside += share.volume[s]
+    base[tensors] = beside
     entries = box_entries(sections, ACC, length)
     return Tile(length, context, base, cut_kind(length, tile), entries)
 
