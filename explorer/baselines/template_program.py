@@ -76,6 +76,11 @@ class TvmDesign:
         return ()
 
     @property
+    def further(self) -> tuple[tuple[Layout, Layout], ...]:
+        """Its layers have one term."""
+        return ()
+
+    @property
     def terms(self) -> tuple[Layout, ...]:
         """Nor does one come in as a term."""
         return ()

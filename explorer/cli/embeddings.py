@@ -14,9 +14,9 @@ from rich.console import Console
 from explorer.cli.common import wants_json
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import OutputOption, progress, show_table, write_file
-from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
@@ -111,7 +111,9 @@ EVERY_CLASS = "all"
 """What commands that look for the best take: a class that is left out may hold it."""
 
 
-def embeddings_of(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+def embeddings_of(
+    op: Operator, machine: Config, classes: str, all_tiles: bool
+) -> list[AnyEmbedding]:
     """The embeddings that the options `ClassesOption` and `TilesOption` ask for.
 
     Raises:

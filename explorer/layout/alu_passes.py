@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.operators.stages import check_stages, limits
-from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor
+from isa.computation import Add, Affine, Max, Min, Operator, Shift, Stage, Step, Tensor, Term
 from isa.fields import AluOp
 
 MAX_FACTOR = 6  # 2^6 is the largest power of two that an int8 weight can be
@@ -92,6 +92,17 @@ class Vector:
         return total.astype(np.int32)
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A further term of the operator.
+
+    Attributes:
+        number: which, the second term being 1.
+    """
+
+    number: int
+
+
 Place = Literal["acc", "scratch"]
 
 
@@ -100,15 +111,15 @@ class Pass:
     """One operation on all accumulators of a tile, or on its scratch vectors.
 
     Attributes:
-        opcode: None for GEMM: a reset to zero, or, with vectors, their product with a multiple of
-            the identity. A reset is done `once`, or for every tile.
+        opcode: None for GEMM: a reset to zero; a further term; or, with vectors, their product with
+            a multiple of the identity. A reset is done `once`, or for every tile.
         dst: what is changed.
-        src: the other operand: an immediate, vectors, or one of the two tiles.
+        src: the other operand: an immediate, vectors, one of the two tiles, or a term.
     """
 
     opcode: AluOp | None
     dst: Place
-    src: int | Vector | Place = 0
+    src: int | Vector | Place | Product = 0
     once: bool = False
 
 
@@ -154,18 +165,22 @@ class AluProgram:
 
 
 def alu_program(operator: Operator) -> AluProgram:
-    """The passes of an operator's steps.
+    """The passes of an operator's stages behind the first term.
 
     Raises:
-        InputError: a step cannot be made exactly (see `stages.check_stages`), or there are several
-            terms.
+        InputError: a step cannot be made exactly (see `stages.check_stages`).
     """
-    steps = operator.steps
+    steps = operator.stages[1:]
     if any(isinstance(step, Shift) and step.rounding != "floor" for step in steps):
         check_stages(operator, operator.name)
     steps = merged(steps)
     writer = _Writer(operator.out, _keeps_scratch(steps))
     for number, step in enumerate(steps):
+        if isinstance(step, Term):
+            # What waits to be added may be so behind it: sums commute.
+            terms = sum(isinstance(before, Term) for before in steps[:number])
+            writer.passes.append(Pass(None, "acc", Product(terms + 1)))
+            continue
         hoisted = _hoisted(steps, number)
         if number and _hoisted(steps, number - 1) is not None:
             continue
@@ -195,9 +210,9 @@ def _is_term(vector: Vector) -> bool:
     return part.bits <= 8 and part.form == "value" and part.number <= MAX_FACTOR
 
 
-def merged(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps with limits of one kind that follow each other made one."""
-    found: list[Step] = []
+def merged(steps: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages with limits of one kind that follow each other made one."""
+    found: list[Stage] = []
     for step in steps:
         last = found[-1] if found else None
         if isinstance(step, Max) and isinstance(last, Max):
@@ -218,7 +233,7 @@ def _even_addend(by: int) -> int:
     return 3 * (1 << by >> 1) - 1
 
 
-def _hoisted(steps: Sequence[Step], number: int) -> int | None:
+def _hoisted(steps: Sequence[Stage], number: int) -> int | None:
     """The immediate with which a lower limit behind half-even may stand before its shifts.
 
     Rounding keeps the order and maps c·2^s to c, so that max(he(a), c) = he(max(a, c·2^s)). The
@@ -235,7 +250,7 @@ def _hoisted(steps: Sequence[Step], number: int) -> int | None:
     return value if _fits(value) else None
 
 
-def _keeps_scratch(steps: Sequence[Step]) -> bool:
+def _keeps_scratch(steps: Sequence[Stage]) -> bool:
     """Whether a MIN makes half-even's scratch constant again of whatever it was left with.
 
     That needs a constant of one immediate, and that no use leaves less than any use's constant.

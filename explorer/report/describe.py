@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from explorer.embedding.digits import Embedding
+from explorer.embedding.several import term_by_term
 from explorer.embedding.virtual_loops import Nest, nest
-from explorer.layout.alu_passes import Vector
+from explorer.layout.alu_passes import Product, Vector
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.program.stepwise import arrangements, utilisation
@@ -45,7 +46,7 @@ def describe_embedding(
     share = utilisation(operator, intrinsic, loops.steps)
     lines = [f"{embedding.id}  of {operator.name} on {intrinsic.name}", ""]
     lines += _section("Digits", _digits(embedding, intrinsic))
-    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", _loops(loops))
+    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", _loops(loops, loops.steps))
     layouts = next(arrangements(embedding, operator, intrinsic))
     for layout in layouts:
         title = f"Packed {layout.tensor.name} on port {layout.port}, {layout.entries:,} entries"
@@ -65,22 +66,26 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     operator = code.design.operator
     intrinsic = gemm_intrinsic(code.design.config)
     lines = [f"{evaluation.embedding.id}  of {operator.name}", ""]
-    lines += _section("Digits", _digits(evaluation.embedding, intrinsic))
-    lines += _section("Virtual loops", _loops(code.design.nest))
-    for layout, memory in zip(
-        code.design.layouts, (Memory.INP, Memory.WGT, Memory.OUT), strict=True
-    ):
-        size = layout.entries * code.design.config.element_bytes(memory)
+    design, each = code.design, term_by_term(evaluation.embedding, operator)
+    named = [f" of term {n}" if len(each) > 1 else "" for n, _ in enumerate(each, start=1)]
+    for name, (embedding, _) in zip(named, each, strict=True):
+        lines += _section(f"Digits{name}", _digits(embedding, intrinsic))
+    lines += _section("Virtual loops", _loops(design.nest, design.steps))
+    memories = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.OUT}
+    inputs = (layout for pair in design.further for layout in pair)
+    for layout in (*design.layouts, *inputs, *design.terms, *design.blocks):
+        size = layout.entries * design.config.element_bytes(memories[layout.port])
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
         lines += _section(title, _layout(layout))
     lines += _section("Steps", _steps(code.design))
-    drawn = picture(evaluation.embedding, operator.computation, intrinsic, step)
-    lines += _section(f"Lanes in step {step}", drawn)
+    for name, (embedding, term) in zip(named, each, strict=True):
+        drawn = picture(embedding, term, intrinsic, step)
+        lines += _section(f"Lanes in step {step}{name}", drawn)
     lines += _section("Schedule", _schedule(code))
     lines += _section("Program", _instructions(code))
     timing = evaluation.scheduled.timing
     lines += _section("Cycles", _cycles(timing, evaluation.bound))
-    macs = operator.computation.useful_macs
+    macs = sum(term.useful_macs for _, term in each)
     lines += _section("Roofline", _roofline(roofline(code.design.config, code.table, timing, macs)))
     return "\n".join(lines).rstrip()
 
@@ -96,7 +101,7 @@ def record(evaluation: Evaluation) -> dict[str, object]:
         "classes": list(evaluation.embedding.classes),
         "outer": {loop.name: loop.extent for loop in loops.outer},
         "lanes": {loop.name: [loop.axis, loop.extent, loop.stride] for loop in loops.lanes},
-        "steps": loops.steps,
+        "steps": evaluation.design.steps,
         "layouts": {
             layout.port: {"layout": describe(layout), "shape": list(layout.shape)}
             for layout in code.design.layouts
@@ -130,7 +135,7 @@ def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
         yield "no digits: one multiply-accumulate a step"
 
 
-def _loops(nest: Nest) -> Iterator[str]:
+def _loops(nest: Nest, steps: int) -> Iterator[str]:
     outer = ", ".join(f"{loop.name} < {loop.extent}" for loop in nest.outer) or "none"
     yield f"outer  {outer}"
     for loop in nest.lanes:
@@ -139,7 +144,7 @@ def _loops(nest: Nest) -> Iterator[str]:
         yield f"{name} = {row}"
     for left, right in nest.equal:
         yield f"only where {left} = {right}"
-    yield f"{nest.steps:,} steps"
+    yield f"{steps:,} steps"
 
 
 def _layout(layout: Layout) -> Iterator[str]:
@@ -159,7 +164,9 @@ def _steps(design: Design) -> Iterator[str]:
     """What is done to finished accumulators, a line a pass."""
     for each in design.alu.passes:
         named = isinstance(each.src, Vector) and each.src.tensor.name
-        if each.opcode is None:
+        if isinstance(each.src, Product):
+            what = f"GEMM + {design.operator.terms[each.src.number]}"
+        elif each.opcode is None:
             what = f"GEMM + {named} * identity, through port inp" if named else "reset"
         else:
             what = f"{each.opcode.name} {named or each.src}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer.embedding.digits import Embedding
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import designs
 from explorer.ranking import explore
 from explorer.schedule.search import MAX_TILINGS, extent
@@ -31,7 +31,7 @@ A lower bound is computed for every schedule that fits. Programs are simulated i
 bound is below the best cycles found, so that the best is the best of all."""
 
 
-def explained(operator: Operator, config: Config, embeddings: Sequence[Embedding]) -> str:
+def explained(operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding]) -> str:
     """The space of a ranking, with its size."""
     intrinsic = explore.gemm_intrinsic(config)
     made = [

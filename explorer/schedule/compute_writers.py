@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +27,6 @@ from explorer.schedule.instruction_rows import (
 from explorer.schedule.kernels import MAX_ITERATIONS, gemm_kernel, gemm_parts, kernel
 from explorer.schedule.sections import (
     ACC,
-    INP,
-    WGT,
     Sections,
     add_strides,
     moved_loops,
@@ -36,13 +36,27 @@ from explorer.schedule.uop_table import UopTable, add_uops
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
-# Columns of a step: what is done; opcode; immediate, or the row of a term's weights; rows of
-# `Tile.base` that are changed and read; and which of the different pairs of these two it has,
-# spread and others counted apart.
+# Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
+# and which of the different pairs of these two it has, spread and others counted apart. A further
+# term has the row of its weights for a number, and which term it is in the last column.
 KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
 IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE, TERM = range(6)  # ALU operations, resets, products
 ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
 """The reset of accumulators; other steps on them alone have the same micro-ops."""
+
+
+class TermInputs(NamedTuple):
+    """The inputs of further terms, as far as tokens depend on them; filled in from tile to tile.
+
+    Attributes:
+        pending: which tensors' tiles are new and not loaded, (tensors,).
+        loaded: whether this tile's GEMM on a term takes a token from its loads, (terms,).
+        readers: the row that last read each context of a tensor, or -1, (tensors, 2).
+    """
+
+    pending: NDArray[np.bool_]
+    loaded: NDArray[np.bool_]
+    readers: Array
 
 
 @jit
@@ -67,17 +81,15 @@ def _write_sweeps(
     Accumulators are dense, so that one loop of the instruction passes over as many as its field
     can count, and a single micro-op says where it starts. Its source is the dense operand if there
     is one, else the accumulator itself: Chisel's ALU takes the operand beside an immediate from
-    there. A reset has the same micro-ops, since it has no use for its source. A term has one block
-    of weights for all.
+    there. A reset has the same micro-ops, since it has no use for its source.
     """
-    dst, src, term = here.base[step[DST]], here.base[step[SRC]], step[KIND] == TERM
-    wgt = here.base[step[NUMBER]] if term else 0
+    dst, src = here.base[step[DST]], here.base[step[SRC]]
     for chunk in range((here.entries + MAX_ITERATIONS - 1) // MAX_ITERATIONS):
         begin = chunk * MAX_ITERATIONS
         key = uops.sweeps + (2 * step[SLOT] + here.context[ACC]) * share.chunks + chunk
         if uops.rows[key] == 0:
             single = kernel(np.zeros(0, np.int64), np.zeros((3, 0), np.int64), 1)
-            fault = add_uops(uops, key, single, dst + begin, src + begin, wgt)
+            fault = add_uops(uops, key, single, dst + begin, src + begin, 0)
             if fault < 0:
                 return fault
         begin_row(table, n, opcode)
@@ -85,7 +97,7 @@ def _write_sweeps(
         table[n, UOP_BGN], table[n, UOP_END] = uops.sequences[row, 0], uops.sequences[row, 1]
         table[n, ITER_OUT] = 1
         table[n, ITER_IN] = min(MAX_ITERATIONS, here.entries - begin)
-        table[n, DST_IN], table[n, SRC_IN] = 1, opcode == ALU or term
+        table[n, DST_IN], table[n, SRC_IN] = 1, opcode == ALU
         n += 1
     return n
 
@@ -103,18 +115,27 @@ def write_reset(
 
 @jit
 def write_gemm(
-    table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
+    table: Array,
+    n: int,
+    uops: UopTable,
+    sections: Sections,
+    orders: Array,
+    here: Tile,
+    term: int,
+    inp: int,
+    wgt: int,
 ) -> int:
-    """The GEMM of a tile; the rows then used, or a `Fault`."""
-    key = 8 * here.kind + 4 * here.context[INP] + 2 * here.context[WGT] + here.context[ACC]
+    """A tile's GEMM on a term, with its inputs' rows; the rows then used, or a `Fault`."""
+    key = 8 * (term * uops.kinds + here.kind)
+    key += 4 * here.context[inp] + 2 * here.context[wgt] + here.context[ACC]
     if uops.rows[key] == 0:
-        loops = gemm_kernel(sections, orders, here.length, uops.distance)
-        fault = add_uops(uops, key, loops, here.base[ACC], here.base[INP], here.base[WGT])
+        loops = gemm_kernel(sections, orders, here.length, uops.distance, term, inp, wgt)
+        fault = add_uops(uops, key, loops, here.base[ACC], here.base[inp], here.base[wgt])
         if fault < 0:
             return fault
     row = uops.rows[key]
     begin, end = uops.sequences[row, 0], uops.sequences[row, 1]
-    parts = gemm_parts(sections, here.length, uops.distance)
+    parts = gemm_parts(sections, here.length, uops.distance, term)
     step = (end - begin) // parts
     for part in range(parts):
         first = begin + part * step
@@ -137,7 +158,7 @@ def _write_spread(
     A bias, say, has the channels alone, so that the kernel runs over the loops of the output with
     strides of the vector's own.
     """
-    key = 8 * uops.kinds + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
+    key = uops.spread + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
     if uops.rows[key] == 0:
         loops = len(here.length)
         strides, length = np.zeros((3, loops), np.int64), np.ones(loops, np.int64)
@@ -168,12 +189,11 @@ def write_epilogue(
     share: Shares,
     here: Tile,
     first: bool,
-    readers: Array,
+    inputs: TermInputs,
 ) -> int:
     """The operations on a tile's finished accumulators; the rows then used, or a `Fault`.
 
-    What is done once is done with the first tile, which is as large as any. The row that reads a
-    term last is put down in `readers`, (tensors, contexts).
+    What is done once is done with the first tile, which is as large as any.
     """
     for step in epilogue:
         what, begin = step[KIND], n
@@ -182,10 +202,12 @@ def write_epilogue(
         elif what == RESETTING or (what == ONCE and first):
             n = write_reset(table, n, uops, share, here, step)
         elif what == TERM:
-            n = _write_sweeps(table, n, GEMM, uops, share, here, step)
+            inp, wgt, term = step[SRC], step[NUMBER], step[SLOT]
+            n = write_gemm(table, n, uops, sections, orders, here, term, inp, wgt)
             if n > 0:
-                table[begin, POP_PREV] = 1
-                readers[step[SRC], here.context[step[SRC]]] = n - 1
+                table[begin, POP_PREV] = inputs.loaded[term]
+                inputs.readers[inp, here.context[inp]] = n - 1
+                inputs.readers[wgt, here.context[wgt]] = n - 1
         elif what != ONCE:
             n = _write_sweeps(table, n, ALU, uops, share, here, step)
         if n < 0:

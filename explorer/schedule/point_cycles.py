@@ -60,14 +60,13 @@ class Work(NamedTuple):
 
 @jit
 def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
-    """Tiles, those of them that finish an output tile, and GEMM steps."""
-    count, finished, steps = 1, 1, 1
+    """Tiles, those of them that finish an output tile, and GEMM steps of the first term."""
+    count, finished = 1, 1
     for loop in range(len(tiles)):
         count *= tiles[loop]
-        steps *= m.extents[loop]
         if m.outputs[loop]:
             finished *= tiles[loop]
-    return count, finished, steps
+    return count, finished, m.steps
 
 
 @jit
@@ -82,16 +81,20 @@ def _fewest_instructions(
     immediates, pairs, sweeps = m.passes
     total = moves + stores + count + finished * (1 + immediates + pairs + sweeps) + 3
     # Vectors as large as the output have the pattern of its stores.
-    return total + spread_events + (m.dense + m.terms[0]) * stores + m.terms[1]
+    total += spread_events + (m.dense + m.terms[0]) * stores + m.terms[1]
+    # Each input of a further term is loaded once at least; its GEMM is one of the sweeps.
+    return total + 2 * m.further[0]
 
 
 @jit
 def _alu_work(m: Machine, entries: int, finished: int) -> int:
-    """Cycles of the steps' instructions: at least one of each pass an output tile."""
+    """Cycles of the steps' and further terms' instructions: at least one of each an output tile."""
     immediates, pairs, sweeps = m.passes
     alu = immediates * (entries + alu_cycles(0, True) * finished)
     alu += pairs * (2 * entries + alu_cycles(0, False) * finished)
-    return alu + sweeps * (entries + gemm_cycles(0) * finished)
+    # A further term's GEMM is counted as a sweep; its own micro-ops take the place of the entries.
+    alu += (sweeps - m.further[0]) * entries + m.further[1]
+    return alu + sweeps * gemm_cycles(0) * finished
 
 
 @jit
@@ -155,7 +158,9 @@ def work(
     others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
     moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
     term_beats = m.terms[0] * beats(inp, a.once) + m.terms[1] * beats(wgt, 1)
-    terms = m.terms[0] * stores * (inp.lead - m.saved) + m.terms[1] * (wgt.lead - m.saved)
+    term_beats += m.further[2] // m.bus_bytes
+    terms = (m.terms[0] * stores + m.further[0]) * (inp.lead - m.saved)
+    terms += (m.terms[1] + m.further[0]) * (wgt.lead - m.saved)
     return Work(
         m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),

@@ -100,13 +100,12 @@ def _compute_floor(m: Machine, tiles: Array) -> int:
 
     Each is below any bound of the tiling, and far cheaper: most tilings go no further.
     """
-    count, finished, steps = 1, 1, 1
+    count, finished = 1, 1
     for i in range(len(tiles)):
         count *= tiles[i]
-        steps *= m.extents[i]
         if m.outputs[i]:
             finished *= tiles[i]
-    least = steps + gemm_cycles(0) * (count + finished)
+    least = m.steps + m.further[1] + gemm_cycles(0) * (count + finished)
     immediates, pairs, _ = m.passes
     passes = immediates * alu_cycles(0, True) + pairs * alu_cycles(0, False)
     return int(least + passes * finished)

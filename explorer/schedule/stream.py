@@ -17,8 +17,12 @@ from explorer.schedule.compute_writers import (
     ACCUMULATORS,
     DST,
     KIND,
+    NUMBER,
     SLOT,
     SPREAD,
+    SRC,
+    TERM,
+    TermInputs,
     write_epilogue,
     write_gemm,
     write_reset,
@@ -43,7 +47,7 @@ from explorer.schedule.instruction_rows import (
 )
 from explorer.schedule.kernels import gemm_parts
 from explorer.schedule.move_writers import TileMoves, empty_moves, plan_moves, write_moves
-from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections
+from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections, beside_inputs
 from explorer.schedule.tiles import (
     Shares,
     Tile,
@@ -71,22 +75,24 @@ class _Past(NamedTuple):
         seen: how often each has been, with this time, (tensors,).
         before: see `_reader`, (2, 2).
         marks: the last row that a load has waited for, and that of the last GEMM; or -1, (2,).
-        readers: the row that last read each context of a term, or -1, (tensors, 2).
+        inputs: of further terms.
     """
 
     changed: NDArray[np.bool_]
     seen: Array
     before: Array
     marks: Array
-    readers: Array
+    inputs: TermInputs
 
 
 @jit
-def _nothing_yet(tensors: int) -> _Past:
+def _nothing_yet(tensors: int, terms: int) -> _Past:
     """Before the first tile, with which everything is new."""
     changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
     before, marks = np.full((2, 2), _NONE), np.full(2, _NONE)
-    return _Past(changed, seen, before, marks, np.full((tensors, 2), _NONE))
+    pending, loaded = np.ones(tensors, np.bool_), np.zeros(terms, np.bool_)
+    inputs = TermInputs(pending, loaded, np.full((tensors, 2), _NONE))
+    return _Past(changed, seen, before, marks, inputs)
 
 
 @jit
@@ -96,6 +102,7 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
         past.changed[s] = following >= 0 and share.steps[s, following]
         if past.changed[s]:
             past.seen[s] += 1
+            past.inputs.pending[s] = True
 
 
 @jit
@@ -143,9 +150,8 @@ def _write_loads(
     here: Tile,
     share: Shares,
     past: _Past,
-    final: bool,
 ) -> int:
-    """What a tile loads; the rows then used."""
+    """What a tile loads, but for inputs of further terms; the rows then used."""
     row = _reader(past.before, share, past.changed, past.seen, past.marks[_GEMM])
     begin = n
     for s in range(2):
@@ -154,19 +160,42 @@ def _write_loads(
         # One token for all loads of a tile: the last one pushes it, and the GEMM takes it.
         table[n - 1, PUSH_NEXT] = 1
         _await(table, begin, row, past.marks)
-    # Loads to the accumulators run in the compute queue, behind whatever used them: no token. The
-    # weights of terms share that of the first term, which is loaded behind them.
-    for s in range(BESIDE, sections.terms):
+    # Loads to the accumulators run in the compute queue, behind whatever used them: no token.
+    for s in range(BESIDE, len(sections.facts)):
         # Those as large as the output are planned with it, also where only the output moves.
-        if s < sections.dense or past.changed[ACC]:
+        if not beside_inputs(sections, s) and (s < sections.dense or past.changed[ACC]):
             n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
-    if final:
-        # A term has a token of its own, so that the tile's GEMM need not wait for it.
-        for s in range(sections.terms, len(sections.facts)):
-            begin = n
-            n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+    return n
+
+
+@jit
+def _write_term_loads(
+    table: Array,
+    n: int,
+    epilogue: Array,
+    sections: Sections,
+    plan: TileMoves,
+    here: Tile,
+    past: _Past,
+) -> int:
+    """What a finished tile loads for further terms, in their order; the rows then used.
+
+    Each has a token of its own, so that the GEMMs before it need not wait for its loads.
+    """
+    pending, loaded, readers = past.inputs
+    for step in epilogue:
+        if step[KIND] != TERM:
+            continue
+        begin, row = n, _NONE
+        for s in (step[SRC], step[NUMBER]):
+            if pending[s]:
+                n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+                row = max(row, readers[s, here.context[s]])
+                pending[s] = False
+        loaded[step[SLOT]] = n > begin
+        if n > begin:
             table[n - 1, PUSH_NEXT] = 1
-            _await(table, begin, past.readers[s, here.context[s]], past.marks)
+            _await(table, begin, row, past.marks)
     return n
 
 
@@ -194,7 +223,7 @@ def _write_rest(
         if past.seen[ACC] > share.held[ACC]:
             table[begin, POP_NEXT] = 1
     begin = n
-    n = write_gemm(table, n, uops, sections, orders, here)
+    n = write_gemm(table, n, uops, sections, orders, here, 0, INP, WGT)
     if n < 0:
         return n
     # Loads pushed a token if there were any, which is what was new with this tile.
@@ -204,7 +233,7 @@ def _write_rest(
     if final:
         opening = past.seen[ACC] == 1
         n = write_epilogue(
-            table, n, epilogue, uops, sections, orders, share, here, opening, past.readers
+            table, n, epilogue, uops, sections, orders, share, here, opening, past.inputs
         )
         if n > 0:
             n = _write_stores(table, n, sections, plan, here)
@@ -260,24 +289,39 @@ def stream(
     index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
     slots, scratch = _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
-    uops = empty_uops(uop_depth, loops, slots[0], 2 * slots[1] * share.chunks, distance)
+    terms, sweeps = len(sections.loops), 2 * slots[1] * share.chunks
+    uops = empty_uops(uop_depth, loops, terms, slots[0], sweeps, distance)
     table, n = np.empty((256, COLUMNS), np.int64), 1  # row 0 loads the micro-ops
     if not shares_fit(sections, share):
         return _TILE, table, 0, uops.table, 0
-    plan, past, following = empty_moves(sections), _nothing_yet(len(sections.facts)), 0
+    plan, past, following = empty_moves(sections), _nothing_yet(len(sections.facts), terms), 0
     while following >= 0:
         following = following_place(index, tiles, order)
         final = following < 0 or share.steps[ACC, following]
         here = tile_at(sections, share, past.seen, length, tile)
         dense = len(sections.facts) - sections.dense
-        moves_out = final or (sections.terms > sections.dense and past.changed[ACC])
-        need = plan_moves(sections, orders, first, length, plan, past.changed, moves_out)
+        moves_out = final or (dense > 0 and past.changed[ACC])
+        need = plan_moves(
+            sections,
+            orders,
+            first,
+            length,
+            plan,
+            past.changed,
+            past.inputs.pending,
+            final,
+            moves_out,
+        )
         if need < 0:
             return need, table, 0, uops.table, 0
         # Vectors as large as the output are loaded with the pattern that it is stored with.
         need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
-        table = grown(table, n, need + gemm_parts(sections, length, distance))
-        n = _write_loads(table, n, sections, plan, here, share, past, final)
+        for term in range(terms):
+            need += gemm_parts(sections, length, distance, term)
+        table = grown(table, n, need)
+        n = _write_loads(table, n, sections, plan, here, share, past)
+        if final:
+            n = _write_term_loads(table, n, epilogue, sections, plan, here, past)
         n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
         if n < 0:
             return n, table, 0, uops.table, 0
@@ -293,6 +337,8 @@ def _slots(epilogue: Array, scratch: int) -> tuple[tuple[int, int], bool]:
     """Spread and other pairs of operands that steps have; and whether one uses scratch vectors."""
     spread, dense, used = 0, 1, False
     for step in epilogue:
+        if step[KIND] == TERM:
+            continue
         if step[KIND] == SPREAD:
             spread = max(spread, step[SLOT] + 1)
         else:

@@ -13,8 +13,10 @@ from explorer.schedule.sections import (
     BESIDE,
     DEPTH,
     INP,
+    MEMORY,
     WGT,
     Sections,
+    beside_inputs,
     box_entries,
     changes,
     moved_loops,
@@ -55,8 +57,8 @@ def shares(
     """How a schedule shares the scratchpads.
 
     Whoever has fewer tiles than contexts needs no more than its tiles; what steps take has one
-    context, as it is used at once, and so have the scratch vectors. Terms have as many as the
-    accumulators, so that the next tile's can be loaded beside this one's steps.
+    context, as it is used at once, and so have the scratch vectors. Inputs of further terms have as
+    many as the accumulators, so that the next tile's are loaded beside this one's steps.
     """
     tensors, loops = len(sections.facts), len(tile)
     held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
@@ -64,6 +66,8 @@ def shares(
     steps = np.zeros((tensors, loops), np.bool_)
     for s in range(tensors):
         moved = moved_loops(sections, s)
+        if beside_inputs(sections, s):
+            held[s] = accs
         held[s] = min(held[s], changes(moved, tiles, order))
         volume[s] = box_entries(sections, s, tile)
         stepped = False
@@ -71,8 +75,6 @@ def shares(
             if tiles[order[at]] > 1 and moved[order[at]]:
                 stepped = True
             steps[s, at] = stepped
-    for s in range(sections.terms, tensors):
-        held[s] = held[ACC]
     chunks = (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS
     return Shares(held, volume, steps, chunks, volume[ACC] if scratch else 0)
 
@@ -87,12 +89,13 @@ def shares_fit(sections: Sections, share: Shares) -> bool:
     accs = share.held[ACC] * share.volume[ACC] + share.scratch
     inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     for s in range(BESIDE, len(share.volume)):
-        if s >= sections.terms:
-            inp += share.held[s] * share.volume[s]
-        elif sections.blocks <= s < sections.dense:
-            wgt += 1
+        entries = share.held[s] * share.volume[s]
+        if sections.facts[s, MEMORY] == sections.facts[INP, MEMORY]:
+            inp += entries
+        elif sections.facts[s, MEMORY] == sections.facts[WGT, MEMORY]:
+            wgt += entries
         else:
-            accs += share.volume[s]
+            accs += entries
     if accs > sections.facts[ACC, DEPTH]:
         return False
     return bool(inp <= sections.facts[INP, DEPTH] and wgt <= sections.facts[WGT, DEPTH])
@@ -128,16 +131,17 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     beside = share.held[ACC] * share.volume[ACC]
     for s in range(BESIDE, tensors):
-        if s >= sections.terms:
-            context[s] = context[ACC]
-            base[s] = inp + context[s] * share.volume[s]
-            inp += share.held[s] * share.volume[s]
-        elif sections.blocks <= s < sections.dense:
-            base[s] = wgt
-            wgt += 1
+        context[s] = (seen[s] - 1) % share.held[s]
+        first, entries = context[s] * share.volume[s], share.held[s] * share.volume[s]
+        if sections.facts[s, MEMORY] == sections.facts[INP, MEMORY]:
+            base[s] = inp + first
+            inp += entries
+        elif sections.facts[s, MEMORY] == sections.facts[WGT, MEMORY]:
+            base[s] = wgt + first
+            wgt += entries
         else:
-            base[s] = beside
-            beside += share.volume[s]
+            base[s] = beside + first
+            beside += entries
     base[tensors] = beside
     entries = box_entries(sections, ACC, length)
     return Tile(length, context, base, cut_kind(length, tile), entries)
