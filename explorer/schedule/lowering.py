@@ -104,6 +104,8 @@ class Lowering:
         """
         tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
         restrictions = self.design.restrictions
+        if np.any((tile < self.extents) & ~self.sections.loops[0]):
+            raise Fault.PART.reason
         fault, table, rows, uops, used = stream(
             self.extents,
             self.sections,

@@ -160,5 +160,5 @@ def test_half_even_programs_round_ties_near_ties_and_ends(by: int) -> None:
 
 
 def test_random_steps_are_right_everywhere() -> None:
-    """100 operators with random steps leave the direct result as each implementation."""
+    """100 operators of random terms and steps leave the direct result as each implementation."""
     assert not [number for number in range(100) if faults(number)]
