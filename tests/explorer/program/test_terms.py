@@ -19,6 +19,7 @@ from explorer.ranking import explore
 from explorer.schedule.search import search
 from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor, Term
 from isa.config import Config
+from isa.errors import InputError
 from isa.folder import MANIFEST
 from simulator.lint import lint
 from tests.explorer.schedule.test_search import check_whole_space
@@ -40,6 +41,22 @@ def convolution(channels: int, window: int, number: int) -> Term:
 def operator(*stages: Term | Step) -> Operator:
     """An operator of these stages."""
     return Operator("sum", "sum", stages)
+
+
+def test_a_concat_is_a_kind_of_convolution() -> None:
+    """`concat` gives the terms of the parts and the steps of the whole, and is part of the name."""
+    name = "conv2d:n=1,c=13,h=5,w=4,k=12,r=3,s=3,pad=1,concat=9+4,bias=1,shift=6"
+    made = resolve(name)
+    assert made.name == name
+    shapes = [term.computation.in0.shape for term in made.terms]
+    assert shapes == [(1, 9, 5, 4), (1, 4, 5, 4)]
+    assert made.steps == resolve(name.replace(",concat=9+4", "")).steps
+    assert [t.computation.in1.name for t in made.terms] == ["weight1", "weight2"]
+    for text in ("9+5", "13", "9+4+0", "9x4"):
+        with pytest.raises(InputError, match="concat"):
+            resolve(name.replace("9+4", text))
+    with pytest.raises(InputError, match="groups must be 1"):
+        resolve("conv2d:n=1,c=8,h=5,w=4,k=8,r=3,s=3,groups=2,concat=4+4")
 
 
 def different(joint: Joint) -> bool:
