@@ -351,7 +351,9 @@ def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[An
         started = time.monotonic()
         executor: Executor | None = None
 
-        def run(work: Callable[[Embedding], Any], embeddings: Iterable[Embedding]) -> Iterator[Any]:
+        def run(
+            work: Callable[[AnyEmbedding], Any], embeddings: Iterable[AnyEmbedding]
+        ) -> Iterator[Any]:
             nonlocal executor
             waiting = iter(embeddings)
             if executor is None:
