@@ -110,7 +110,7 @@ def test_terms_share_the_identity_of_their_factor() -> None:
 
 def test_no_term_where_inputs_have_fewer_lanes() -> None:
     """A vector of 8 inputs cannot stand beside 16 accumulators, so that a residual is loaded."""
-    config = replace(CONFIG, log_block_in=3)
+    config = replace(CONFIG, log_block_in=3, log_inp_buff_size=14, log_wgt_buff_size=17)
     ways = alternatives(_operator(RESIDUAL), config)
     assert [bool(alu.terms) for alu in ways] == [False]
 
