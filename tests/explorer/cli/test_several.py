@@ -58,7 +58,7 @@ def test_programs_of_several_terms_at_the_command_line(
 ) -> None:
     """`rank` names an embedding that `show`, `verify`, `emit` and `run` then take."""
     monkeypatch.chdir(tmp_path)
-    path, embedding = str(root / BLOCK), "y=oc:16/z=ic:16 + y=oc:16/z=r:16"
+    path, embedding = str(root / BLOCK), "y=oc:16/z=ic:16 + y=c:16/z=r:16"
     for command, *arguments in (
         ["rank", "--top", "1", "--jobs", "1"],
         ["show", embedding],
