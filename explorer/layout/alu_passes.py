@@ -260,10 +260,13 @@ def _keeps_scratch(steps: Sequence[Stage]) -> bool:
     before = limits(steps)
     left, wanted = [0], [-(2**31)]
     for number, step in enumerate(steps):
-        if not isinstance(step, Shift) or step.rounding != "half-even" or step.reach[1] <= 0:
+        if not isinstance(step, Shift) or step.rounding != "half-even":
             continue
+        # A tensor's amounts are rounded even if none is to the right: all have a left part in common.
         if isinstance(step.amount, Tensor) or step.amount > MAX_SHIFT:
             return False
+        if step.amount <= 0:
+            continue
         low, hoisted = before[number][0], _hoisted(steps, number)
         if hoisted is not None:
             low = max(low, hoisted - _even_addend(step.amount))

@@ -67,6 +67,7 @@ CASES: dict[str, tuple[Step, ...]] = {
     "even by channel": (Add(_channels("bias"), 20), Shift(_channels("by"), "half-even", (-2, 18))),
     "floor by channel": (Shift(_channels("by"), "floor", (0, 12)), Max(-128), Min(127)),
     "up by channel": (Min(100000), Shift(_channels("by"), "half-up", (-3, 12)), Max(-128)),
+    "even by channel, to the left": (Shift(_channels("by"), "half-even", (-4, 0)), Shift(-3)),
     "residual first": (RESIDUAL, Shift(4, "half-even"), Max(0), Min(127)),
 }
 
