@@ -262,7 +262,7 @@ def _keeps_scratch(steps: Sequence[Stage]) -> bool:
     for number, step in enumerate(steps):
         if not isinstance(step, Shift) or step.rounding != "half-even":
             continue
-        # A tensor's amounts are rounded even if none is to the right: all have a left part in common.
+        # A tensor rounds even if no amount is to the right: all have a left part in common.
         if isinstance(step.amount, Tensor) or step.amount > MAX_SHIFT:
             return False
         if step.amount <= 0:
