@@ -12,7 +12,7 @@ from explorer.api.arguments import (
     config_of,
     operator_of,
 )
-from explorer.embedding.digits import Embedding
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.ranking import explore
 from explorer.ranking.best_first import Ranking, rank
@@ -45,6 +45,7 @@ def map(
             fits, or the page cannot be written.
     """
     op, machine = operator_of(operator), config_of(config)
+    _ = op.only  # a page shows the lanes of one term
     kept = Restrictions.of(target, safe_distance, machine)
     found = explore.embeddings(
         op, machine, classes_of(classes), all_tiles=all_tiles, maximal=not all_tiles
@@ -65,7 +66,7 @@ def map(
 
 def trace(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     target: str = TARGETS[0],

@@ -22,9 +22,9 @@ from explorer.cli.output import (
     show_table,
     write_file,
 )
-from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
@@ -159,7 +159,9 @@ def note_classes(classes: Sequence[str]) -> None:
         note(f"Classes left out (--classes all has them): {', '.join(left_out)}.", aside=True)
 
 
-def embeddings_of(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+def embeddings_of(
+    op: Operator, machine: Config, classes: str, all_tiles: bool
+) -> list[AnyEmbedding]:
     """The embeddings that the options `ClassesOption` and `TilesOption` ask for.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.embedding.several import Joint
 from explorer.embedding.virtual_loops import Nest, Row
 from explorer.layout.contents import contents, is_in_place
 from explorer.layout.packed import Layout
@@ -233,10 +234,12 @@ def _details(evaluation: Evaluation, held: _Held) -> list[Any]:
     code, timing = evaluation.code, evaluation.scheduled.timing
     for layout in code.design.layouts:
         held.place(layout)
+    embedding = evaluation.embedding
+    assert not isinstance(embedding, Joint)  # whoever makes a page asks for the computation
     modules = [timing.load, timing.compute, timing.store]
     return [
-        _loops(code.design.nest, evaluation.embedding.swapped),
-        list(loop_lines(code.design.nest)),
+        _loops(code.design.nest, embedding.swapped),
+        list(loop_lines(code.design.nest, code.design.steps)),
         list(schedule_lines(code)),
         list(instruction_lines(code)),
         [[m.busy, m.waiting_for_token, m.waiting_for_bus, m.idle] for m in modules],

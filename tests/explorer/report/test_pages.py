@@ -16,6 +16,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import CLASSES
 from explorer.operators import resolve
 from explorer.ranking.best_first import Ranking, rank
@@ -228,6 +229,7 @@ def test_lanes_are_those_that_python_draws(window: Browser, shown: Path, ranking
                 "e.dispatchEvent(new Event('input'))",
                 step,
             )
+            assert isinstance(evaluation.embedding, Embedding)
             drawn = [" ".join(row).replace(" %)", "%)") for row in window.run(LANES)]
             expected = picture(evaluation.embedding, operator, intrinsic, step)
             assert words_of(drawn) == words_of(list(expected)), (name, step)
