@@ -88,7 +88,7 @@ def solve(
     check(problem)
     if rules or not reductions:
         found = tables(problem, wishes, pinned=False)
-        reduced, account = found, Account(found.rows, 0, 0, 0, len(found.tables), found.rows)
+        reduced, account = found, Account(found.rows, 0, 0, 0, 0, len(found.tables), found.rows)
         names = _names(problem)
     else:
         reduced, account = reduce(tables(problem, wishes))

@@ -5,6 +5,8 @@ Named as in the account that a plan gives of itself:
 - **grouped** layouts: two layouts in which a tensor is written, and from which every reader is
   reached at the same costs, are one (and two in which its only reader reads it).
 - **dominated** candidates: of those that read and write alike, the cheapest is enough.
+- **outweighed** candidates: another one is cheaper even where its layouts cost the most that they
+  can cost more.
 - **joined** nodes: two neighbours become one node, whose candidates are their pairs. A tensor with
   no reader elsewhere is then decided: what it costs is added, its layouts are forgotten, and most
   pairs are dominated. For chains and residual blocks this is dynamic programming along the graph;
@@ -26,8 +28,11 @@ from explorer.network.tables import Array, Mask, Passing, Table, Tables
 PAIRS = 2**19
 """Pairs of rows that a join may look at: about a tenth of a second."""
 
-ROWS = 2**11
-"""Rows that a joined table may have: more are better left to the solver."""
+ROWS = 2**14
+"""Rows that a joined table may have on the way."""
+
+LEFT = 2**9
+"""Rows that a joined table may have where the solver goes on: more of them cost more than they save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Account:
     Attributes:
         candidates: there were.
         grouped: layouts that count as another one.
-        dominated: candidates that others made needless.
+        dominated: candidates that another one with the same layouts made needless.
+        outweighed: candidates that one with other layouts made needless.
         joined: joins of two nodes.
         nodes: left for the solver; one where all were joined.
         left: candidates left for the solver.
@@ -46,6 +52,7 @@ class Account:
     candidates: int
     grouped: int
     dominated: int
+    outweighed: int
     joined: int
     nodes: int
     left: int
@@ -58,9 +65,28 @@ def reduce(problem: Tables) -> tuple[Tables, Account]:
     problem = replace(problem, tables=tuple(_best(t, problem) for t in problem.tables))
     dominated = rows - problem.rows
     count = len(problem.tables)
+    problem = replace(problem, tables=tuple(_cheaper(t, problem) for t in problem.tables))
+    outweighed = rows - dominated - problem.rows
     problem = _joined(problem)
     left = len(problem.tables)
-    return problem, Account(rows, grouped, dominated, count - left, left, problem.rows)
+    account = Account(rows, grouped, dominated, outweighed, count - left, left, problem.rows)
+    return _narrowed(problem), account
+
+
+def _narrowed(problem: Tables) -> Tables:
+    """The tables without the transitions that no row asks for any longer."""
+    passing: dict[str, Passing] = {}
+    for tensor, known in problem.passing.items():
+        written, read = (np.zeros(n, np.bool_) for n in known.possible.shape)
+        for table in problem.tables:
+            for column, name in enumerate((*table.reads, *table.writes)):
+                side = read if column < len(table.reads) else written
+                if name == tensor:
+                    side[table.keys[:, column]] = True
+        if written.any():
+            asked = written[:, None] & read[None, :]
+            passing[tensor] = replace(known, possible=known.possible & asked)
+    return replace(problem, passing=passing)
 
 
 # ---------------------------------------------------------------- grouped layouts
@@ -107,16 +133,38 @@ def _best(table: Table, problem: Tables) -> Table:
     """Of rows with equal keys, those that are needed."""
     if not len(table.keys):
         return table
-    # The first columns decide last in lexsort; by the keys first, then by rank.
+    codes = _codes(table, problem)
+    if not problem.kept and problem.ranks:
+        # Most rows are not the least of their key in the first metric, and need not be sorted.
+        _, codes = np.unique(codes, return_inverse=True)
+        least = np.full(codes.max() + 1, np.iinfo(np.int64).max)
+        np.minimum.at(least, codes, table.costs[:, 0])
+        near = np.flatnonzero(table.costs[:, 0] == least[codes])
+        table, codes = table.taking(near), codes[near]
+    # In lexsort the last column decides first: the key, then rank by rank.
     ranked = [table.costs[:, i] for i in range(problem.ranks)]
-    columns = [*(table.keys[:, i] for i in range(table.keys.shape[1])), *ranked]
-    order = np.lexsort(columns[::-1]) if columns else np.arange(len(table.keys))
-    keys, costs = table.keys[order], table.costs[order]
+    order = np.lexsort([*ranked[::-1], codes])
+    sorted_codes = codes[order]
     starts = np.ones(len(order), np.bool_)
-    starts[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    starts[1:] = sorted_codes[1:] != sorted_codes[:-1]
     if not problem.kept:
         return table.taking(order[starts])
-    return table.taking(order[_undominated(starts, costs[:, problem.kept])])
+    return table.taking(order[_undominated(starts, table.costs[order][:, problem.kept])])
+
+
+def _codes(table: Table, problem: Tables) -> Array:
+    """One number for the key of each row."""
+    codes = np.zeros(len(table.keys), np.int64)
+    room = 1
+    for column, tensor in enumerate((*table.reads, *table.writes)):
+        written, read = problem.passing[tensor].possible.shape
+        extent = max(read if column < len(table.reads) else written, 1)
+        if room * extent >= 2**62:
+            _, codes = np.unique(codes, return_inverse=True)
+            room = len(codes)
+        codes = codes * extent + table.keys[:, column]
+        room *= extent
+    return codes
 
 
 def _undominated(starts: Mask, costs: Array) -> Mask:
@@ -132,29 +180,105 @@ def _undominated(starts: Mask, costs: Array) -> Mask:
     return keep
 
 
+# ---------------------------------------------------------------- outweighed candidates
+
+COMPARED = 2**8
+"""Rows of which each is compared with each."""
+
+NEVER = 2**60
+"""More than anything costs; sums of a few still fit 64 bits."""
+
+
+def _cheaper(table: Table, problem: Tables) -> Table:
+    """The rows that no other one undercuts, whatever the neighbours choose."""
+    tensors = [*table.reads, *table.writes]
+    # The bounds below are those of a tensor that the table only reads, or only writes.
+    if len(table.keys) > COMPARED or set(table.reads) & set(table.writes) or not tensors:
+        return table
+    worse = np.ones((len(table.keys), len(table.keys)), np.bool_)
+    for metric in dict.fromkeys((0, *problem.kept)):
+        costs = table.costs[:, metric]
+        # [a, b]: the most that a may cost more than b.
+        more = costs[:, None] - costs[None, :]
+        for column, tensor in enumerate(tensors):
+            passing = problem.passing[tensor]
+            reading = column < len(table.reads)
+            extra = (_read_otherwise if reading else _written_otherwise)(passing, metric)
+            keys = table.keys[:, column]
+            more = np.minimum(more + extra[keys[:, None], keys[None, :]], NEVER)
+        # Less in the first metric, so that no two rows can outweigh each other.
+        worse &= more < 0 if metric == 0 else more <= 0
+    return table.taking(~worse.any(axis=0))
+
+
+def _written_otherwise(passing: Passing, metric: int) -> Array:
+    """[a, b]: the most that it costs more to write a than b: for each reader the worst layout."""
+    costs, possible = passing.costs[:, :, metric], passing.possible
+    more = np.where(possible[None, :], costs[:, None] - costs[None, :], -NEVER)
+    more = np.where(~possible[:, None] & possible[None, :], NEVER, more)
+    worst = more.max(axis=2, initial=0)
+    # Readers may all want this layout in turn of others that are as bad.
+    return np.where(worst < NEVER, np.minimum(worst * passing.readers, NEVER), NEVER)
+
+
+def _read_otherwise(passing: Passing, metric: int) -> Array:
+    """[a, b]: the most that it costs more to read a than b: the worst that can be written."""
+    costs, possible = passing.costs[:, :, metric], passing.possible
+    there, instead = costs.T[:, None], costs.T[None, :]
+    # With other readers, what b costs may be paid anyway.
+    more = there - instead if passing.readers == 1 else there + np.zeros_like(instead)
+    more = np.where(possible.T[None, :], more, -NEVER)
+    more = np.where(~possible.T[:, None] & possible.T[None, :], NEVER, more)
+    worst = more.max(axis=2, initial=-NEVER)
+    np.fill_diagonal(worst, 0)
+    return np.maximum(worst, 0)
+
+
 # ---------------------------------------------------------------- joined nodes
 
 
 def _joined(problem: Tables) -> Tables:
     """The tables joined as far as joins stay small."""
-    tables = list(problem.tables)
+    tables = small = list(problem.tables)
     tried: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
-    while True:
-        pairs = [
-            (len(tables[i].keys) * len(tables[j].keys), i, j)
-            for i, j in _neighbours(tables)
-            if (tables[i].nodes, tables[j].nodes) not in tried
-        ]
-        if not pairs or min(pairs)[0] > PAIRS:
-            return replace(problem, tables=tuple(tables))
+    while pairs := _joinable(tables, tried, problem):
         _, i, j = min(pairs)
         left, right = tables[i], tables[j]
-        found = _best(join(left, right, problem), problem)
+        found = _cheaper(_best(join(left, right, problem), problem), problem)
         if len(found.keys) > max(ROWS, len(left.keys), len(right.keys)):
             tried.add((left.nodes, right.nodes))
             continue
-        del tables[j]
-        tables[i] = found
+        tables = [found if k == i else t for k, t in enumerate(tables) if k != j]
+        if all(len(t.keys) <= LEFT or t.parts is None for t in tables):
+            small = tables
+    # Nothing is shared any more: all is decided, but for what limits and objectives leave open.
+    done = not any(table.tensors for table in tables)
+    return replace(problem, tables=tuple(tables if done else small))
+
+
+def _joinable(
+    tables: list[Table], tried: set[tuple[tuple[str, ...], tuple[str, ...]]], problem: Tables
+) -> list[tuple[tuple[int, int], int, int]]:
+    """Neighbours whose join is small enough, with what is expected of it."""
+    return [
+        (_expected(tables[i], tables[j], problem), i, j)
+        for i, j in _neighbours(tables)
+        if (tables[i].nodes, tables[j].nodes) not in tried
+        and len(tables[i].keys) * len(tables[j].keys) <= PAIRS
+    ]
+
+
+def _expected(left: Table, right: Table, problem: Tables) -> tuple[int, int]:
+    """How many rows the join may leave, and how many it looks at: small ones come first."""
+    pairs = len(left.keys) * len(right.keys)
+    reads, writes = [*left.reads, *right.reads], {*left.writes, *right.writes}
+    keys = 1
+    for tensor in {*reads, *writes}:
+        passing, own = problem.passing[tensor], reads.count(tensor)
+        if tensor not in writes or own < passing.readers:
+            written, read = passing.possible.shape
+            keys *= read**own * (written if tensor in writes else 1)
+    return min(keys, pairs), pairs
 
 
 def _neighbours(tables: list[Table]) -> set[tuple[int, int]]:
