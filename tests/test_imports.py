@@ -22,6 +22,7 @@ STAGES = (
     "baselines",
     "ranking",
     "preference",
+    "network",
     "study",
     "report",
     "api",
