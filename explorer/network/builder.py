@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Literal, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from explorer.network.check import check
 from explorer.network.graph import Accelerated, Host, Network, Node, Tensor, View, taken
 from explorer.network.terms import generic, joined, seen
 from explorer.operators import constructors
-from explorer.operators.constructors import EpilogueOptions
 from isa.computation import Operator
 
 Concat = Literal["terms", "host"]
@@ -18,6 +17,15 @@ Concat = Literal["terms", "host"]
 
 Value = tuple[str, ...]
 """Names of tensors that are concatenated along the channels; usually one."""
+
+
+class _Ends(TypedDict, total=False):
+    """How a layer ends, as `constructors.EpilogueOptions` says."""
+
+    shift: int
+    bias: bool
+    relu: bool
+    relu6: int
 
 
 class Builder:
@@ -74,7 +82,7 @@ class Builder:
         stride: int = 1,
         pad: int = 0,
         skip: Value | None = None,
-        **epilogue: Unpack[EpilogueOptions],
+        **epilogue: Unpack[_Ends],
     ) -> Value:
         """A convolution with bias, to which `skip` is added; one term for each part of its data."""
         parts = []
@@ -82,7 +90,7 @@ class Builder:
             n, c, h, w = self._tensors[part].shape or ()
             operator = constructors.conv2d(
                 n=n, c=c, h=h, w=w, k=channels, r=kernel, s=kernel, stride=stride, pad=pad,
-                bias=True, residual=skip is not None, **epilogue,
+                residual=skip is not None, **_Ends(bias=True) | epilogue,
             )  # fmt: skip
             parts.append(operator)
         return self._product(name, joined(parts), _numbered(data, skip))
@@ -95,7 +103,7 @@ class Builder:
         *,
         stride: int = 1,
         pad: int = 0,
-        **epilogue: Unpack[EpilogueOptions],
+        **epilogue: Unpack[_Ends],
     ) -> Value:
         """A kernel for each channel, of data of one part."""
         n, c, h, w = self.shape(data)
@@ -119,15 +127,15 @@ class Builder:
         columns: int,
         *,
         skip: Value | None = None,
-        **epilogue: Unpack[EpilogueOptions],
+        **epilogue: Unpack[_Ends],
     ) -> Value:
         """A matrix product with bias, to which `skip` is added; axes after the first are joined."""
         parts = []
         for part in data:
             rows, *rest = self._tensors[part].shape or ()
             operator = constructors.gemm(
-                m=rows, n=columns, k=prod(rest), bias=True, residual=skip is not None,
-                **epilogue,
+                m=rows, n=columns, k=prod(rest), residual=skip is not None,
+                **_Ends(bias=True) | epilogue,
             )  # fmt: skip
             parts.append(operator)
         return self._product(name, joined(parts), _numbered(data, skip))
