@@ -120,6 +120,11 @@ GROUPS = {
             ),
             "import": Entry("network", "import_", "Write a model as a document."),
             "schema": Entry("network", "schema", "Print the JSON Schema of the documents."),
+            "plan": Entry(
+                "network_plan",
+                "plan",
+                "Choose an embedding for each node such that the whole network is best.",
+            ),
         },
     ),
 }

@@ -245,7 +245,9 @@ def _without(name: Symbol, problem: Problem, wishes: Wishes, rules: Sequence[Pat
     if metric is not None:
         return f"without {text}, the least {metric} is {made.cost.of(metric):,}"
     pin = wishes.pins[name.arguments[0].number]
-    written = {t: x for n, c in made.choices.items() for t, x in problem.node(n).candidate(c).writes}
+    written = {
+        t: x for n, c in made.choices.items() for t, x in problem.node(n).candidate(c).writes
+    }
     there = f"{pin.node} takes {made.choices[pin.node]}" if pin.node else ""
     there = there or f"{pin.tensor} is written as {written[pin.tensor]}"
     return f"without {text}, {there}: {made.cost.of(prefer[0]):,} {prefer[0]}"

@@ -55,7 +55,11 @@ class Program:
         self.requirements = frozenset(a.symbol.arguments[0] for a in symbols)
 
     def solve(
-        self, *, seconds: float | None = None, waived: Collection[Symbol] = (), any_one: bool = False
+        self,
+        *,
+        seconds: float | None = None,
+        waived: Collection[Symbol] = (),
+        any_one: bool = False,
     ) -> Found:
         """The best plan under all requirements but the waived ones.
 

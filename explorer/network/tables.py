@@ -136,7 +136,9 @@ def tables(problem: Problem, wishes: Wishes, *, pinned: bool = True) -> Tables:
             for reads, writes in ends
         ]
         costs = [[c.cost[i] for i in columns] for c in node.candidates]
-        rows = [i for i, c in enumerate(node.candidates) if not pinned or _meets(c, node.name, wishes)]
+        rows = [
+            i for i, c in enumerate(node.candidates) if not pinned or _meets(c, node.name, wishes)
+        ]
         reads, writes = ends[0]
         table = Table(
             (node.name,),

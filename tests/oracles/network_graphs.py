@@ -34,7 +34,9 @@ def edges(random: Random, shape: str, size: int) -> Edges:
             for i in range(depth, size)
         ]
         return [*down, *up]
-    return [(n, random.sample(names[:i], min(i, random.randint(0, 3)))) for i, n in enumerate(names)]
+    return [
+        (n, random.sample(names[:i], min(i, random.randint(0, 3)))) for i, n in enumerate(names)
+    ]
 
 
 def network(random: Random, shape: str, size: int, most: int, scale: int = 1) -> Problem:
@@ -67,7 +69,9 @@ def network(random: Random, shape: str, size: int, most: int, scale: int = 1) ->
 
 
 def _cost(random: Random, scale: int, most: int) -> Cost:
-    return Cost(*(scale * random.randint(0, most) + (scale > 1) * random.randint(0, 9) for _ in METRICS))
+    return Cost(
+        *(scale * random.randint(0, most) + (scale > 1) * random.randint(0, 9) for _ in METRICS)
+    )
 
 
 def _passages(

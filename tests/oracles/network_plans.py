@@ -31,7 +31,10 @@ def _fits(candidate: Candidate, node: str, asked: Wishes) -> bool:
     for pin in asked.pins:
         if pin.node == node and pin.candidate != candidate.name:
             return False
-        if pin.tensor in {t for t, _ in candidate.writes} and (pin.tensor, pin.layout) not in candidate.writes:
+        if (
+            pin.tensor in {t for t, _ in candidate.writes}
+            and (pin.tensor, pin.layout) not in candidate.writes
+        ):
             return False
     return True
 
@@ -73,7 +76,9 @@ def sweep(problem: Problem, asked: Wishes) -> list[Cost]:
         for state, costs in states.items():
             now = {t: (written, made) for t, written, made in state}
             for candidate in node.candidates:
-                step = _read(problem, now, candidate) if _fits(candidate, node.name, asked) else None
+                step = (
+                    _read(problem, now, candidate) if _fits(candidate, node.name, asked) else None
+                )
                 if step is None:
                     continue
                 after = step[0] | {t: (layout, frozenset()) for t, layout in candidate.writes}
