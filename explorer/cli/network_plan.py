@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -76,7 +77,7 @@ def plan(
             "--candidates",
             min=1,
             max=10_000,
-            help="Embeddings evaluated for each operator: half of them the fastest, the others such "
+            help="Embeddings evaluated for each operator: half of them the fastest, others such "
             "as neighbours' layouts ask for.",
         ),
     ] = CANDIDATES,
@@ -111,7 +112,7 @@ def plan(
     _show(planned, objectives, output)
 
 
-def _show(found: NetworkPlan, objectives: Sequence[str], output: Any) -> None:
+def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) -> None:
     """Print or write the plan or the front; leave with 1 where it is not proven."""
     planned = found.planned
     if not planned.plans:

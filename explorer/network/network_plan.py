@@ -101,7 +101,7 @@ def plan_network(
     hosts: Mapping[str, str],
     rule: Model,
     host: HostCost,
-    wishes: Wishes = Wishes(),
+    wishes: Wishes,
     pins: Sequence[str] = (),
     seconds: float | None = None,
 ) -> NetworkPlan:

@@ -32,7 +32,7 @@ ROWS = 2**14
 """Rows that a joined table may have on the way."""
 
 LEFT = 2**9
-"""Rows that a joined table may have where the solver goes on: more of them cost more than they save."""
+"""Rows that a joined table may have where the solver goes on: more cost more than they save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ def _ordered(reads: list[tuple[str, Array]]) -> list[tuple[str, Array]]:
 
 
 def passed(passing: Passing, written: Array, read: list[Array]) -> tuple[Array, Mask]:
-    """What a tensor's transitions cost in each row, each layout counted once; and where they can be.
+    """What a tensor's transitions cost in each row, each layout once; and where they can be.
 
     Args:
         passing: the tensor's transitions.

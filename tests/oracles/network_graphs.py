@@ -10,7 +10,7 @@ from explorer.network.wishes import Pin, Wishes
 
 SHAPES = ("chain", "residual", "dense", "u-shape", "random")
 Edges = list[tuple[str, list[str]]]
-"""Of each node, its name and the nodes whose tensors it reads; a tensor is called after its node."""
+"""Of each node, its name and the nodes whose tensors it reads, called as their nodes."""
 
 
 def edges(random: Random, shape: str, size: int) -> Edges:
@@ -91,7 +91,7 @@ def _passages(
 
 
 def wishes(random: Random, problem: Problem) -> Wishes:
-    """What is asked of a problem: an order of metrics or objectives, pins and limits, or neither."""
+    """What is asked of a problem: an order of metrics or objectives, pins, limits, or neither."""
     names = random.sample(METRICS, random.randint(1, 3))
     pins = []
     for node in random.sample(problem.nodes, min(len(problem.nodes), random.choice([0, 0, 1, 2]))):
@@ -103,7 +103,7 @@ def wishes(random: Random, problem: Problem) -> Wishes:
             pins.append(Pin(f"{tensor}={layout}", tensor=tensor, layout=layout))
     size = len(problem.nodes)
     limited = random.sample(METRICS, random.choice([0, 0, 1, 2]))
-    limits = {m: random.randint(0, 14 * size) * (1 if m == "host-copies" else 1) for m in limited}
+    limits = {m: random.randint(0, 14 * size) for m in limited}
     if random.random() < 0.25:
         return Wishes(tuple(names), limits, tuple(pins), tuple(names[:2]))
     return Wishes(tuple(names), limits, tuple(pins))

@@ -1,8 +1,8 @@
 """The best plans of a network by other means: a sweep over its nodes, and all combinations.
 
-The sweep goes through the nodes once and keeps, for each state of the tensors that later nodes still
-read (the layout written, and those already made of it), what the nodes so far may cost. It shares
-with the planner only the problem.
+The sweep goes through the nodes once and keeps, for each state of the tensors that later nodes
+still read (the layout written, and those already made of it), what the nodes so far may cost. It
+shares with the planner only the problem.
 
 ``python -m tests.oracles.network_plans 1000`` compares both with the planner on random networks,
 once with its reductions and once without.

@@ -46,7 +46,7 @@ def test_forms_tell_arrays_apart(text: str) -> None:
 
 
 def test_contents_tell_padding_from_idle_lanes() -> None:
-    """Channels that are missing are idle; a window's border reads as zero; the rest is the tensor."""
+    """Channels that are missing are idle, a window's border is zero, the rest is the tensor."""
     operator, intrinsic = resolve(OPERATORS[0]), gemm_intrinsic(TINY)
     fixed = reference(operator, TINY)
     assert fixed is not None
