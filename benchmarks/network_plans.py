@@ -1,9 +1,9 @@
 """``python -m benchmarks.network_plans [NAME]...``: how long plans of the shipped networks take.
 
-The graphs are the networks'; candidates and transitions are drawn at random, so that only the planner
-is measured: 60 a node over 24 layouts a tensor, cycles as the products make them, one to two and a
-half times as many; a layout that differs is a copy of all bytes read and written, or for one pair
-in five nothing.
+The graphs are the networks'; candidates and transitions are drawn at random, so that the planner
+alone is measured: 60 a node over 24 layouts a tensor, cycles as the products make them, one to two
+and a half times as many; a layout that differs is a copy of all bytes read and written, or for one
+pair in five nothing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def main(names: list[str]) -> None:
         seconds, account = time.perf_counter() - begin, found.account
         proof = "proven" if found.proven else f"at least {found.bound:,}"
         print(
-            f"{name}: {len(asked.nodes)} nodes, {account.candidates:,} candidates, {seconds:.2f} s, "
+            f"{name}: {len(asked.nodes)} nodes, {account.candidates:,} candidates, "
+            f"{seconds:.2f} s, "
             f"{found.plans[0].cost.cycles:,} cycles ({proof}); {account.nodes} nodes with "
             f"{account.left:,} candidates left to the solver",
             flush=True,
