@@ -153,6 +153,7 @@ class Space:
         ordered: with their floors, the least first.
         evaluated: the options of those that were, by id.
         fixed: TVM's.
+        lanes: the vectors that embeddings read of each input, and those that they write, by id.
     """
 
     operator: Operator
@@ -231,6 +232,9 @@ def matching(
         effort: as for `options`.
     """
     chosen: dict[tuple[object, ...], Embedding] = {}
+    whole = [e for _, e in place.ordered if e.id not in place.lanes]
+    vectors = run(partial(_vectors, place.operator, place.config), whole)
+    place.lanes |= {e.id: v for e, v in zip(whole, vectors, strict=True)}
     for _, embedding in place.ordered:
         read, written = place.vectors(embedding)
         fits = all(not offered[role] or read[role] in offered[role] for role in read)

@@ -103,10 +103,10 @@ def scale(tables: Tables, metric: int, *, compared: bool) -> Scale:
     highest = sum(n * int(c.max()) for n, c in parts) // unit
     if (whole if compared else highest) <= LARGEST:
         return Scale(least, unit, 0, highest)
-    # All low limbs together stay within 32 bits, and so do all high ones with the carries.
-    count = sum(len(c) for _, c in parts)
-    radix = max(LARGEST // count, 1)
-    carries = sum(n for n, _ in parts)
+    # All low limbs together stay within 32 bits, with what carries take from them, and so do all
+    # high ones with the carries: clasp adds up the absolute values.
+    count, carries = sum(len(c) for _, c in parts), sum(n for n, _ in parts)
+    radix = max(LARGEST // (count + carries), 1)
     if whole // radix + carries > LARGEST:
         allowed = f"{count} values that two limbs of 32 bits can add up"
         raise InputError("network", tables.metrics[metric], whole, allowed)
