@@ -129,6 +129,8 @@ class Chain:
             raise Unfit("its sums are cast to other integers")
 
     def _rename(self, op: Op, name: str) -> None:
+        if self.scale is not None:
+            raise Unfit("its integers are renamed, which costs their readers nothing")
         shape = self.graph.shape(op.outputs[0])
         value = self.renamed or Renamed.of("", self.product.shape)
         if op.kind == "Transpose":
@@ -163,14 +165,9 @@ class Chain:
             return
         exponent = logarithm(quantity.scale, other, self.notes)
         self._flush()
-        own = self._uniform()
-        if exponent < own:
-            self._left(own - exponent)
-        if exponent <= own:
-            self._residual(quantity, "residual")
-        else:
-            self._weighted(quantity, exponent - own)
-        self.bounds = self.bounds + (128 << max(exponent - own, 0))
+        if (self.exponents > exponent).any():
+            self._left(self._uniform() - exponent)
+        self._weighted(quantity, exponent - self.exponents)
 
     def add_plain(self, quantity: Quantity) -> None:
         """Add a tensor whose steps are those of the sums."""
@@ -185,24 +182,37 @@ class Chain:
         self.stages.append(Add(tensor, bits=8))
         self.views.append(quantity.renamed.view(tensor.name))
 
-    def _weighted(self, quantity: Quantity, exponent: int) -> None:
-        """A tensor that is worth more than the sums: a term with a power of two as its weight.
+    def _weighted(self, quantity: Quantity, exponents: Array) -> None:
+        """A tensor whose steps are worth powers of two of each channel's, 1 or more.
 
-        Beyond what a weight can be, the term comes first and is shifted, before there are sums.
+        That is a term with these powers as its weights. Beyond what a weight can be, the term comes
+        first and is shifted, before there are other sums.
         """
+        self.bounds = self.bounds + (128 << exponents)
+        if not exponents.any():
+            self._residual(quantity, "residual")
+            return
         name, weight = self._free("residual"), self._free("residual_weight")
-        first = self.product.computation
-        term = Term(added(first, self.product.channel, name, weight))
-        rest = exponent - _MOST_FACTOR
-        if rest > 0:
-            if any(isinstance(stage, Shift | Max | Min) for stage in self.stages):
-                raise Unfit(f"what is added is worth 2**{exponent} of its steps")
-            self.stages[:0] = [term, Shift(-rest)]
-        else:
-            self.stages.append(term)
-        factor = 1 << min(exponent, _MOST_FACTOR)
-        self.constants[weight] = np.full(self.product.channel.shape, factor, np.int8)
+        channel, first = self.product.channel, self.product.computation
+        term = Term(added(first, channel, name, weight))
+        factors = np.minimum(exponents, _MOST_FACTOR)
+        rest = exponents - factors
+        full = np.broadcast_to(1 << factors, (channel.size,)).reshape(channel.shape)
+        self.constants[weight] = full.astype(np.int8)
         self.views.append(quantity.renamed.view(name))
+        if not rest.any():
+            self.stages.append(term)
+            return
+        if any(isinstance(stage, Shift | Max | Min) for stage in self.stages):
+            raise Unfit(f"what is added is worth 2**{exponents.max()} of its steps")
+        if rest.max() > (MOST_LIFTED if rest.min() < rest.max() else 24):
+            raise Unfit(f"what is added is worth 2**{exponents.max()} of its steps")
+        behind, self.stages = self.stages, [term]
+        if (rest == rest.flat[0]).all():
+            self.stages.append(Shift(-int(rest.flat[0])))
+        else:
+            self._shift_by(-rest, "floor")
+        self.stages += behind
 
     def offset(self, values: Array, name: str) -> None:
         """Add a constant, the same along all axes but the channels'.
@@ -402,6 +412,8 @@ class Chain:
         scale, zero, dtype = float(found[0].flat[0]), int(found[1].flat[0]), found[1].dtype.name
         if dtype not in BYTES:
             raise Unfit(f"its output is {dtype}")
+        if self.ops[-1].kind == "DequantizeLinear" and (scale, zero, dtype) == self.scale:
+            raise Unfit("its integers stay as they are")
         output = op.outputs[0]
         self.note_zero(Quantity(Renamed.of(output, ()), scale, zero, dtype), output)
         if int(self.bounds.max(initial=0)) >= EXACT_FLOATS:
@@ -442,7 +454,14 @@ class Chain:
 
         Quantisers give such channels scales down to 2^-46.
         """
-        simple = all(isinstance(stage, Term | Add) for stage in self.stages)
+        simple = not any(
+            isinstance(stage, Max | Min)
+            or (
+                isinstance(stage, Add)
+                and str(getattr(stage.value, "name", "")) not in self.constants
+            )
+            for stage in self.stages
+        )
         bounds = np.broadcast_to(self.bounds, amounts.shape)
         dead = np.array(
             [int(b) < 1 << max(int(a) - 1, 0) for a, b in zip(amounts, bounds, strict=True)]
@@ -451,7 +470,7 @@ class Chain:
             return amounts
         for name, array in self.constants.items():
             # Weights and biases have the channels first, however many axes they are.
-            if array is not None and array.size % amounts.size == 0:
+            if array is not None and not name.startswith("shift"):
                 rows = array.reshape(amounts.size, -1).copy()
                 rows[dead] = 0
                 self.constants[name] = rows.reshape(array.shape)

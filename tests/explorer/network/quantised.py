@@ -119,10 +119,11 @@ class Writer:
         outs = weight[0] if kind == "Conv" else weight[1] * groups
         deep = prod(weight[1:]) if kind == "Conv" else weight[0] // groups * prod(weight[2:])
         shape = self._shape(kind, x, weight, attributes)
-        scales = np.full(outs if kind == "Conv" else weight[1], -6)
+        # So small that the output's scale stays near the input's.
+        scales = np.full(outs if kind == "Conv" else weight[1], -9)
         if channels:
             scales = scales - self.random.integers(0, 4, scales.shape)
-        own = -6 - (2 if channels else 0)
+        own = -9 - (2 if channels else 0)
         output = self.exponents[x] + own + round(log2(40 * deep**0.5)) + 1 + coarser
         w = self.constant(self.weights(weight), "w")
         w_exponent: Array = scales if channels else scales[:1].reshape(())
@@ -147,7 +148,9 @@ class Writer:
         if add:
             y = self.node("Add", [y, self.dq(add)])
         for ending, low, high in end:
-            limits = [self.constant(np.float32(v)) for v in (low, high)] * (ending == "Clip")
+            limits = [self.constant(np.array(v, np.float32)) for v in (low, high)] * (
+                ending == "Clip"
+            )
             y = self.node(ending, [y, *limits])
         return self.q(y, output, shape)
 
@@ -176,6 +179,32 @@ class Writer:
             return y
         y = self.node("Add", [self.dq(a), self.dq(b)])
         return self.q(self.node("Relu", [y]) if relu else y, exponent, shape)
+
+    def matrix(self, x: str, columns: int, *, kind: Literal["Gemm", "MatMul"] = "Gemm") -> str:
+        """A product with constant columns; a scale for each column, and a bias behind a MatMul."""
+        *rows, k = self.shapes[x]
+        scales = -9 - self.random.integers(0, 3, columns)
+        turned = kind == "Gemm"
+        w = self.constant(self.weights((columns, k) if turned else (k, columns)), "w")
+        axis = 0 if turned else 1
+        wf = self.node("DequantizeLinear", [w, self.scale(scales)], axis=axis)
+        b = self.constant(self.random.integers(-500, 500, columns).astype(np.int32), "b")
+        bf = self.node("DequantizeLinear", [b, self.scale(self.exponents[x] + scales)], axis=0)
+        if turned:
+            y = self.node("Gemm", [self.dq(x), wf, bf], transB=1)
+        else:
+            y = self.node("Add", [self.node("MatMul", [self.dq(x), wf]), bf])
+        exponent = self.exponents[x] - 10 + round(log2(40 * k**0.5)) + 1
+        return self.q(y, exponent, (*rows, columns))
+
+    def attention(self, x: str) -> str:
+        """A matrix of rows times itself transposed, scaled by a power of two."""
+        b, m, k = self.shapes[x]
+        turned = self.node("Transpose", [self.dq(x)], perm=[0, 2, 1])
+        y = self.node("MatMul", [self.dq(x), turned])
+        y = self.node("Mul", [y, self.constant(np.array(0.25, np.float32))])
+        exponent = 2 * self.exponents[x] - 2 + round(log2(100 * k**0.5)) + 1
+        return self.q(y, exponent, (b, m, m))
 
     def through(self, kind: str, x: str, shape: tuple[int, ...], **attributes: Any) -> str:
         """An operation on floats that keeps the scale: pools and renamings."""
