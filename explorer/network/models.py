@@ -27,8 +27,11 @@ def resolve(
         shapes: of a model's inputs, where they are to be others than it says.
 
     Raises:
-        InputError: it is none of these, or what it refers to is no network.
+        InputError: it is none of these, what it refers to is no network, or shapes are given for
+            one that has them.
     """
+    if shapes and (text in NETWORKS or text.endswith(DOCUMENTS)):
+        raise InputError("--shape", "", next(iter(shapes)), f"{text} has shapes; models may not")
     if text in NETWORKS:
         return shipped(text, concat)
     if text.endswith(DOCUMENTS):

@@ -187,7 +187,7 @@ def _of_two(graph: Graph, op: Op, data: Quantity, exponent: int, notes: list[str
         # A transposed matrix is read as it lies, where that is a form of the kind.
         axes = [*range(len(seen.shape) - 2), len(seen.shape) - 1, len(seen.shape) - 2]
         turned = seen.transposed(axes)
-        if turned and seen.view("x").transposes and not turned.view("x").transposes:
+        if turned and turned.innermost and not seen.innermost:
             right, seen = "nk", turned
     if op.kind == "Gemm":
         product = matrix(op, data.renamed.shape, seen.shape, right)

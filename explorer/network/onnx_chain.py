@@ -316,7 +316,9 @@ class Chain:
         self._flush_unless_free()
         logarithms = [logarithm(float(f), f"{op.kind} {name}", self.notes) for f in factor]
         self.exponents = self.exponents + np.array(logarithms)
-        self.offset((shift - mean * factor).astype(np.float64), f"the offset of {op.kind}")
+        offset = (shift - mean * factor).astype(np.float64)
+        ones = (1,) * (len(self.product.shape) - 2)
+        self.offset(offset.reshape(-1, *ones), f"the offset of {op.kind}")
 
     def _clip(self, op: Op, name: str) -> None:
         low, high = 0.0, math.inf

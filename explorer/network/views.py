@@ -44,6 +44,10 @@ class Renamed:
         the extents of both have a common refinement.
         """
         parts = [self.split[axis] for axis in self.order]
+        if tuple(parts) == self.shape:
+            order = tuple(self.order[axis] for axis in axes)
+            shape = tuple(self.shape[axis] for axis in axes)
+            return Renamed(self.tensor, self.split, order, shape)
         fine = _refined(parts, self.shape)
         if fine is None:
             return None
@@ -52,20 +56,26 @@ class Renamed:
         numbers: list[list[int]] = [[] for _ in self.split]
         split: list[int] = []
         for axis in range(len(self.split)):
-            extents = pieces[self.order.index(axis)]
-            numbers[axis] = list(range(len(split), len(split) + len(extents)))
-            split += extents
+            piece = pieces[self.order.index(axis)]
+            numbers[axis] = list(range(len(split), len(split) + len(piece)))
+            split += piece
         flat = [number for axis in self.order for number in numbers[axis]]
         groups = _grouped(fine, self.shape)
         starts = np.cumsum([0, *map(len, groups)])
-        order = [n for axis in axes for n in flat[starts[axis] : starts[axis + 1]]]
-        shape = tuple(self.shape[axis] for axis in axes)
-        return Renamed(self.tensor, tuple(split), tuple(order), shape)
+        moved = [n for axis in axes for n in flat[starts[axis] : starts[axis + 1]]]
+        extents = tuple(self.shape[axis] for axis in axes)
+        return Renamed(self.tensor, tuple(split), tuple(moved), extents)
 
     def view(self, operand: str) -> View:
         """As the view of an operator's tensor; plain where no element moves."""
         found = View(operand, self.tensor, self.split, self.order)
         return found if found.transposes else View.plain(operand, self.tensor, self.split)
+
+    @property
+    def innermost(self) -> bool:
+        """Whether elements that follow each other along the last axis do so in the tensor."""
+        moved = [axis for axis in self.order if self.split[axis] > 1]
+        return self.shape[-1] == 1 or moved[-1] == max(moved)
 
     def reverse(self, operand: str) -> View:
         """The view of the tensor that this was made of, from what it has become.
