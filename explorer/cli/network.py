@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from explorer.cli.common import note
-from explorer.cli.output import OutputOption, show_table, write_file
+from explorer.cli.output import OutputOption, progress, show_table, write_file
 from explorer.network import document
 from explorer.network.models import resolve
 from explorer.report import network as report
@@ -79,7 +79,8 @@ def show(
     output: OutputOption = None,
 ) -> None:
     """List the nodes: what is accelerated, and what is exact."""
-    network = resolve(model, concat.value, shapes(shape))
+    with progress("reading the model"):
+        network = resolve(model, concat.value, shapes(shape))
     rows = [asdict(row) for row in report.rows(network)]
     printed = pd.DataFrame(
         {
@@ -117,8 +118,10 @@ def import_(
     """Write a model as a document."""
     if output.suffix not in {".yaml", ".yml", ".json"}:
         raise InputError("--out", "", str(output), "the suffix must be one of .yaml, .yml, .json")
-    network = resolve(model, concat.value, shapes(shape))
-    write_file(output, document.dump(network, as_json=output.suffix == ".json"))
+    with progress("writing the document"):
+        network = resolve(model, concat.value, shapes(shape))
+        text = document.dump(network, as_json=output.suffix == ".json")
+    write_file(output, text)
     note(report.summary(network), aside=False)
 
 

@@ -22,16 +22,24 @@ def resolve(
     """The network that a command line argument means.
 
     Args:
-        text: the name of a shipped network, or the path of a document.
+        text: the name of a shipped network, or the path of a document or of an ONNX model.
         concat: what becomes of Concat; documents say it themselves.
         shapes: of a model's inputs, where they are to be others than it says.
 
     Raises:
-        InputError: it is neither, or what it refers to is no network.
+        InputError: it is none of these, what it refers to is no network, or shapes are given for
+            one that has them.
     """
+    if shapes and (text in NETWORKS or text.endswith(DOCUMENTS)):
+        raise InputError("--shape", "", next(iter(shapes)), f"{text} has shapes; models may not")
     if text in NETWORKS:
         return shipped(text, concat)
-    if text.endswith(DOCUMENTS) or is_document(text):
+    if text.endswith(DOCUMENTS):
         return document.load(Path(text))
-    allowed = expected(text, NETWORKS, "a document (.yaml, .json), or one of")
+    if text.endswith(".onnx") or is_document(text):
+        # An extra, and slow to import.
+        from explorer.network import onnx_import  # noqa: PLC0415
+
+        return onnx_import.load(Path(text), shapes, concat=concat == "terms").network
+    allowed = expected(text, NETWORKS, "a document (.yaml, .json), a model (.onnx), or one of")
     raise InputError("network", "", text, allowed)
