@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from explorer.layout.canonical import IDLE, ZERO, contents, form
 from explorer.layout.packed import Layout
-from explorer.network.candidates import Option, Space, residual_of, view_of
-from explorer.network.graph import Accelerated, Network, Tensor, View
+from explorer.network.candidates import Option, Space, residuals_of, view_of
+from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.transitions import Host, Kind, Laid, Model, passed
 from isa.computation import Operator
@@ -97,10 +97,11 @@ class _Desk:
             if role != "out" and role not in node.operator.constants:
                 view = node.views[layout.tensor.name]
                 reads.append((view_of(node, role), self.label(layout, view, node.operator)))
-        tensor = residual_of(node)
-        if tensor is not None and option.residual is not None:
-            label = self.label(option.residual, node.views["residual"], node.operator)
-            reads.append((tensor, label + _RESIDUAL if self.rule.residual > 1 else label))
+        for view in residuals_of(node, self.network):
+            tensor = operand(node.operator, view.operand)
+            layout = replace(option.layouts["out"], role=None, tensor=tensor)
+            label = self.label(layout, view, node.operator)
+            reads.append((view.tensor, label + _RESIDUAL if self.rule.residual > 1 else label))
         out = self.label(option.layouts["out"], node.output, node.operator)
         size = self.named[node.output.tensor][out].size
         cost = Cost(option.cycles, memory=option.memory + size)
@@ -156,7 +157,7 @@ class _Desk:
             for r in ("in0", "in1")
             if r not in n.operator.constants
         }
-        read |= {t for n in programmed if (t := residual_of(n)) is not None}
+        read |= {v.tensor for n in programmed for v in residuals_of(n, self.network)}
         written = {n.output.tensor for n in programmed}
         own = [n for n in self.network.nodes if n.name in hosts]
         nodes = []

@@ -15,10 +15,11 @@ from typing import Any
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import nest
+from explorer.layout.alu_passes import alu_program
 from explorer.layout.canonical import Digits, lane_strides
 from explorer.layout.design import designs
 from explorer.layout.packed import Layout, derive
-from explorer.network.graph import Accelerated, Network
+from explorer.network.graph import Accelerated, Network, View, operand
 from explorer.ranking.explore import embeddings, evaluate, floor, gemm_intrinsic, reference
 from explorer.schedule.search import search
 from isa.computation import Operator
@@ -45,8 +46,7 @@ class Option:
         cycles: of its best program.
         proven: whether no schedule of the space is better.
         layouts: of the tensors in their roles, in the order in DRAM that the program has.
-        residual: of the residual, where there is one.
-        memory: bytes of packed constants.
+        memory: bytes of packed constants that are weights or less than the output.
     """
 
     name: str
@@ -54,23 +54,32 @@ class Option:
     cycles: int
     proven: bool
     layouts: Mapping[str, Layout]
-    residual: Layout | None
     memory: int
 
 
 REFERENCE = "reference"
 
 
-def programmed(node: Accelerated) -> str:
+def programmed(node: Accelerated, network: Network) -> str:
     """Why no program can be made for a node; empty if one can.
 
-    Programs have one term and an epilogue; further ones, and other steps, are left to the host.
+    Programs have one term, and what they read besides constants is an input of it, or as large as
+    the output and added to it.
     """
     try:
-        epilogue = node.operator.epilogue
+        computation = node.operator.computation
+        alu_program(node.operator)
     except InputError as error:
-        return f"{error.field or 'stages'}: {error.allowed}"
-    del epilogue
+        return f"{error.field}: {error.allowed}"
+    inputs = {computation.in0.name: "in0", computation.in1.name: "in1"}
+    for view in node.inputs:
+        constant = network.by_name[view.tensor].constant
+        role = inputs.get(view.operand)
+        if role is not None and constant != (role in node.operator.constants):
+            return f"{view.operand} is{'' if constant else ' not'} known offline"
+        tensor = operand(node.operator, view.operand)
+        if role is None and not constant and tensor.index != computation.out.index:
+            return f"{view.operand} is neither constant nor as large as the output"
     return ""
 
 
@@ -101,10 +110,10 @@ def _option(
         for port, layout in (("inp", design.inp), ("wgt", design.wgt))
         if layout.role in operator.constants
     )
-    if design.bias is not None:
-        memory += design.bias.entries * config.element_bytes(Memory.ACC)
+    spread = sum(layout.entries for layout in design.spread)
+    memory += spread * config.element_bytes(Memory.ACC)
     layouts = {str(layout.role): layout for layout in design.layouts}
-    return Option(name, embedding, cycles, proven, layouts, design.residual, memory)
+    return Option(name, embedding, cycles, proven, layouts, memory)
 
 
 def fixed(operator: Operator, config: Config) -> Option | None:
@@ -272,14 +281,14 @@ def spaces(
         on_progress: told when an operator is done, in each of two rounds.
         effort: programs to simulate for each layout at most; None for proven cycles.
     """
-    nodes = [n for n in network.accelerated if not programmed(n)]
+    nodes = [n for n in network.accelerated if not programmed(n, network)]
     found: dict[Operator, Space] = {}
     for node in nodes:
         if node.operator not in found:
             half = max(1, count - count // 2)
             found[node.operator] = space(node.operator, config, half, classes, run, effort)
             on_progress(1)
-    wanted = _wanted(nodes, found)
+    wanted = _wanted(nodes, found, network)
     for operator, (offered, taken) in wanted.items():
         matching(found[operator], offered, taken, count, run, effort)
         on_progress(1)
@@ -287,7 +296,7 @@ def spaces(
 
 
 def _wanted(
-    nodes: Sequence[Accelerated], found: Mapping[Operator, Space]
+    nodes: Sequence[Accelerated], found: Mapping[Operator, Space], network: Network
 ) -> dict[Operator, tuple[dict[str, set[Vectors]], set[Vectors]]]:
     """Of each operator, the vectors that its neighbours write of its inputs and read of its output.
 
@@ -302,8 +311,8 @@ def _wanted(
             writes.setdefault(node.output.tensor, set()).add(written)
             for role, vectors in read.items():
                 reads.setdefault(view_of(node, role), set()).add(vectors)
-            if (residual := residual_of(node)) is not None:
-                reads.setdefault(residual, set()).add(written)
+            for residual in residuals_of(node, network):
+                reads.setdefault(residual.tensor, set()).add(written)
     wanted: dict[Operator, tuple[dict[str, set[Vectors]], set[Vectors]]] = {}
     for node in nodes:
         place = found[node.operator]
@@ -314,7 +323,8 @@ def _wanted(
             offered[role] |= writes.get(view_of(node, role), set())
             offered[role] |= {place.vectors(o.embedding)[0][role] for o in own}
         taken |= reads.get(node.output.tensor, set())
-        taken |= writes.get(residual_of(node) or "", set())
+        for residual in residuals_of(node, network):
+            taken |= writes.get(residual.tensor, set())
         taken |= {place.vectors(o.embedding)[1] for o in own}
     return wanted
 
@@ -326,9 +336,8 @@ def view_of(node: Accelerated, role: str) -> str:
     return node.views[name].tensor
 
 
-def residual_of(node: Accelerated) -> str | None:
-    """The network's tensor that a node adds as its residual, if it adds one."""
-    if not node.operator.epilogue.residual:
-        return None
-    views = node.views
-    return views["residual"].tensor if "residual" in views else None
+def residuals_of(node: Accelerated, network: Network) -> list[View]:
+    """The tensors of the network that a node's steps add to its output, element by element."""
+    inputs = {node.operator.computation.in0.name, node.operator.computation.in1.name}
+    constants = {tensor.name for tensor in network.tensors if tensor.constant}
+    return [v for v in node.inputs if v.operand not in inputs and v.tensor not in constants]

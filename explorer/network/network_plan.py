@@ -14,11 +14,10 @@ from explorer.network.candidates import (
     Space,
     options,
     programmed,
-    residual_of,
     spaces,
     view_of,
 )
-from explorer.network.graph import Accelerated, Host, Network
+from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Plan, Problem
 from explorer.network.transitions import Host as HostCost
@@ -71,27 +70,13 @@ def candidates(
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and the nodes that the host runs, with the reason."""
     hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
-    hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n))}
-    hosts |= {n.name: _foreign(n, network) for n in network.accelerated if _foreign(n, network)}
+    hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
     found = spaces(left, config, count, classes, run, on_progress, effort)
     for node in left.accelerated:
         if not found[node.operator].all():
             hosts[node.name] = "no schedule fits the scratchpads"
     return found, hosts
-
-
-def _foreign(node: Accelerated, network: Network) -> str:
-    """Why a node takes something that no candidate of a plan reads; empty if it does not."""
-    if programmed(node):
-        return ""
-    roles = [r for r in ("in0", "in1") if r not in node.operator.constants]
-    planned = {view_of(node, role) for role in roles} | {residual_of(node)}
-    for view in node.inputs:
-        tensor = network.by_name[view.tensor]
-        if tensor.constant == (view.tensor in planned):
-            return f"{view.operand} is{'' if tensor.constant else ' not'} known offline"
-    return ""
 
 
 def plan_network(

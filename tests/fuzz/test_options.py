@@ -27,6 +27,7 @@ ARGUMENTS = {
     "sweep": [SMALL, "--dry-run"], "results": ["/no/such"], "pareto": ["/no/such.csv"],
     "operators": [], "kinds": [], "network show": ["resnet18"],
     "network import": ["no-such", "--out=/no/such.json"], "network schema": [],
+    "network plan": ["no-such"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 
