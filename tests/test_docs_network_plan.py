@@ -21,7 +21,7 @@ EXAMPLES = re.findall(r"^```\n\$ explorer (.*)\n((?:.*\n)*?)```$", TEXT, re.MULT
 def test_examples(command: str, output: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the document prints what stands below it, and proves its plan or says no."""
     monkeypatch.chdir(root)
-    result = CliRunner().invoke(app, shlex.split(command))
+    result = CliRunner().invoke(app, [*shlex.split(command), "--quiet"])
     assert result.output == output
     assert result.exit_code == (" conflict\n" in output or " cannot be met\n" in output)
 

@@ -88,7 +88,7 @@ def plan(
     jobs: JobsOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Choose an embedding for each node such that the whole network is best, with proof.
+    """Choose an embedding for each node such that the whole network is best.
 
     The exit status is 1 if pins and limits conflict, which is then told, and if the time limit
     ended the search; the best plan so far is then shown.

@@ -209,7 +209,8 @@ class _Desk:
                     written.setdefault(tensor, {})[label] = None
                 for tensor, label in candidate.reads:
                     read.setdefault(tensor, {})[label] = None
-        kinds, passages = {}, {}
+        kinds: dict[tuple[str, str, str], Kind] = {}
+        passages: dict[tuple[str, str, str], Cost] = {}
         known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
         for tensor, ends in read.items():
             for there in written[tensor]:

@@ -31,7 +31,7 @@ PORTION = 8  # embeddings that are evaluated under one limit
 Vectors = tuple[Digits, ...]
 """The lanes of a layout, see `explorer.layout.canonical.lane_strides`."""
 
-Run = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
+Run = Callable[..., Iterable[Any]]
 """A `map`, in this process or over several."""
 
 

@@ -87,7 +87,8 @@ def test_vectors_are_found_by_what_they_hold(found: Found) -> None:
             written = out.pack(data).reshape(-1, width)
             wanted = read.pack(data).reshape(-1, width)
             missing = sum(not ((written == row) | (row == 0)).all(axis=1).any() for row in wanted)
-            counted = lacking(*(contents(x).astype(np.int32) for x in (out, read)))
+            held, asked = (contents(x).astype(np.int32) for x in (out, read))
+            counted = lacking(held, asked)
             assert missing <= counted <= missing + int((wanted == 0).any(axis=1).sum())
 
 
