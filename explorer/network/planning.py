@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clingo import Symbol
 
+from explorer.embedding.user_rules import check as check_rules
 from explorer.network.facts import Instance, instance, requirement_of
 from explorer.network.problem import Plan, Problem, check, plan
 from explorer.network.reduction import Account, reduce
@@ -36,7 +37,7 @@ class Conflict:
     def lines(self) -> list[str]:
         """The conflict in sentences."""
         if not self.requirements:
-            return ["there is no plan: some tensor cannot be passed on, whatever is chosen"]
+            return ["there is no plan: some tensor cannot be passed on, or a rule forbids all"]
         verb = "cannot be met" if len(self.requirements) == 1 else "conflict"
         names = " and ".join(self.requirements)
         return [f"{names} {verb}", *(f"  {text}" for text in self.relaxations)]
@@ -86,6 +87,22 @@ def solve(
         KeyboardInterrupt: the user ended the search before anything was found.
     """
     check(problem)
+    check_rules(rules)
+    planned = _searched(problem, wishes, seconds, rules, reductions=reductions)
+    if not planned.plans and planned.proven:
+        planned = replace(planned, conflict=explain(problem, wishes, rules))
+    return planned
+
+
+def _searched(
+    problem: Problem,
+    wishes: Wishes,
+    seconds: float | None,
+    rules: Sequence[Path],
+    *,
+    reductions: bool = True,
+) -> Planned:
+    """As `solve`, without an explanation where there is no plan."""
     if rules or not reductions:
         found = tables(problem, wishes, pinned=False)
         reduced, account = found, Account(found.rows, 0, 0, 0, 0, len(found.tables), found.rows)
@@ -94,13 +111,10 @@ def solve(
         reduced, account = reduce(tables(problem, wishes))
         names = None
     if any(not len(table.keys) for table in reduced.tables):
-        return Planned((), True, 0, account, explain(problem, wishes, rules))
+        return Planned((), True, 0, account)
     facts = instance(reduced, wishes, names)
     search = _Search(problem, wishes, reduced, facts, Program(reduced, facts, rules), seconds)
-    planned = search.front(account) if wishes.objectives else search.best(account)
-    if not planned.plans and planned.proven:
-        planned = replace(planned, conflict=explain(problem, wishes, rules))
-    return planned
+    return search.front(account) if wishes.objectives else search.best(account)
 
 
 def _names(problem: Problem) -> dict[str, list[str]]:
@@ -233,15 +247,12 @@ def _without(name: Symbol, problem: Problem, wishes: Wishes, rules: Sequence[Pat
         limits = {m: v for m, v in wishes.limits.items() if m != metric}
         prefer = (metric, *(m for m in prefer if m != metric))
         freed = replace(wishes, limits=limits, objectives=(), prefer=prefer)
-    reduced = tables(problem, freed, pinned=False)
-    program = Program(reduced, instance(reduced, freed, _names(problem)), rules)
-    found = program.solve()
+    found = _searched(problem, freed, None, rules)
     if found.interrupted:
         raise KeyboardInterrupt
-    if found.choices is None:
+    if not found.plans:
         return f"without {text}, other requirements still conflict"
-    made = plan(problem, {node: str(choice) for node, choice in found.choices.items()})
-    assert made is not None
+    made = found.plans[0]
     if metric is not None:
         return f"without {text}, the least {metric} is {made.cost.of(metric):,}"
     pin = wishes.pins[name.arguments[0].number]

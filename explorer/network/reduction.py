@@ -18,8 +18,9 @@ values that counts), and nothing that is no plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, count
 
 import numpy as np
 
@@ -64,12 +65,12 @@ def reduce(problem: Tables) -> tuple[Tables, Account]:
     problem, grouped = _grouped(problem)
     problem = replace(problem, tables=tuple(_best(t, problem) for t in problem.tables))
     dominated = rows - problem.rows
-    count = len(problem.tables)
+    before = len(problem.tables)
     problem = replace(problem, tables=tuple(_cheaper(t, problem) for t in problem.tables))
     outweighed = rows - dominated - problem.rows
     problem = _joined(problem)
     left = len(problem.tables)
-    account = Account(rows, grouped, dominated, outweighed, count - left, left, problem.rows)
+    account = Account(rows, grouped, dominated, outweighed, before - left, left, problem.rows)
     return _narrowed(problem), account
 
 
@@ -239,38 +240,37 @@ def _read_otherwise(passing: Passing, metric: int) -> Array:
 
 def _joined(problem: Tables) -> Tables:
     """The tables joined as far as joins stay small."""
-    tables = small = list(problem.tables)
-    tried: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
-    while pairs := _joinable(tables, tried, problem):
-        _, i, j = min(pairs)
+    tables = dict(enumerate(problem.tables))
+    small = problem.tables
+    # Of each pair, what its join may leave and looks at; None where it is too large.
+    known: dict[tuple[int, int], tuple[int, int] | None] = {}
+    for number in count(len(tables)):
+        pairs = _neighbours(tables)
+        for i, j in pairs - known.keys():
+            known[i, j] = _expected(tables[i], tables[j], problem)
+        open_pairs = [(size, pair) for pair in pairs if (size := known[pair]) is not None]
+        if not open_pairs:
+            break
+        _, (i, j) = min(open_pairs)
         left, right = tables[i], tables[j]
         found = _cheaper(_best(join(left, right, problem), problem), problem)
         if len(found.keys) > max(ROWS, len(left.keys), len(right.keys)):
-            tried.add((left.nodes, right.nodes))
+            known[i, j] = None
             continue
-        tables = [found if k == i else t for k, t in enumerate(tables) if k != j]
-        if all(len(t.keys) <= LEFT or t.parts is None for t in tables):
-            small = tables
+        del tables[i], tables[j]
+        tables[number] = found
+        if all(len(t.keys) <= LEFT or t.parts is None for t in tables.values()):
+            small = tuple(tables.values())
     # Nothing is shared any more: all is decided, but for what limits and objectives leave open.
-    done = not any(table.tensors for table in tables)
-    return replace(problem, tables=tuple(tables if done else small))
+    done = not any(table.tensors for table in tables.values())
+    return replace(problem, tables=tuple(tables.values()) if done else small)
 
 
-def _joinable(
-    tables: list[Table], tried: set[tuple[tuple[str, ...], tuple[str, ...]]], problem: Tables
-) -> list[tuple[tuple[int, int], int, int]]:
-    """Neighbours whose join is small enough, with what is expected of it."""
-    return [
-        (_expected(tables[i], tables[j], problem), i, j)
-        for i, j in _neighbours(tables)
-        if (tables[i].nodes, tables[j].nodes) not in tried
-        and len(tables[i].keys) * len(tables[j].keys) <= PAIRS
-    ]
-
-
-def _expected(left: Table, right: Table, problem: Tables) -> tuple[int, int]:
-    """How many rows the join may leave, and how many it looks at: small ones come first."""
+def _expected(left: Table, right: Table, problem: Tables) -> tuple[int, int] | None:
+    """How many rows a join may leave, and at how many it looks; None if those are too many."""
     pairs = len(left.keys) * len(right.keys)
+    if pairs > PAIRS:
+        return None
     reads, writes = [*left.reads, *right.reads], {*left.writes, *right.writes}
     keys = 1
     for tensor in {*reads, *writes}:
@@ -281,13 +281,13 @@ def _expected(left: Table, right: Table, problem: Tables) -> tuple[int, int]:
     return min(keys, pairs), pairs
 
 
-def _neighbours(tables: list[Table]) -> set[tuple[int, int]]:
-    """The pairs of tables that share a tensor."""
+def _neighbours(tables: Mapping[int, Table]) -> set[tuple[int, int]]:
+    """The pairs of tables that share a tensor, the lesser number first."""
     sharing: dict[str, list[int]] = {}
-    for i, table in enumerate(tables):
+    for i, table in tables.items():
         for tensor in table.tensors:
             sharing.setdefault(tensor, []).append(i)
-    return {pair for members in sharing.values() for pair in combinations(members, 2)}
+    return {pair for members in sharing.values() for pair in combinations(sorted(members), 2)}
 
 
 def join(left: Table, right: Table, problem: Tables) -> Table:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from explorer.layout.canonical import IDLE
+from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
@@ -136,8 +136,8 @@ def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
 
 
 def _meaning(held: NDArray[np.int32], by_host: bool) -> NDArray[np.int32]:
-    """What was written, with garbage where lanes stand for nothing."""
-    return held if by_host else np.where(held < 0, np.int32(GARBAGE), held)
+    """What was written; where lanes stand for nothing, garbage, or the zeros that hosts write."""
+    return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
 def lacking(written: NDArray[np.int32], read: NDArray[np.int32], by_host: bool = False) -> int:
@@ -160,7 +160,7 @@ def lacking(written: NDArray[np.int32], read: NDArray[np.int32], by_host: bool =
 
 def _absent(known: NDArray[np.int32], wanted: NDArray[np.int32]) -> int:
     """How many rows of the one are none of the other."""
-    place = np.full(int(max(known[:, 0].max(), wanted[:, 0].max())) + 1, -1)
+    place = np.full(max(int(known[:, 0].max()), int(wanted[:, 0].max()), 0) + 1, -1)
     live = np.flatnonzero(known[:, 0] >= 0)
     place[known[live, 0]] = live
     if len(np.unique(known[live, 0])) == len(live) and wanted[:, 0].min() >= 0:

@@ -43,9 +43,9 @@ def test_lacking(rows: list[list[int]], missing: int) -> None:
 def test_garbage_is_no_zero() -> None:
     """A lane that was written without meaning is no zero, unless the host has written it."""
     written = np.array([[0, ZERO], [1, IDLE]], np.int32)
-    read = np.array([[0, ZERO]], np.int32)
-    assert lacking(written, read) == 1
-    assert lacking(written, read, by_host=True) == 0
+    read = np.array([[0, ZERO], [1, ZERO], [ZERO, 1]], np.int32)
+    assert lacking(written, read) == 3
+    assert lacking(written, read, by_host=True) == 1
 
 
 def test_vectors_that_stand_twice() -> None:
