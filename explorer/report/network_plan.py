@@ -94,11 +94,10 @@ def proof(found: NetworkPlan) -> str:
         excess = 100 * (first.cycles / planned.bound - 1) if planned.bound else 0.0
         share = f", at most {excess:.3g} % above it" if planned.bound else ""
         text = f"not proven {of}: no plan has fewer than {planned.bound:,} cycles{share}"
-    left = f"{account.nodes} nodes with {account.left:,} candidates"
     return (
         f"{text}. Exact reductions: {account.grouped:,} layouts grouped, {account.dominated:,} "
-        f"candidates dominated, {account.outweighed:,} outweighed, {account.joined} nodes joined; "
-        f"{left} were left to the solver"
+        f"candidates dominated, {account.outweighed:,} outweighed, {account.joined} joins of nodes."
+        f" Left to the solver: nodes {account.nodes}, candidates {account.left:,}"
     )
 
 
