@@ -55,8 +55,8 @@ def form(layout: Layout) -> Form:
         # Fused loops cross the borders of dimensions: what they hold shows in the array alone.
         held = np.ascontiguousarray(contents(layout))
         digest = hashlib.blake2b(held.tobytes(), digest_size=16).hexdigest()
-        axes = tuple((extent, ()) for _, extent in layout.axes)
-        return Form(layout.tensor.shape, (held.shape[0],), (), (), axes, (), digest)
+        bare = tuple((extent, ()) for _, extent in layout.axes)
+        return Form(layout.tensor.shape, (held.shape[0],), (), (), bare, (), digest)
     extents = {c.name: c.stored for c in layout.coordinates}
     extents |= {loop.name: loop.extent for loop in layout.lanes}
     lows = {c.name: c.low for c in layout.coordinates}
@@ -78,7 +78,8 @@ def form(layout: Layout) -> Form:
 
     held_equal = {name for pair in layout.equal for name in pair}
     entries = _joined((c.stored, strides(c.name)) for c in layout.coordinates)
-    axes, places = [], {}
+    axes: list[tuple[int, Digits]] = []
+    places: dict[str, tuple[int, int]] = {}
     for i, (axis, width) in enumerate(layout.axes):
         lanes = sorted((x for x in layout.lanes if x.axis == axis), key=lambda x: -x.stride)
         # A loop that has to equal another one keeps its place.

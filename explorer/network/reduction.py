@@ -209,7 +209,7 @@ def _cheaper(table: Table, problem: Tables) -> Table:
             more = np.minimum(more + extra[keys[:, None], keys[None, :]], NEVER)
         # Less in the first metric, so that no two rows can outweigh each other.
         worse &= more < 0 if metric == 0 else more <= 0
-    return table.taking(~worse.any(axis=0))
+    return table.taking(np.flatnonzero(~np.any(worse, axis=0)))
 
 
 def _written_otherwise(passing: Passing, metric: int) -> Array:
@@ -232,7 +232,8 @@ def _read_otherwise(passing: Passing, metric: int) -> Array:
     more = np.where(~possible.T[:, None] & possible.T[None, :], NEVER, more)
     worst = more.max(axis=2, initial=-NEVER)
     np.fill_diagonal(worst, 0)
-    return np.maximum(worst, 0)
+    most: Array = np.maximum(worst, 0)
+    return most
 
 
 # ---------------------------------------------------------------- joined nodes

@@ -95,7 +95,7 @@ def combinations(problem: Problem, asked: Wishes) -> list[Cost]:
     for chosen in product(*(n.candidates for n in problem.nodes)):
         if not all(_fits(c, n.name, asked) for c, n in zip(chosen, problem.nodes, strict=True)):
             continue
-        state: dict[str, tuple[str, frozenset[str]]] | None = {}
+        state: dict[str, tuple[str, frozenset[str]]] = {}
         total = Cost()
         for candidate in chosen:
             step = _read(problem, state, candidate)

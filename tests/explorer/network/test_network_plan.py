@@ -120,7 +120,7 @@ def test_limits_of_the_host(found: Found) -> None:
 
 def test_what_cannot_be_programmed_is_the_hosts() -> None:
     """Nodes of several terms are run by the host, with the reason."""
-    network = shipped("densenet121")
+    network = shipped("unet")
     several = next(n for n in network.accelerated if len(n.operator.terms) > 1)
     only = Network("one", several.reads, several.writes, network.tensors, (several,))
     spaces, hosts = candidates(only, B2, 1, DEFAULT_CLASSES)
