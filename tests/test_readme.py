@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from explorer.cli import COMMANDS, app
+from explorer.cli import COMMANDS, GROUPS, app
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SESSIONS = re.findall(r"```console\n\$ explorer (.*)\n((?:.*\n)*?)```", README)
@@ -37,5 +37,6 @@ def test_every_command_is_shown() -> None:
         if (words := shlex.split(line, comments=True))[:1] == ["explorer"]
     }
     prose = set(re.findall(r"`explorer ([a-z][a-z-]*)", README))
-    assert named | prose >= set(COMMANDS) - {"facts"}
-    assert named | prose <= set(COMMANDS)
+    known = {*COMMANDS, *GROUPS}
+    assert named | prose >= known - {"facts"}
+    assert named | prose <= known

@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field
 
-from explorer.operators.kinds import construct
+from explorer.operators.kinds import KINDS, construct
 from explorer.operators.stages_document import StagesDocument, dump_stages, read_stages
 from explorer.operators.tensor_document import (
     InputRole,
@@ -114,11 +114,16 @@ def read(data: Mapping[str, object], source: str) -> Operator:
 
 def dump(operator: Operator) -> str:
     """A YAML document from which `parse` makes the same operator."""
+    return yaml.safe_dump(written(operator), sort_keys=False, default_flow_style=None, width=100)
+
+
+def written(operator: Operator) -> dict[str, object]:
+    """The keys and values from which `read` makes the same operator."""
     epilogue = short_form(operator)
     if epilogue is None:
-        return _text(dump_stages(operator))
+        return dump_stages(operator)
     computation = operator.computation
-    data = {
+    return {
         "name": operator.name,
         "kind": operator.kind,
         "dimensions": computation.extents,
@@ -134,7 +139,18 @@ def dump(operator: Operator) -> str:
         },
         "constants": sorted(operator.constants),
     }
-    return _text(data)
+
+
+def schemas() -> list[dict[str, Any]]:
+    """The JSON Schemas of the three forms; a kind's own arguments are any."""
+    kind = {
+        "type": "object",
+        "title": "A kind by its arguments",
+        "properties": {"kind": {"enum": list(KINDS)}, "name": {"type": "string"}},
+        "required": ["kind"],
+        "not": {"anyOf": [{"required": ["dimensions"]}, {"required": ["stages"]}]},
+    }
+    return [kind, _OperatorDocument.model_json_schema(), StagesDocument.model_json_schema()]
 
 
 def short_form(operator: Operator) -> Epilogue | None:
@@ -142,10 +158,6 @@ def short_form(operator: Operator) -> Epilogue | None:
     if len(operator.terms) > 1:
         return None
     return Epilogue.of([s for s in operator.stages if not isinstance(s, Term)], operator.out)
-
-
-def _text(data: Mapping[str, object]) -> str:
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
 
 
 def _operator(document: _OperatorDocument, source: str) -> Operator:
