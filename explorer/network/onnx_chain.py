@@ -29,6 +29,7 @@ MOST_LIFTED = 8
 _MOST_FACTOR = 6  # 2^6 is the largest power of two that a weight can be
 _INT32 = 2**31
 _USUAL_SHIFT = 8
+_FREE = "its output is renamed, which costs those who read it nothing"
 
 
 def logarithm(scale: float, name: str, notes: list[str]) -> int:
@@ -125,12 +126,14 @@ class Chain:
 
     def _keep(self, op: Op, name: str) -> None:
         """What changes nothing."""
+        if op.kind == "Identity" and not self.graph.quantised:
+            raise Unfit(_FREE)
         if op.kind == "Cast" and op.attributes.get("to") not in (1, 11):
             raise Unfit("its sums are cast to other integers")
 
     def _rename(self, op: Op, name: str) -> None:
-        if self.scale is not None:
-            raise Unfit("its integers are renamed, which costs their readers nothing")
+        if self.scale is not None or not self.graph.quantised:
+            raise Unfit(_FREE)
         shape = self.graph.shape(op.outputs[0])
         value = self.renamed or Renamed.of("", self.product.shape)
         if op.kind == "Transpose":
@@ -222,9 +225,10 @@ class Chain:
         """
         channels = self._by_channel(values, name)
         if not self.graph.quantised:
-            if len(self.stages) > 1 + any(isinstance(stage, Add) for stage in self.stages):
+            steps = [stage for stage in self.stages if not isinstance(stage, Term)]
+            if any(not isinstance(stage, Add) for stage in steps):
                 raise Unfit("it is moved again after what is added")
-            if len(self.stages) == 1:
+            if not steps:
                 self._constant_step(None)
             return
         self._flush()

@@ -153,7 +153,7 @@ def _set_shapes(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], s
         if extents is not None and tensor.HasField("shape") and len(dims) != len(extents):
             text = "x".join(map(str, extents))
             raise InputError("--shape", value.name, text, f"it has {len(dims)} axes in {source}")
-        if extents is None and dims and not dims[0].dim_value:
+        if extents is None and dims and dims[0].dim_value <= 0:
             extents = (1,)
         if extents is not None:
             while len(dims) < len(extents):
@@ -314,7 +314,8 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
         return None
-    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+    # Some exporters write -1 where they do not know.
+    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in tensor.shape.dim):
         return None
     return tuple(dim.dim_value for dim in tensor.shape.dim)
 

@@ -160,6 +160,46 @@ def test_channels_last(tmp_path: Path) -> None:
     assert (view.tensor, view.split, view.order) == ("x", (1, 5, 6, 3), (0, 3, 1, 2))
 
 
+def test_joined_floats(tmp_path: Path) -> None:
+    """In a model of floats, too, a convolution over joined tensors has a term for each."""
+    node = helper.make_node
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Concat", ["x", "r"], ["c"], axis=1),
+        node("Conv", ["c", "w"], ["a"]),
+        node("BatchNormalization", ["a", *["v"] * 4], ["b"]),
+        node("Relu", ["b"], ["y"]),
+    ]
+    constants = {"w": normal(4, 6, 1, 1), "v": np.ones(4, np.float32)}
+    path = saved(floats(nodes, [1, 3, 4, 4], constants), tmp_path)
+    assert kinds(load(path).network) == ["Relu", "conv2d"]
+    assert len(load(path).network.accelerated[0].operator.terms) == 2
+    assert kinds(load(path, concat=False).network) == ["Relu", "Concat", "conv2d"]
+
+
+def test_renamed_between_products(tmp_path: Path) -> None:
+    """What is renamed between two products of floats is read where the first has written it."""
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Identity", ["a"], ["b"]),
+        node("Transpose", ["b"], ["t"], perm=[1, 0]),
+        node("MatMul", ["t", "v"], ["y"]),
+    ]
+    constants = {"w": normal(4, 5), "v": normal(3, 2)}
+    network = load(saved(floats(nodes, [3, 4], constants), tmp_path)).network
+    assert kinds(network) == ["gemm", "gemm"]
+    assert network.accelerated[1].views["data"].order == (1, 0)
+
+
+def test_extents_of_minus_one(tmp_path: Path) -> None:
+    """Some exporters write -1 for what they do not know; it counts as not known."""
+    nodes, constants = block()
+    path = saved(floats(nodes, [-1, 4, -1, 6], constants), tmp_path)
+    assert not load(path).network.accelerated
+    assert load(path, {"x": (1, 4, 6, 6)}).network.macs == 4 * 4 * 9 * 36
+
+
 def test_what_the_host_runs(tmp_path: Path) -> None:
     """Anything else is a host node by its name with a reason; never a failure."""
     node = helper.make_node
