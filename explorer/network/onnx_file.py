@@ -125,6 +125,11 @@ def _parsed(path: Path) -> onnx.ModelProto:
     # Many files that are no models parse as one that is empty.
     if not proto.ir_version or not proto.graph.node:
         raise InputError(source, "", "a file without nodes", _ALLOWED)
+    for node in proto.graph.node:
+        for name in (node.name, node.op_type, *node.input, *node.output):
+            # What is no UTF-8 comes as bytes.
+            if type(name) is not str:
+                raise InputError(source, "graph.node", name, "names must be text in UTF-8")
     with parsing(source, "the files of its external data must lie beside it"):
         external_data_helper.load_external_data_for_model(proto, str(path.parent))
     return proto

@@ -176,3 +176,25 @@ def test_normalisation_behind_a_transposed_convolution(tmp_path: Path) -> None:
     y = writer.node("BatchNormalization", [y, *names], epsilon=0.0)
     imported = exact(writer, tmp_path, writer.q(y, -3, (1, 3, 8, 8)))
     assert operators(imported) == ["transposed2d"]
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_operations_on_integers(unsigned: bool, tmp_path: Path) -> None:
+    """What ONNX Runtime has for integers alone is the same as between DQ and Q."""
+    writer = Writer(12, "qlinear", unsigned=unsigned)
+    a, b = writer.given((1, 4, 4, 4)), writer.given((1, 2, 4, 4))
+    y = writer.linear("QLinearConcat", [*writer.triple(a), *writer.triple(b)], -4, (1, 6, 4, 4),
+                      before=True, axis=1)  # fmt: skip
+    y = writer.product("Conv", y, (8, 6, 1, 1), channels=True)
+    y = writer.linear("QLinearGlobalAveragePool", writer.triple(y), -4, (1, 8, 1, 1),
+                      channels_last=0)  # fmt: skip
+    flat = writer.node("Reshape", [y, writer.constant(np.array([1, 8]))])
+    writer.exponents[flat] = -4
+    w = writer.constant(writer.weights((5, 8)))
+    weight = [w, writer.scale(-9), writer.constant(np.array(0, np.int8))]
+    bias = writer.constant(writer.random.integers(-99, 99, 5).astype(np.int32))
+    y = writer.linear("QGemm", [*writer.triple(flat), *weight, bias], -3, (1, 5), transB=1)
+    turned = writer.constant(writer.weights((5, 3)))
+    columns = [turned, writer.scale(-9), writer.constant(np.array(0, np.int8))]
+    y = writer.linear("QLinearMatMul", [*writer.triple(y), *columns], -3, (1, 3))
+    assert operators(exact(writer, tmp_path, y)) == ["conv2d", "depthwise2d", "gemm", "gemm"]

@@ -14,6 +14,7 @@ from explorer.network.onnx_import import Imported, load
 from explorer.network.reference import run
 from isa.errors import InputError
 from tests.explorer.network.quantised import Array, Writer, differing, given
+from tests.explorer.network.random_networks import drawn
 
 info = helper.make_tensor_value_info
 FLOAT = TensorProto.FLOAT
@@ -375,6 +376,26 @@ def test_bad_files(data: bytes, said: str, tmp_path: Path) -> None:
         load(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """A model with bytes that have changed is read or refused in one line."""
+    writer, outputs = drawn(3)
+    whole = writer.model(*outputs).SerializeToString()
+    random = np.random.default_rng(0)
+    said: list[str] = []
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), int(random.integers(1, 6))):
+            data[place] = int(random.integers(256))
+        path = tmp_path / "damaged.onnx"
+        path.write_bytes(data)
+        try:
+            load(path)
+        except InputError as error:
+            said.append(str(error))
+    assert len(said) > 5
+    assert all(len(text.splitlines()) == 1 for text in said)
 
 
 def test_no_file(tmp_path: Path) -> None:
