@@ -10,7 +10,7 @@ import pytest
 from explorer.network.document import dump, parse
 from explorer.network.graph import Accelerated
 from explorer.network.onnx_import import Imported
-from isa.computation import Shift
+from isa.computation import Add, Shift
 from tests.explorer.network.quantised import Form, Writer, differing
 from tests.explorer.network.random_networks import drawn
 
@@ -69,13 +69,15 @@ def test_projection(tmp_path: Path) -> None:
 
 
 def test_sum_alone(tmp_path: Path) -> None:
-    """A sum of two inputs is an operator of its own, the coarser one multiplied."""
+    """A sum of two inputs is an operator of its own, the coarser one shifted to the left."""
     writer = Writer(3, "qlinear")
     a, b = writer.given((1, 5, 3, 3), -2), writer.given((1, 5, 3, 3), -5)
     imported = exact(writer, tmp_path, writer.add(a, b, -1))
     assert operators(imported) == ["identity"]
-    (weight,) = imported.values.values()
-    assert set(weight.tolist()) == {8}
+    (node,) = imported.network.accelerated
+    assert [str(stage) for stage in node.operator.stages[:2]] == [
+        "data * weight", "+ (residual << 3)",
+    ]  # fmt: skip
 
 
 def test_channels_of_several_scales(tmp_path: Path) -> None:
@@ -106,14 +108,15 @@ def test_dead_channels(tmp_path: Path) -> None:
 
 
 def test_float_chains(tmp_path: Path) -> None:
-    """A residual that is added before any rounding is a term, even of a much coarser scale."""
+    """A residual may be added before any rounding, even of a much coarser scale."""
     for coarse in (-4, 1, 2):
         writer = Writer(6, "qdq")
         x, r = writer.given((1, 4, 4, 4)), writer.given((1, 4, 4, 4), coarse)
         y = writer.product("Conv", x, (4, 4, 1, 1), add=r, coarser=6, end=[("Relu", 0, 0)])
         imported = exact(writer, tmp_path, y)
         assert operators(imported) == ["conv2d"]
-        assert len(imported.network.accelerated[0].operator.terms) == 2
+        stages = imported.network.accelerated[0].operator.stages
+        assert [s.left for s in stages if isinstance(s, Add) and s.bits == 8] == [coarse + 13]
 
 
 def test_concat_of_equal_scales(tmp_path: Path) -> None:
