@@ -320,21 +320,19 @@ def _sum(graph: Graph, op: Op) -> Chain:
     if any(graph.real(name) is not None for name in names):
         raise Unfit("it adds a constant to no product")
     found = [_data(graph, name, notes) for name in names]
-    # The one of larger steps is multiplied.
-    (data, exponent), (other, least) = sorted(found, key=lambda pair: -pair[1])
+    # The one of smaller steps is copied; the other is shifted to the left.
+    (data, exponent), (other, larger) = sorted(found, key=lambda pair: pair[1])
     if data.renamed.shape != other.renamed.shape:
         raise Unfit("it adds tensors of different shapes")
-    if exponent - least > 6:
-        raise Unfit(f"what it adds differs in scale by 2**{exponent - least}")
     product = copy(data.renamed.shape)
-    chain = _chain(graph, op, product, np.array([least]), notes)
-    for quantity, name in zip((found[0][0], found[1][0]), names, strict=True):
+    chain = _chain(graph, op, product, np.array([exponent]), notes)
+    for (quantity, _), name in zip(found, names, strict=True):
         chain.note_zero(quantity, name)
-    factor = np.full(product.channel.shape, 1 << (exponent - least), np.int8)
-    chain.constants[product.computation.in1.name] = factor if graph.quantised else None
+    ones = np.ones(product.channel.shape, np.int8) if graph.quantised else None
+    chain.constants[product.computation.in1.name] = ones
     chain.views.append(data.renamed.view(product.computation.in0.name))
-    chain.bounds = np.array([128 << (exponent - least)], np.int64)
-    chain.add_plain(other)
+    chain.bounds = np.array([128], np.int64)
+    chain.add_tensor(other, larger)
     return chain
 
 

@@ -16,7 +16,6 @@ from explorer.network.graph import View
 from explorer.network.onnx_file import Array, Op
 from explorer.network.onnx_graph import BYTES, Graph, Quantity
 from explorer.network.onnx_products import Product, Unfit
-from explorer.network.terms import added
 from explorer.network.views import Renamed
 from isa.computation import Add, Max, Min, Operator, Shift, Stage, Term
 
@@ -26,9 +25,10 @@ EXACT_FLOATS = 2**24
 MOST_LIFTED = 8
 """Bits by which sums are shifted to the left so that what is added to them is a whole number."""
 
-_MOST_FACTOR = 6  # 2^6 is the largest power of two that a weight can be
+_MOST_LEFT = 22  # 128 times as much, and half of it for rounding, stay within 32 bits
 _INT32 = 2**31
 _USUAL_SHIFT = 8
+_FREE = "its output is renamed, which costs those who read it nothing"
 
 
 def logarithm(scale: float, name: str, notes: list[str]) -> int:
@@ -125,12 +125,14 @@ class Chain:
 
     def _keep(self, op: Op, name: str) -> None:
         """What changes nothing."""
+        if op.kind == "Identity" and not self.graph.quantised:
+            raise Unfit(_FREE)
         if op.kind == "Cast" and op.attributes.get("to") not in (1, 11):
             raise Unfit("its sums are cast to other integers")
 
     def _rename(self, op: Op, name: str) -> None:
-        if self.scale is not None:
-            raise Unfit("its integers are renamed, which costs their readers nothing")
+        if self.scale is not None or not self.graph.quantised:
+            raise Unfit(_FREE)
         shape = self.graph.shape(op.outputs[0])
         value = self.renamed or Renamed.of("", self.product.shape)
         if op.kind == "Transpose":
@@ -160,59 +162,31 @@ class Chain:
             raise Unfit(f"{other}, which is added, has another shape")
         self.note_zero(quantity, other)
         if quantity.scale is None:
-            self._planned(last=False)
-            self._residual(quantity, "residual")
+            self.add_tensor(quantity, 0)
             return
-        exponent = logarithm(quantity.scale, other, self.notes)
         self._flush()
-        if (self.exponents > exponent).any():
-            self._left(self._uniform() - exponent)
-        self._weighted(quantity, exponent - self.exponents)
+        self.add_tensor(quantity, logarithm(quantity.scale, other, self.notes))
 
-    def add_plain(self, quantity: Quantity) -> None:
-        """Add a tensor whose steps are those of the sums."""
+    def add_tensor(self, quantity: Quantity, exponent: int) -> None:
+        """Add a tensor of 8 bits, all counted in steps that both are whole numbers of.
+
+        Raises:
+            Unfit: their scales are too far apart.
+        """
         if quantity.scale is None:
             self._planned(last=False)
-        self._residual(quantity, "residual")
-        self.bounds = self.bounds + 128
-
-    def _residual(self, quantity: Quantity, name: str) -> None:
-        """A tensor of 8 bits that is added as it is."""
-        tensor = replace(self.product.computation.out, name=self._free(name))
-        self.stages.append(Add(tensor, bits=8))
+            exponent = 0
+        elif (self.exponents != exponent).any():
+            own = self._uniform()
+            if exponent < own:
+                self._left(own - exponent)
+        left = exponent - int(self.exponents.flat[0])
+        if left > _MOST_LEFT:
+            raise Unfit(f"what is added is worth 2**{left} of its steps")
+        tensor = replace(self.product.computation.out, name=self._free("residual"))
+        self.stages.append(Add(tensor, bits=8, left=left))
         self.views.append(quantity.renamed.view(tensor.name))
-
-    def _weighted(self, quantity: Quantity, exponents: Array) -> None:
-        """A tensor whose steps are worth powers of two of each channel's, 1 or more.
-
-        That is a term with these powers as its weights. Beyond what a weight can be, the term comes
-        first and is shifted, before there are other sums.
-        """
-        self.bounds = self.bounds + (128 << exponents)
-        if not exponents.any():
-            self._residual(quantity, "residual")
-            return
-        name, weight = self._free("residual"), self._free("residual_weight")
-        channel, first = self.product.channel, self.product.computation
-        term = Term(added(first, channel, name, weight))
-        factors = np.minimum(exponents, _MOST_FACTOR)
-        rest = exponents - factors
-        full = np.broadcast_to(1 << factors, (channel.size,)).reshape(channel.shape)
-        self.constants[weight] = full.astype(np.int8)
-        self.views.append(quantity.renamed.view(name))
-        if not rest.any():
-            self.stages.append(term)
-            return
-        if any(isinstance(stage, Shift | Max | Min) for stage in self.stages):
-            raise Unfit(f"what is added is worth 2**{exponents.max()} of its steps")
-        if rest.max() > (MOST_LIFTED if rest.min() < rest.max() else 24):
-            raise Unfit(f"what is added is worth 2**{exponents.max()} of its steps")
-        behind, self.stages = self.stages, [term]
-        if (rest == rest.flat[0]).all():
-            self.stages.append(Shift(-int(rest.flat[0])))
-        else:
-            self._shift_by(-rest, "floor")
-        self.stages += behind
+        self.bounds = self.bounds + (128 << left)
 
     def offset(self, values: Array, name: str) -> None:
         """Add a constant, the same along all axes but the channels'.
@@ -222,9 +196,10 @@ class Chain:
         """
         channels = self._by_channel(values, name)
         if not self.graph.quantised:
-            if len(self.stages) > 1 + any(isinstance(stage, Add) for stage in self.stages):
+            steps = [stage for stage in self.stages if not isinstance(stage, Term)]
+            if any(not isinstance(stage, Add) for stage in steps):
                 raise Unfit("it is moved again after what is added")
-            if len(self.stages) == 1:
+            if not steps:
                 self._constant_step(None)
             return
         self._flush()

@@ -125,6 +125,11 @@ def _parsed(path: Path) -> onnx.ModelProto:
     # Many files that are no models parse as one that is empty.
     if not proto.ir_version or not proto.graph.node:
         raise InputError(source, "", "a file without nodes", _ALLOWED)
+    for node in proto.graph.node:
+        for name in (node.name, node.op_type, *node.input, *node.output):
+            # What is no UTF-8 comes as bytes.
+            if type(name) is not str:
+                raise InputError(source, "graph.node", name, "names must be text in UTF-8")
     with parsing(source, "the files of its external data must lie beside it"):
         external_data_helper.load_external_data_for_model(proto, str(path.parent))
     return proto
@@ -153,7 +158,7 @@ def _set_shapes(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], s
         if extents is not None and tensor.HasField("shape") and len(dims) != len(extents):
             text = "x".join(map(str, extents))
             raise InputError("--shape", value.name, text, f"it has {len(dims)} axes in {source}")
-        if extents is None and dims and not dims[0].dim_value:
+        if extents is None and dims and dims[0].dim_value <= 0:
             extents = (1,)
         if extents is not None:
             while len(dims) < len(extents):
@@ -314,7 +319,8 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
         return None
-    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+    # Some exporters write -1 where they do not know.
+    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in tensor.shape.dim):
         return None
     return tuple(dim.dim_value for dim in tensor.shape.dim)
 

@@ -22,6 +22,7 @@ from explorer.network.onnx_graph import DEQUANTISE, QUANTISE, RENAMES, Graph
 from explorer.network.onnx_products import Unfit
 from explorer.operators.stages import check_stages
 from isa.errors import InputError
+from isa.files import parsing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +58,11 @@ def load(
     Raises:
         InputError: the file is no ONNX model of known versions.
     """
-    graph = Graph(read(path, shapes or {}))
-    found = _Nodes(graph, concat)
-    return _assembled(graph, found, str(path))
+    # Damaged files parse as models whose names are bytes, or whose nodes lack what they need.
+    with parsing(str(path), "must be an ONNX model whose nodes have what they need"):
+        graph = Graph(read(path, shapes or {}))
+        found = _Nodes(graph, concat)
+        return _assembled(graph, found, str(path))
 
 
 class _Nodes:

@@ -59,20 +59,6 @@ def identity(shape: tuple[int, ...], name: str, weight: str) -> Computation:
     )
 
 
-def added(first: Computation, channel: Tensor, name: str, weight: str) -> Computation:
-    """A term that adds a tensor of the first term's output, times one number a channel.
-
-    Args:
-        first: the first term.
-        channel: a tensor of one element an output channel, under the first term's dimensions.
-        name: of the tensor.
-        weight: of the constant.
-    """
-    dims = tuple(dim for dim in first.dims if dim.name in first.parallel)
-    constant = replace(channel, name=weight)
-    return Computation(first.name, dims, replace(first.out, name=name), constant, first.out)
-
-
 def seen(operand: Tensor, tensor: str) -> View:
     """An operand that has the elements of a network's tensor in their order."""
     return View.plain(operand.name, tensor, operand.shape)

@@ -19,6 +19,10 @@ Array = NDArray[Any]
 Form = Literal["qdq", "qlinear"]
 
 
+CONTRIBUTED = {"QLinearAdd", "QLinearConcat", "QLinearGlobalAveragePool", "QGemm"}
+"""Quantised operations of ONNX Runtime that the standard does not have."""
+
+
 class Writer:
     """A model that grows layer by layer; tensors are named by their integers.
 
@@ -54,7 +58,7 @@ class Writer:
     def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
         """A node of one output."""
         output = output or self.name(kind.lower())
-        domain = "com.microsoft" if kind in {"QLinearAdd", "QGemm"} else ""
+        domain = "com.microsoft" if kind in CONTRIBUTED else ""
         made = helper.make_node(
             kind, list(inputs), [output], name=self.name(kind), domain=domain, **attributes
         )
@@ -99,6 +103,7 @@ class Writer:
         bias: bool = True,
         end: Sequence[tuple[str, float, float]] = (),
         coarser: int = 0,
+        exponent: int | None = None,
         add: str = "",
         **attributes: Any,
     ) -> str:
@@ -112,6 +117,7 @@ class Writer:
             bias: whether it has one.
             end: ``("Relu", 0, 0)`` or ``("Clip", low, high)`` before the integers.
             coarser: by how many bits the output's scale is larger than it would be.
+            exponent: of the output's scale, where it is not to be chosen.
             add: integers that are added before those of the sum.
             attributes: of the node.
         """
@@ -125,6 +131,7 @@ class Writer:
             scales = scales - self.random.integers(0, 4, scales.shape)
         own = -9 - (2 if channels else 0)
         output = self.exponents[x] + own + round(log2(40 * deep**0.5)) + 1 + coarser
+        output = output if exponent is None else exponent
         w = self.constant(self.weights(weight), "w")
         w_exponent: Array = scales if channels else scales[:1].reshape(())
         b_exponent = self.exponents[x] + (np.tile(scales, outs // scales.size))
@@ -210,6 +217,21 @@ class Writer:
         """An operation on floats that keeps the scale: pools and renamings."""
         y = self.node(kind, [self.dq(x)], **attributes)
         return self.q(y, self.exponents[x], shape)
+
+    def triple(self, name: str) -> list[str]:
+        """Integers, their scale and zero point, as the QLinear operations take them."""
+        return [name, self.scale(self.exponents[name]), self.constant(self.zero)]
+
+    def linear(
+        self, kind: str, inputs: Sequence[str], exponent: int, shape: tuple[int, ...],
+        before: bool = False, **attributes: Any,
+    ) -> str:  # fmt: skip
+        """A QLinear operation; the output's scale stands behind the inputs, or before them."""
+        y = self.name("y")
+        own = [self.scale(exponent), self.constant(self.zero)]
+        self.node(kind, [*own, *inputs] if before else [*inputs, *own], y, **attributes)
+        self.shapes[y], self.exponents[y] = shape, exponent
+        return y
 
     def concat(self, parts: Sequence[str], exponent: int) -> str:
         """Tensors joined along the channels."""

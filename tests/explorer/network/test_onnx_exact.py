@@ -10,7 +10,7 @@ import pytest
 from explorer.network.document import dump, parse
 from explorer.network.graph import Accelerated
 from explorer.network.onnx_import import Imported
-from isa.computation import Shift
+from isa.computation import Add, Shift
 from tests.explorer.network.quantised import Form, Writer, differing
 from tests.explorer.network.random_networks import drawn
 
@@ -69,13 +69,15 @@ def test_projection(tmp_path: Path) -> None:
 
 
 def test_sum_alone(tmp_path: Path) -> None:
-    """A sum of two inputs is an operator of its own, the coarser one multiplied."""
+    """A sum of two inputs is an operator of its own, the coarser one shifted to the left."""
     writer = Writer(3, "qlinear")
     a, b = writer.given((1, 5, 3, 3), -2), writer.given((1, 5, 3, 3), -5)
     imported = exact(writer, tmp_path, writer.add(a, b, -1))
     assert operators(imported) == ["identity"]
-    (weight,) = imported.values.values()
-    assert set(weight.tolist()) == {8}
+    (node,) = imported.network.accelerated
+    assert [str(stage) for stage in node.operator.stages[:2]] == [
+        "data * weight", "+ (residual << 3)",
+    ]  # fmt: skip
 
 
 def test_channels_of_several_scales(tmp_path: Path) -> None:
@@ -106,14 +108,15 @@ def test_dead_channels(tmp_path: Path) -> None:
 
 
 def test_float_chains(tmp_path: Path) -> None:
-    """A residual that is added before any rounding is a term, even of a much coarser scale."""
+    """A residual may be added before any rounding, even of a much coarser scale."""
     for coarse in (-4, 1, 2):
         writer = Writer(6, "qdq")
         x, r = writer.given((1, 4, 4, 4)), writer.given((1, 4, 4, 4), coarse)
         y = writer.product("Conv", x, (4, 4, 1, 1), add=r, coarser=6, end=[("Relu", 0, 0)])
         imported = exact(writer, tmp_path, y)
         assert operators(imported) == ["conv2d"]
-        assert len(imported.network.accelerated[0].operator.terms) == 2
+        stages = imported.network.accelerated[0].operator.stages
+        assert [s.left for s in stages if isinstance(s, Add) and s.bits == 8] == [coarse + 13]
 
 
 def test_concat_of_equal_scales(tmp_path: Path) -> None:
@@ -176,3 +179,25 @@ def test_normalisation_behind_a_transposed_convolution(tmp_path: Path) -> None:
     y = writer.node("BatchNormalization", [y, *names], epsilon=0.0)
     imported = exact(writer, tmp_path, writer.q(y, -3, (1, 3, 8, 8)))
     assert operators(imported) == ["transposed2d"]
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_operations_on_integers(unsigned: bool, tmp_path: Path) -> None:
+    """What ONNX Runtime has for integers alone is the same as between DQ and Q."""
+    writer = Writer(12, "qlinear", unsigned=unsigned)
+    a, b = writer.given((1, 4, 4, 4)), writer.given((1, 2, 4, 4))
+    y = writer.linear("QLinearConcat", [*writer.triple(a), *writer.triple(b)], -4, (1, 6, 4, 4),
+                      before=True, axis=1)  # fmt: skip
+    y = writer.product("Conv", y, (8, 6, 1, 1), channels=True)
+    y = writer.linear("QLinearGlobalAveragePool", writer.triple(y), -4, (1, 8, 1, 1),
+                      channels_last=0)  # fmt: skip
+    flat = writer.node("Reshape", [y, writer.constant(np.array([1, 8]))])
+    writer.exponents[flat] = -4
+    w = writer.constant(writer.weights((5, 8)))
+    weight = [w, writer.scale(-9), writer.constant(np.array(0, np.int8))]
+    bias = writer.constant(writer.random.integers(-99, 99, 5).astype(np.int32))
+    y = writer.linear("QGemm", [*writer.triple(flat), *weight, bias], -3, (1, 5), transB=1)
+    turned = writer.constant(writer.weights((5, 3)))
+    columns = [turned, writer.scale(-9), writer.constant(np.array(0, np.int8))]
+    y = writer.linear("QLinearMatMul", [*writer.triple(y), *columns], -3, (1, 3))
+    assert operators(exact(writer, tmp_path, y)) == ["conv2d", "depthwise2d", "gemm", "gemm"]

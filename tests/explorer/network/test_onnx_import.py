@@ -14,6 +14,7 @@ from explorer.network.onnx_import import Imported, load
 from explorer.network.reference import run
 from isa.errors import InputError
 from tests.explorer.network.quantised import Array, Writer, differing, given
+from tests.explorer.network.random_networks import drawn
 
 info = helper.make_tensor_value_info
 FLOAT = TensorProto.FLOAT
@@ -158,6 +159,46 @@ def test_channels_last(tmp_path: Path) -> None:
     assert kinds(network) == ["conv2d"]
     view = network.accelerated[0].views["data"]
     assert (view.tensor, view.split, view.order) == ("x", (1, 5, 6, 3), (0, 3, 1, 2))
+
+
+def test_joined_floats(tmp_path: Path) -> None:
+    """In a model of floats, too, a convolution over joined tensors has a term for each."""
+    node = helper.make_node
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Concat", ["x", "r"], ["c"], axis=1),
+        node("Conv", ["c", "w"], ["a"]),
+        node("BatchNormalization", ["a", *["v"] * 4], ["b"]),
+        node("Relu", ["b"], ["y"]),
+    ]
+    constants = {"w": normal(4, 6, 1, 1), "v": np.ones(4, np.float32)}
+    path = saved(floats(nodes, [1, 3, 4, 4], constants), tmp_path)
+    assert kinds(load(path).network) == ["Relu", "conv2d"]
+    assert len(load(path).network.accelerated[0].operator.terms) == 2
+    assert kinds(load(path, concat=False).network) == ["Relu", "Concat", "conv2d"]
+
+
+def test_renamed_between_products(tmp_path: Path) -> None:
+    """What is renamed between two products of floats is read where the first has written it."""
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Identity", ["a"], ["b"]),
+        node("Transpose", ["b"], ["t"], perm=[1, 0]),
+        node("MatMul", ["t", "v"], ["y"]),
+    ]
+    constants = {"w": normal(4, 5), "v": normal(3, 2)}
+    network = load(saved(floats(nodes, [3, 4], constants), tmp_path)).network
+    assert kinds(network) == ["gemm", "gemm"]
+    assert network.accelerated[1].views["data"].order == (1, 0)
+
+
+def test_extents_of_minus_one(tmp_path: Path) -> None:
+    """Some exporters write -1 for what they do not know; it counts as not known."""
+    nodes, constants = block()
+    path = saved(floats(nodes, [-1, 4, -1, 6], constants), tmp_path)
+    assert not load(path).network.accelerated
+    assert load(path, {"x": (1, 4, 6, 6)}).network.macs == 4 * 4 * 9 * 36
 
 
 def test_what_the_host_runs(tmp_path: Path) -> None:
@@ -335,6 +376,26 @@ def test_bad_files(data: bytes, said: str, tmp_path: Path) -> None:
         load(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """A model with bytes that have changed is read or refused in one line."""
+    writer, outputs = drawn(3)
+    whole = writer.model(*outputs).SerializeToString()
+    random = np.random.default_rng(0)
+    said: list[str] = []
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), int(random.integers(1, 6))):
+            data[place] = int(random.integers(256))
+        path = tmp_path / "damaged.onnx"
+        path.write_bytes(data)
+        try:
+            load(path)
+        except InputError as error:
+            said.append(str(error))
+    assert len(said) > 5
+    assert all(len(text.splitlines()) == 1 for text in said)
 
 
 def test_no_file(tmp_path: Path) -> None:
