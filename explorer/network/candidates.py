@@ -215,7 +215,8 @@ def space(
     Raises:
         InputError: there is none of these classes.
     """
-    found = embeddings(operator, config, classes)
+    # Of one term: whoever plans gives nodes of several to the host.
+    found = [e for e in embeddings(operator, config, classes) if isinstance(e, Embedding)]
     floors = run(partial(floor, operator, config), found)
     ordered = sorted(zip(floors, found, strict=True), key=lambda f: (f[0], f[1].id))
     first = fastest(operator, config, ordered, count, run, effort)

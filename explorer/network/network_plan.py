@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
 from explorer.network.candidates import (
@@ -160,6 +161,7 @@ def _supply(
         place = found[node.operator]
         if node.name == name and value not in {o.name for o in place.all()} and ":" in value:
             embedding = find(node.operator, config, value.partition("#")[0])
+            assert isinstance(embedding, Embedding)  # nodes of several terms are the host's
             place.evaluated[embedding.id] = options(node.operator, config, embedding)
         words = ["output"] if node.output.tensor == name else []
         for role, word in (("in0", "input"), ("in1", "weight")):
