@@ -213,7 +213,9 @@ def _write_rest(
     past: _Past,
     final: bool,
 ) -> int:
-    """A tile's reset and GEMM, and in the end epilogue and STOREs; the rows used or a `Fault`."""
+    """A tile's reset and GEMM, and in the end steps and STOREs; the rows used or a `Fault`."""
+    if final:
+        n = _write_term_loads(table, n, epilogue, sections, plan, here, past)
     if past.changed[ACC]:
         begin = n
         n = write_reset(table, n, uops, share, here, ACCUMULATORS)
@@ -251,6 +253,32 @@ def _write_stores(table: Array, n: int, sections: Sections, plan: TileMoves, her
     n = write_moves(table, n, STORE, sections, ACC, plan, here.base[ACC])
     table[begin, POP_PREV] = table[n - 1, PUSH_PREV] = 1
     return n
+
+
+@jit
+def _plan(
+    sections: Sections,
+    orders: Array,
+    first: Array,
+    length: Array,
+    plan: TileMoves,
+    past: _Past,
+    share: Shares,
+    final: bool,
+    distance: int,
+) -> int:
+    """Plan what a tile moves; the most rows that it takes without its steps, or a `Fault`."""
+    dense, terms = len(sections.facts) - sections.dense, len(sections.loops)
+    changed, pending = past.changed, past.inputs.pending
+    moves_out = final or (dense > 0 and changed[ACC])
+    need = plan_moves(sections, orders, first, length, plan, changed, pending, final, moves_out)
+    if need < 0:
+        return need
+    # Vectors as large as the output are loaded with the pattern that it is stored with.
+    need = (1 + dense) * need + 1 + share.chunks
+    for term in range(terms):
+        need += gemm_parts(sections, length, distance, term)
+    return need
 
 
 @jit
@@ -299,29 +327,11 @@ def stream(
         following = following_place(index, tiles, order)
         final = following < 0 or share.steps[ACC, following]
         here = tile_at(sections, share, past.seen, length, tile)
-        dense = len(sections.facts) - sections.dense
-        moves_out = final or (dense > 0 and past.changed[ACC])
-        need = plan_moves(
-            sections,
-            orders,
-            first,
-            length,
-            plan,
-            past.changed,
-            past.inputs.pending,
-            final,
-            moves_out,
-        )
+        need = _plan(sections, orders, first, length, plan, past, share, final, distance)
         if need < 0:
             return need, table, 0, uops.table, 0
-        # Vectors as large as the output are loaded with the pattern that it is stored with.
-        need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
-        for term in range(terms):
-            need += gemm_parts(sections, length, distance, term)
-        table = grown(table, n, need)
+        table = grown(table, n, need + len(epilogue) * (1 + share.chunks))
         n = _write_loads(table, n, sections, plan, here, share, past)
-        if final:
-            n = _write_term_loads(table, n, epilogue, sections, plan, here, past)
         n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
         if n < 0:
             return n, table, 0, uops.table, 0
