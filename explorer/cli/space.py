@@ -155,11 +155,11 @@ def enumerate_(
     """List every embedding."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
-    note_classes(chosen)
     if orders:
         _single(terms, "orders", "all")
     if encoding is Encoding.UNSTRUCTURED:
         op = _single(terms, "--encoding", "unstructured")
+        note_classes(chosen)
         show_table(_unstructured(op, intrinsic, chosen), output)
         return
     if len(terms) > 1:
@@ -171,6 +171,7 @@ def enumerate_(
             )
         if not joint:
             raise no_embedding(terms[0].name, chosen)
+        note_classes(chosen)
         rows = [_joint_row(e, terms, intrinsic, layouts) for e in joint]
         show_table(pd.DataFrame(rows), output)
         return
@@ -185,6 +186,7 @@ def enumerate_(
         )
     if not found:
         raise no_embedding(op.name, chosen)
+    note_classes(chosen)
     show_table(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
 
 
@@ -251,7 +253,6 @@ def count(
     """Count the embeddings, in total and of each class."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
-    note_classes(chosen)
     if mappings:
         op = _single(terms, "--fused-mappings", "on")
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
@@ -270,6 +271,7 @@ def count(
             maximal=not all_tiles,
             orders=orders,
         )
+    note_classes(chosen)
     rows = [*found.classes.items(), ("total", found.total)]
     frame = pd.DataFrame(rows, columns=["class", "embeddings"])
     if found.total >= 2**63:  # more than a column of integers can hold

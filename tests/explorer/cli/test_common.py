@@ -59,6 +59,7 @@ COMMAND_LINES: dict[str, tuple[str, ...]] = {
     "sweep": (SMALL, "--out", "{new}"),
     "results": ("{store}",),
     "pareto": (SMALL,),
+    "map": (SMALL, "--out", "{new}.html"),
 }
 FURTHER = [
     ("show", SMALL, "y=n:8", "--lanes"),
@@ -67,8 +68,8 @@ FURTHER = [
     ("sweep", SMALL, "--dry-run"),
     ("operators", "tests/data/layers/gemm.yaml", "--reference"),
 ]
-FOLDERS = {"emit", "sweep", "bench", "show"}
-"""Commands whose --out is a folder or a figure, of which standard output can hold none."""
+FOLDERS = {"emit", "sweep", "bench", "show", "map"}
+"""Commands whose --out is a folder, a figure or a page, of which standard output can hold none."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_out_is_standard_output_or_refused(
     """`--out -` prints, and where a folder or figure is written, one line says what prints it."""
     monkeypatch.chdir(root)
     given = [x.format(**places, new="-") for x in COMMAND_LINES[command] if x != "--out"]
-    done = run(command, *(x for x in given if x != "-"), "--out", "-")
+    done = run(command, *(x for x in given if x not in ("-", "-.html")), "--out", "-")
     if command in FOLDERS:
         assert done.exit_code == 2
         assert done.stderr.count("\n") == 1
