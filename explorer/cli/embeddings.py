@@ -260,21 +260,21 @@ def _show_timeline(
     design, table = evaluation.design, evaluation.code.table
     title = f"{evaluation.embedding.id} of {design.operator.name}"
     times = spans(design.config, table)
-    record: dict[str, object] = {"embedding": evaluation.embedding.id}
-    record["cycles"] = int(times[:, Span.END].max())
+    cycles = int(times[:, Span.END].max())
+    said: dict[str, object] = {"embedding": evaluation.embedding.id, "cycles": cycles}
     if output is not None:
         write_file(output, timeline_image(times, title, output))
-        record["file"] = str(output)
+        said["file"] = str(output)
     elif wants_json() and shown:
-        record["timeline"] = [str(line) for line in draw_timeline(times, width())]
+        said["timeline"] = [str(line) for line in draw_timeline(times, width())]
     elif shown or trace is None:
         console = Console()
         for line in draw_timeline(times, console.width):
             console.print(line, no_wrap=True, overflow="crop")
     if wants_json():
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json.dumps(said, indent=2))
     elif output is not None:
-        typer.echo(f"{output}: {record['cycles']:,} cycles")
+        typer.echo(f"{output}: {cycles:,} cycles")
     if trace is not None:
         write_trace(trace, design.config, table, title, aside=wants_json())
 

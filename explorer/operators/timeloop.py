@@ -95,11 +95,6 @@ SHAPES = {"cnn-layer": _LAYER, "gemm-ABZ": _GEMM}
 """The shapes that a problem may name, with ``-`` or ``_``."""
 
 
-def is_problem(data: object) -> bool:
-    """Whether a file holds a problem; what else it holds is of no concern here."""
-    return isinstance(data, Mapping) and isinstance(data.get("problem"), Mapping)
-
-
 def read(problem: Mapping[str, object], name: str, source: str) -> Operator:
     """The operator that a problem is.
 
