@@ -84,7 +84,7 @@ class Case:
     def is_rich(self) -> bool:
         """Whether there are several tiles, and a bias or a residual."""
         design = self.code.design
-        return self.tiles > 1 and bool(design.spread or design.dense)
+        return self.tiles > 1 and bool(design.spread or design.dense or design.terms)
 
 
 def case(number: int) -> Case:

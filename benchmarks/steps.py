@@ -1,9 +1,9 @@
-"""Steps of operators as programs: random ones, and half-even rounding over all its ties.
+"""Terms and steps of operators as programs: random ones, and half-even rounding over all its ties.
 
-``python -m benchmarks steps --operators N`` executes operators with random steps as each of VTA's
-implementations; ``--halves`` rounds every tie of a magnitude up to 2^20, the values beside them,
-both ends of the range and 10^6 random values, for each shift from 1 to 30. Equal numbers stand for
-equal programs.
+``python -m benchmarks steps --operators N`` executes operators of random terms and steps as each of
+VTA's implementations; ``--halves`` rounds every tie of a magnitude up to 2^20, the values beside
+them, both ends of the range and 10^6 random values, for each shift from 1 to 30. Equal numbers
+stand for equal programs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.embedding.ids import parse
+from explorer.embedding.several import AnyEmbedding, Joint
 from explorer.layout.design import designs
 from explorer.operators.kinds import construct
 from explorer.operators.stages import check_stages, tensor_of
@@ -23,7 +25,19 @@ from explorer.ranking import explore
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.lowering import Code, lower
 from explorer.schedule.space import Schedule, output_loops
-from isa.computation import ROUNDINGS, Add, Affine, Max, Min, Operator, Shift, Step, Tensor
+from isa.computation import (
+    ROUNDINGS,
+    Add,
+    Affine,
+    Max,
+    Min,
+    Operator,
+    Shift,
+    Stage,
+    Step,
+    Tensor,
+    Term,
+)
 from isa.config import Config
 from isa.errors import InputError
 from simulator.lint import lint
@@ -36,17 +50,44 @@ _CHANNELS = 20
 
 
 def operator(number: int) -> Operator:
-    """The operator of a number: a small product and up to six steps that can be made exactly."""
+    """The operator of a number: one to four small products and up to six steps between them.
+
+    Every second one has one product; all steps can be made exactly.
+    """
     rng = np.random.default_rng(number)
-    base = construct("random", "gemm", {"m": int(rng.integers(1, 5)), "n": _CHANNELS, "k": 5})
+    rows, terms = int(rng.integers(1, 5)), int(rng.integers(2, 5)) if number % 2 else 1
+    base, *others = (_product(rng, rows, place) for place in range(terms))
     while True:
-        steps = tuple(_step(rng, base, place) for place in range(int(rng.integers(1, 7))))
-        found = replace(base, stages=(*base.stages[:1], *steps))
+        steps = [_step(rng, base, place) for place in range(int(rng.integers(1, 7)))]
+        stages: list[Stage] = [*steps]
+        for other in others:
+            stages.insert(int(rng.integers(len(stages) + 1)), other.terms[0])
+        found = replace(base, stages=(*base.stages[:1], *stages))
         try:
             check_stages(found, "random")
         except InputError:
             continue
         return found
+
+
+def _product(rng: np.random.Generator, rows: int, place: int) -> Operator:
+    """A product over up to 40 reductions; names of tensors tell its place."""
+    sizes = {"m": rows, "n": _CHANNELS, "k": int(rng.integers(1, 41))}
+    made = construct("random", "gemm", sizes)
+    term = made.terms[0].computation
+    in0, in1 = (replace(t, name=f"{t.name}{place}") for t in (term.in0, term.in1))
+    return replace(made, stages=(Term(replace(term, in0=in0, in1=in1)),))
+
+
+def embedding(made: Operator, number: int) -> AnyEmbedding:
+    """Channels on y, and of each term's reductions as many on z as the number says."""
+    rng = np.random.default_rng(number)
+    found = []
+    for term in made.terms:
+        depth = term.computation.extents["k"]
+        text = f"y=n:16/z=k:{int(rng.integers(2, min(depth, 16) + 1))}" if depth > 1 else "y=n:16"
+        found.append(parse(text, term.computation, explore.gemm_intrinsic(CONFIG)))
+    return Joint(tuple(found)) if len(found) > 1 else found[0]
 
 
 def _step(rng: np.random.Generator, base: Operator, place: int) -> Step:
@@ -68,15 +109,20 @@ def _step(rng: np.random.Generator, base: Operator, place: int) -> Step:
 
 
 def code(made: Operator, number: int) -> Code:
-    """A program under a random schedule."""
+    """A program under a random schedule, tensors added in one of the ways there are."""
     rng = np.random.default_rng(number)
-    embedding = explore.find(made, CONFIG, "reference")
-    design = next(iter(designs(made, CONFIG, explore.gemm_intrinsic(CONFIG), embedding)))
+    intrinsic = explore.gemm_intrinsic(CONFIG)
+    found = list(designs(made, CONFIG, intrinsic, embedding(made, number)))
+    design = found[int(rng.integers(len(found)))]
     extents = [loop.extent for loop in design.nest.outer]
     outputs = output_loops(design)
     order = (*outputs, *(i for i in range(len(extents)) if i not in outputs))
     while True:
-        tile = tuple(int(rng.integers(1, min(extent, 256) + 1)) for extent in extents)
+        # What only further terms run over is in each tile whole.
+        tile = tuple(
+            int(rng.integers(1, min(extent, 256) + 1)) if tiled else extent
+            for extent, tiled in zip(extents, design.own_loops[0], strict=True)
+        )
         try:
             return lower(design, Schedule(tile, order, 1, int(rng.integers(1, 3))))
         except Infeasible:
@@ -84,10 +130,10 @@ def code(made: Operator, number: int) -> Code:
 
 
 def data(made: Operator, number: int) -> verification.Data:
-    """Random tensors; for odd numbers, what steps take is anything that it may be."""
+    """Random tensors; of every second pair of numbers, what steps take is all that it may be."""
     given: dict[str, NDArray[np.generic]] = {}
     rng = np.random.default_rng(number)
-    for step in made.steps if number % 2 else ():
+    for step in made.steps if number // 2 % 2 else ():
         tensor = tensor_of(step)
         if tensor is not None:
             low, high = verification.value_range(step)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import typer
 from typer.main import get_command
 
-from explorer.cli import COMMANDS
+from explorer.cli import EVERY
 from explorer.cli.common import extended
 from explorer.schemas import ENTRIES
 from explorer.study.parameters import PARAMETERS
@@ -60,7 +60,7 @@ def _commands() -> Iterator[str]:
         "wrong bit, a finding, a conflict), 2 for bad input and 130 after Ctrl-C. "
         "[What each command writes](outputs.md) is a page of its own.\n"
     )
-    for name, entry in COMMANDS.items():
+    for name, entry in EVERY.items():
         single = typer.Typer(add_completion=False)
         single.command(name)(extended(entry.load()))
         command = get_command(single)
@@ -101,6 +101,8 @@ _FILES = {
     "bench": "`--out DIR`: for each suite a table (`.csv`), a figure (`.svg`) and a page (`.md`).",
     "sweep": "`--out DIR`: a store of results ([the store](sweeps.md#the-store)).",
     "pareto": "`--plot FILE`: of a table's rows, a figure (`.png`, `.svg`) or a page (`.html`).",
+    "map": "`--out FILE.html`: the page.",
+    "network import": "`--out FILE.yaml` or `.json`: the document of the network.",
     "schema": "`NAME --out FILE`: the schema.",
 }
 
@@ -109,13 +111,13 @@ def _outputs() -> Iterator[str]:
     """What each command writes: files, and the keys of its JSON and of its tables."""
     yield "# What each command writes\n"
     yield (
-        "Text for people goes to standard output; with `--json` it is one JSON document instead "
-        "(of `operators`, one a line), and what else is to be said goes to standard error. Tables "
+        "Text for people goes to standard output; with `--json` it is one JSON document instead, "
+        "and what else is to be said goes to standard error. Tables "
         "have the same columns in JSON, and with `--out FILE` in CSV (`.csv`, or `-`), JSON "
         "(`.json`) and Parquet (`.parquet`). The same input gives the same bytes. "
         "`explorer schema NAME` prints the schema of each output.\n"
     )
-    for command in COMMANDS:
+    for command in EVERY:
         yield f"## explorer {command}\n"
         if command in _FILES:
             yield f"{_FILES[command]}\n"
@@ -135,7 +137,8 @@ def _forms(schema: Mapping[str, Any]) -> Iterator[list[tuple[str, str, str]]]:
         return definitions[name] if name else part
 
     top = found(schema.get("items", schema))
-    for form in map(found, top.get("anyOf", [top])):
+    for each in map(found, top.get("anyOf", [top])):
+        form = found(each.get("items", each))
         rows = [
             (f"`{key}`", _type(value), value.get("description", ""))
             for key, value in form.get("properties", {}).items()

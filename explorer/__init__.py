@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         evaluate,
         execute,
         lint,
+        map,
         optimize,
         pareto,
         rank,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         show,
         sweep,
         template,
+        trace,
         verify,
         why,
     )
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate",
     "execute",
     "lint",
+    "map",
     "optimize",
     "pareto",
     "rank",
@@ -55,6 +58,7 @@ __all__ = [
     "show",
     "sweep",
     "template",
+    "trace",
     "verify",
     "why",
 ]

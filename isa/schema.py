@@ -93,19 +93,36 @@ def read_text(path: Path) -> str:
     return files.read_text(path, "must be a readable file")
 
 
-def parse_yaml(text: str, source: str) -> dict[str, object]:
-    """The mapping that a YAML text holds.
+def load_yaml(text: str, source: str) -> object:
+    """What a YAML text holds: mappings, lists, texts and numbers.
 
     Raises:
-        InputError: it is not YAML, a key stands twice, or it is not a mapping of names.
+        InputError: it is not YAML, or a key stands twice.
     """
     with files.parsing(source, "must be well-formed YAML"):
         try:
-            data = yaml.load(text, Loader=_Loader)
+            return yaml.load(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = f"line {mark.line + 1}" if mark else ""
             raise InputError(source, line, error.problem, "must be well-formed YAML") from None
+
+
+def parse_yaml(text: str, source: str) -> dict[str, object]:
+    """The mapping that a YAML text holds.
+
+    Raises:
+        InputError: as `load_yaml`, or it is not a mapping of names.
+    """
+    return check_mapping(load_yaml(text, source), source)
+
+
+def check_mapping(data: object, source: str) -> dict[str, object]:
+    """The data as given, once it is known to be a mapping of names.
+
+    Raises:
+        InputError: it is none.
+    """
     if not isinstance(data, dict):
         raise InputError(source, "", data, "must be a mapping of keys to values")
     for key in data:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,9 +18,6 @@ from simulator.machine import (
     mask,
     write_anywhere,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @jit

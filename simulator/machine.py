@@ -14,7 +14,7 @@ written. It is filled in when the accumulator changes alone.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 from isa.fields import Column
 from simulator.implementations import Index, Semantics
 from simulator.jit import jit
-
-if TYPE_CHECKING:
-    pass
 
 Marks: TypeAlias = NDArray[np.bool_]
 

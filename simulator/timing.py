@@ -149,6 +149,13 @@ def spans(config: Config, table: Table) -> Table:
     return result
 
 
+def read_beats(config: Config, table: Table) -> NDArray[np.int64]:
+    """Beats of the DRAM read channel that each instruction takes, fetching it not counted."""
+    steps, _, _ = _simulate(config, table)
+    beats: NDArray[np.int64] = steps[:, modules.STEP_BEATS].copy()
+    return beats
+
+
 def _spans(own: Table) -> Table:
     """The spans of one module's instructions."""
     start, end = own[:, modules.START], own[:, modules.END]

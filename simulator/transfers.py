@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +15,6 @@ from simulator.machine import (
     Outcome,
     keep_out,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @jit

@@ -1,6 +1,7 @@
 """Runs what the pages show, block by block, and compares what is printed with what stands there.
 
-The blocks of a page share a folder, in which `docs` and `studies` are those of the checkout:
+The blocks of a page share a folder, in which `docs` and `studies` are those of the checkout; a page
+that names `model.onnx` finds there a small quantised model:
 
 - ``console``: lines that begin with ``$`` are commands; what follows is what they print, all of it,
   but for lines that are ``…``, which stand for any lines. ``# exit status 1`` after a command says
@@ -26,9 +27,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from explorer.cli import app
+from tests.explorer.network.quantised import Writer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -156,9 +160,29 @@ def folder(path: Path) -> Iterator[None]:
             os.environ["COLUMNS"] = columns
 
 
+def prepare(text: str) -> None:
+    """Write what a page takes for given into the current directory."""
+    if "model.onnx" in text:
+        Path("model.onnx").write_bytes(_model().SerializeToString())
+
+
+def _model() -> onnx.ModelProto:
+    """A quantised model of an image of unknown size: floats in, a convolution, a pool."""
+    writer = Writer(0)
+    writer.shapes["image"] = (1, 3, 16, 16)
+    x = writer.q("image", -5, (1, 3, 16, 16))
+    y = writer.product("Conv", x, (8, 3, 3, 3), pads=[1, 1, 1, 1], end=[("Relu", 0, 0)])
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    made = writer.model(writer.through("MaxPool", y, (1, 8, 8, 8), **pool))
+    shape: list[str | int | None] = ["n", 3, "h", "w"]
+    made.graph.input.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, shape))
+    return made
+
+
 def _updated(text: str) -> str:
     """A page with what its commands print today; a session that shows a part is left alone."""
     page = Page()
+    prepare(text)
 
     def fresh(found: re.Match[str]) -> str:
         (block,) = blocks(found[0])

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from docs import generate
-from explorer.cli import COMMANDS
-from tests.pages import PAGES, ROOT, Page, agrees, blocks, folder, sessions
+from explorer.cli import EVERY
+from tests.pages import PAGES, ROOT, Page, agrees, blocks, folder, prepare, sessions
 
 DOCS = ROOT / "docs"
 HEAVY = {"README.md"}
@@ -29,9 +29,10 @@ def name(path: Path) -> str:
 )
 def test_examples(path: Path, tmp_path: Path) -> None:
     """The blocks of a page, run one after the other in a folder of their own, do what it says."""
-    page = Page()
+    page, text = Page(), path.read_text(encoding="utf-8")
     with folder(tmp_path):
-        for block in blocks(path.read_text(encoding="utf-8")):
+        prepare(text)
+        for block in blocks(text):
             page.run(block)
 
 
@@ -64,7 +65,7 @@ def test_every_page_has_a_door() -> None:
 def test_made_pages_have_all_of_it() -> None:
     """Every command and every option of it stands on the page of commands, with its help."""
     text = generate.pages()["reference/commands.md"]
-    for command in COMMANDS:
+    for command in EVERY:
         section = text.partition(f"## explorer {command}\n")[2].partition("\n## ")[0]
         assert "`--json`" in section, command
         assert not [line for line in section.splitlines() if line.endswith("|  |")], command

@@ -22,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
@@ -65,6 +66,7 @@ __all__ = [
     "evaluate",
     "execute",
     "lint",
+    "map",
     "optimize",
     "pareto",
     "rank",
@@ -74,6 +76,7 @@ __all__ = [
     "show",
     "sweep",
     "template",
+    "trace",
     "verify",
     "why",
 ]
@@ -86,7 +89,7 @@ PORTABLE = TARGETS[0]
 def enumerate(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike = ALL,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
@@ -123,7 +126,7 @@ def enumerate(
 def count(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike = ALL,
     *,
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,

@@ -75,6 +75,21 @@ class TvmDesign:
         """TVM's template adds no residual."""
         return ()
 
+    @property
+    def further(self) -> tuple[tuple[Layout, Layout], ...]:
+        """Its layers have one term."""
+        return ()
+
+    @property
+    def terms(self) -> tuple[Layout, ...]:
+        """Nor does one come in as a term."""
+        return ()
+
+    @property
+    def blocks(self) -> tuple[Layout, ...]:
+        """So it needs no weights of its own."""
+        return ()
+
     @classmethod
     def of(cls, layer: PackedLayer) -> TvmDesign:
         """TVM's layouts of a layer."""

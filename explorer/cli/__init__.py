@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -72,6 +72,7 @@ COMMANDS = {
     "enumerate": Entry("space", "enumerate_", "List every embedding."),
     "count": Entry("space", "count", "Count the embeddings, in total and of each class."),
     "rank": Entry("rank", "rank", "Rank the embeddings by simulated cycles."),
+    "map": Entry("maps", "map_", "Draw all embeddings as a page that one explores."),
     "optimize": Entry(
         "preferences", "optimize", "Find the embeddings that are preferred, with proof."
     ),
@@ -106,15 +107,51 @@ COMMANDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that share a first word."""
+
+    summary: str
+    commands: Mapping[str, Entry]
+
+
+GROUPS = {
+    "network": Group(
+        "Whole networks: read models, and show what becomes of them.",
+        {
+            "show": Entry(
+                "network", "show", "List the nodes: what is accelerated, and what is exact."
+            ),
+            "import": Entry("network", "import_", "Write a model as a document."),
+            "plan": Entry(
+                "network_plan",
+                "plan",
+                "Choose an embedding for each node such that the whole network is best.",
+            ),
+        },
+    ),
+}
+
+
+EVERY = COMMANDS | {
+    f"{word} {name}": entry
+    for word, group in GROUPS.items()
+    for name, entry in group.commands.items()
+}
+"""All commands by what is typed."""
+
+
 class LazyGroup(TyperGroup):
     """Commands that are imported when called, and whose expected failures are one line each."""
+
+    entries: Mapping[str, Entry] = COMMANDS
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command to run, in place of the stand-in that is listed."""
         name, command, rest = super().resolve_command(ctx, args)
-        if name in COMMANDS:
+        if name is not None and name in self.entries:
             real = typer.Typer(add_completion=False)
-            real.command(name)(extended(COMMANDS[name].load()))
+            real.command(name)(extended(self.entries[name].load()))
             command = get_command(real)
         return name, command, rest
 
@@ -179,6 +216,12 @@ def _stand_in() -> None:
 
 for _name, _entry in COMMANDS.items():
     app.command(_name, help=_entry.summary)(_stand_in)
+for _word, _group in GROUPS.items():
+    _kind = type(f"{_word.title()}Group", (LazyGroup,), {"entries": _group.commands})
+    _commands = typer.Typer(cls=_kind, no_args_is_help=True)
+    for _name, _entry in _group.commands.items():
+        _commands.command(_name, help=_entry.summary)(_stand_in)
+    app.add_typer(_commands, name=_word, help=_group.summary)
 
 
 def _print_version(wanted: bool) -> None:

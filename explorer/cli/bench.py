@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,10 +17,18 @@ import typer
 from explorer.cli.common import wants_json
 from explorer.cli.embeddings import ClassesOption, ConfigOption
 from explorer.cli.interrupts import partial
-from explorer.cli.output import JobsOption, progress, show_table, write_file, write_table
+from explorer.cli.output import (
+    JobsOption,
+    check_folder,
+    progress,
+    show_table,
+    write_file,
+    write_table,
+)
 from explorer.embedding.facts import parse_classes
 from explorer.operators import resolve
 from explorer.operators.workloads import catalogue
+from explorer.operators.workloads import group as group_of
 from explorer.ranking import gains
 from explorer.report.gain_plot import figure, page
 from isa.config import Config
@@ -36,7 +45,9 @@ def bench(
     suite: Annotated[
         str,
         typer.Argument(
-            metavar="SUITE", help="Shipped workloads: deepbench, deepbench:conv/server, resnet18, …"
+            metavar="SUITE",
+            help="Shipped workloads: deepbench, deepbench:conv/server, resnet18, …; or a file of "
+            "layers: of ZigZag, Timeloop or CoSA.",
         ),
     ],
     config: ConfigOption = "default",
@@ -49,6 +60,7 @@ def bench(
             metavar="DIR",
             help="Write a CSV table, a figure and a page of headlines for each group of layers.",
             file_okay=False,
+            callback=lambda path: check_folder(path, "--json prints the table"),
         ),
     ] = None,
     every: Annotated[
@@ -72,8 +84,8 @@ def bench(
     references = [entry.reference for entry in catalogue(suite)][::every]
     if out is not None:
         _make(out)
-    wrong = False
-    for group, members in groupby(references, _group):
+    wrong, frames, summaries = False, list[pd.DataFrame](), list[dict[str, object]]()
+    for group, members in groupby(references, group_of):
         layers = [resolve(reference) for reference in members]
         rows: list[dict[str, object]] = []
         timing = progress(f"timing {len(layers)} layers of {group}", len(layers))
@@ -90,15 +102,23 @@ def bench(
             )
         frame = pd.DataFrame(rows)
         lines = gains.summary(frame)
-        if out is None:
+        if out is None and wants_json():
+            frames.append(frame)
+        elif out is None:
             show_table(frame, None, frame[SHOWN])
         else:
             stem = group if machine.name == "default" else f"{group}_{machine.name}"
             command = _command(suite, config, classes, every, verify)
             _write(out, stem, frame, lines, machine, command)
+            files = [str(out / f"{stem}{suffix}") for suffix in (".csv", ".svg", ".md")]
+            summaries.append({"group": group, "layers": len(frame), "files": files, "text": lines})
         text = "\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)])
         typer.echo(text, err=wants_json())
         wrong = wrong or (verify and not frame["exact"].all())
+    if frames:  # one document, whatever the number of groups
+        show_table(pd.concat(frames, ignore_index=True), None)
+    if wants_json() and summaries:
+        typer.echo(json.dumps(summaries, indent=2))
     if wrong:
         raise typer.Exit(1)
 
@@ -110,12 +130,6 @@ def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> N
     typer.echo(
         f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
     )
-
-
-def _group(reference: str) -> str:
-    """The list that a workload is in: ``deepbench_conv``, ``resnet18``."""
-    head, slash, _ = reference.partition("/")
-    return head.replace(":", "_") if slash else head.partition(":")[0]
 
 
 def _make(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Options that every command has: --json and --quiet, and how wide the screen is.
+"""Options that every command has: --json, --quiet and --out, and how wide the screen is.
 
 They stand here once and are added to a command when it is called, so that no command can lack them.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import inspect
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from functools import wraps
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -26,30 +30,72 @@ _OPTIONS: dict[str, tuple[ContextVar[bool], Any]] = {
 }
 
 
+_PRINTED = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write what is printed to FILE, or to standard output (-).",
+    ),
+]
+"""The --out of a command that prints and has none by itself."""
+
+
 def extended(command: Callable[..., None]) -> Callable[..., None]:
     """A command with the options that all have, but for those that it reads by itself."""
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     added = {name: option for name, option in _OPTIONS.items() if name not in hints}
+    prints = not {"output", "out"} & hints.keys()
 
     @wraps(command)
     def run(**arguments: Any) -> None:
+        path: Path | None = arguments.pop("printed") if prints else None
         tokens = [(state, state.set(arguments.pop(name))) for name, (state, _) in added.items()]
         try:
-            command(**arguments)
+            with _printed_to(path):
+                command(**arguments)
         finally:
             for state, token in tokens:
                 state.reset(token)
 
     kinds = {name: Annotated[bool, option] for name, (_, option) in added.items()}
+    further = {"printed": _PRINTED} if prints else {}
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for name, kind in kinds.items()
     ]
+    extra += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in further.items()
+    ]
     known = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
-    run.__annotations__ = hints | kinds
+    run.__annotations__ = hints | kinds | further
     run.__signature__ = signature.replace(parameters=[*known, *extra])  # type: ignore[attr-defined]
     del run.__wrapped__  # its signature is not the one to be read
     return run
+
+
+@contextmanager
+def _printed_to(path: Path | None) -> Iterator[None]:
+    """Have what the block prints in a file instead; all of it, or nothing if the input is bad.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if path is None or str(path) == "-":
+        yield
+        return
+    # That module needs this one, and what is behind it is for commands that run.
+    output = import_module("explorer.cli.output")
+    text = StringIO()
+    try:
+        with redirect_stdout(text):
+            yield
+    except typer.Exit:  # an answer, too: the findings of lint-program, say
+        output.write_file(path, text.getvalue())
+        raise
+    output.write_file(path, text.getvalue())
 
 
 def wants_json() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,19 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import note, wants_json, width
 from explorer.cli.interrupts import partial, whole
-from explorer.cli.output import OutputOption, progress, show_table, write_file
-from explorer.embedding.digits import Embedding
+from explorer.cli.output import (
+    STANDARD,
+    OutputOption,
+    check_file,
+    progress,
+    show_table,
+    write_file,
+)
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
@@ -26,7 +34,9 @@ from explorer.report.lanes import picture
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline
+from explorer.report.trace import trace as make_trace
 from isa import intrinsics
+from isa.codec import Table
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -57,6 +67,17 @@ ClassesOption = Annotated[
         help="Classes of embeddings besides plain tiles: " + ", ".join(CLASSES) + "; or all.",
     ),
 ]
+ComparedClassesOption = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. Not all by "
+        "default: fused and skewed together have more candidates on large layers than layouts can "
+        "be compared. The result names the classes that were left out.",
+    ),
+]
+"""Of commands that search layouts, too."""
 TilesOption = Annotated[
     bool,
     typer.Option(
@@ -66,6 +87,7 @@ TilesOption = Annotated[
     ),
 ]
 VTA = "vta_gemm"
+TRACE = "--trace"
 REFERENCE = "reference"
 """The id that means TVM's embedding in TVM's layouts, wherever an id can be given."""
 InstructionOption = Annotated[
@@ -106,12 +128,40 @@ DistanceOption = Annotated[
         "it, as HLS may need; 1 allows the next one.",
     ),
 ]
+
+
+def _check_trace(path: Path | None) -> Path | None:
+    """The path as given, once it is known that a trace can be written there."""
+    if path is not None:
+        check_file(path, TRACE, (".json",))
+    return path
+
+
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        TRACE,
+        callback=_check_trace,
+        metavar="FILE",
+        help="Write what each instruction does when to FILE (.json), in the Trace Event format "
+        "that Perfetto opens.",
+    ),
+]
 USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 EVERY_CLASS = "all"
-"""What commands that look for the best take: a class that is left out may hold it."""
+"""What a command takes, if it can: a class that is left out may hold the best."""
 
 
-def embeddings_of(op: Operator, machine: Config, classes: str, all_tiles: bool) -> list[Embedding]:
+def note_classes(classes: Sequence[str]) -> None:
+    """Say on standard error which classes a table has nothing of."""
+    left_out = [name for name in CLASSES if name not in classes]
+    if left_out:
+        note(f"Classes left out (--classes all has them): {', '.join(left_out)}.", aside=True)
+
+
+def embeddings_of(
+    op: Operator, machine: Config, classes: str, all_tiles: bool
+) -> list[AnyEmbedding]:
     """The embeddings that the options `ClassesOption` and `TilesOption` ask for.
 
     Raises:
@@ -165,17 +215,22 @@ def show(
             help=f"Write the timeline as a figure to FILE ({', '.join(SUFFIXES)}).",
         ),
     ] = None,
+    trace: TraceOption = None,
     target: TargetOption = TARGETS[0],
     safe_distance: DistanceOption = 1,
 ) -> None:
     """Show one embedding and what follows from it."""
     op, machine = resolve(operator), Config.load(config)
     restrictions = Restrictions.of(target, safe_distance, machine)
-    if timeline or output:
+    if output == STANDARD:
+        raise InputError("--out", "", "-", "a figure goes to a file; --timeline prints the same")
+    if output:
+        check_file(output, "--out", SUFFIXES)
+    if timeline or output or trace:
         if instruction != VTA:
             raise InputError("--intrinsic", "", instruction, f"only {VTA} has a timing model")
         evaluation, _ = restricted(op, machine, embedding, restrictions)
-        _show_timeline(evaluation, output)
+        _show_timeline(evaluation, timeline, output, trace)
         return
     if lanes:
         intrinsic = intrinsics.load(instruction, machine.axes)
@@ -198,20 +253,40 @@ def show(
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def _show_timeline(evaluation: explore.Evaluation, output: Path | None) -> None:
-    if output and output.suffix not in SUFFIXES:
-        allowed = f"the suffix must be one of {', '.join(SUFFIXES)}"
-        raise InputError("--out", "", str(output), allowed)
-    design = evaluation.design
-    times = spans(design.config, evaluation.code.table)
-    if output is None:
+def _show_timeline(
+    evaluation: explore.Evaluation, shown: bool, output: Path | None, trace: Path | None
+) -> None:
+    """Draw the timeline in the terminal unless a file is asked for instead, and write the files."""
+    design, table = evaluation.design, evaluation.code.table
+    title = f"{evaluation.embedding.id} of {design.operator.name}"
+    times = spans(design.config, table)
+    cycles = int(times[:, Span.END].max())
+    said: dict[str, object] = {"embedding": evaluation.embedding.id, "cycles": cycles}
+    if output is not None:
+        write_file(output, timeline_image(times, title, output))
+        said["file"] = str(output)
+    elif wants_json() and shown:
+        said["timeline"] = [str(line) for line in draw_timeline(times, width())]
+    elif shown or trace is None:
         console = Console()
         for line in draw_timeline(times, console.width):
             console.print(line, no_wrap=True, overflow="crop")
-        return
-    title = f"{evaluation.embedding.id} of {design.operator.name}"
-    write_file(output, timeline_image(times, title, output))
-    typer.echo(f"{output}: {int(times[:, Span.END].max()):,} cycles")
+    if wants_json():
+        typer.echo(json.dumps(said, indent=2))
+    elif output is not None:
+        typer.echo(f"{output}: {cycles:,} cycles")
+    if trace is not None:
+        write_trace(trace, design.config, table, title, aside=wants_json())
+
+
+def write_trace(path: Path, config: Config, table: Table, title: str, *, aside: bool) -> None:
+    """Write a program's trace to the file of ``--trace``, and say so, or say so on standard error.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    write_file(path, make_trace(config, table, title), TRACE)
+    typer.echo(f"{path}: {len(table):,} instructions", err=aside)
 
 
 def verify(

@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer.cli.output import OutputOption, show_table, write_file
+from explorer.cli.output import OutputOption, check_file, show_table, write_file
 from explorer.report.front_plot import Front, image, page
 from explorer.study import tables
 from explorer.study.dominance import pareto, pareto_mask
@@ -76,7 +76,7 @@ def pareto_table(
     """Find the rows of a table that no other row beats."""
     down, up, groups = _names(minimize), _names(maximize), _names(group_by)
     for path in plot or ():
-        _check_picture(path)
+        check_file(path, "--plot", PICTURES)
     frame = read(table, kind, model)
     if where:
         frame = tables.where(frame, where)
@@ -139,15 +139,6 @@ def note_left_out(count: int) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _check_picture(path: Path) -> None:
-    if path.suffix not in PICTURES:
-        raise InputError(
-            "--plot", "", str(path), f"the suffix must be one of {', '.join(PICTURES)}"
-        )
-    if not path.parent.is_dir():
-        raise InputError("--plot", "", str(path), f"there is no directory {path.parent}")
 
 
 def _draw(front: Front, path: Path) -> None:

@@ -6,8 +6,9 @@ import json
 import math
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as clock
@@ -97,6 +98,21 @@ _ENCODERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 }
 
 
+def check_folder(path: Path | None, instead: str) -> Path | None:
+    """The path as given, once it is known not to mean standard output, which holds no folder.
+
+    Args:
+        path: of ``--out``.
+        instead: what prints what there is to say of the folder.
+
+    Raises:
+        InputError: it does.
+    """
+    if path is not None and path == STANDARD:
+        raise InputError(OPTION, "", str(path), f"a folder is written; {instead}")
+    return path
+
+
 def check_output(path: Path | None) -> Path | None:
     """The path as given, once it is known that a table can be written there.
 
@@ -105,17 +121,29 @@ def check_output(path: Path | None) -> Path | None:
     """
     if path is None or path == STANDARD:
         return path
-    if "\0" in str(path):
-        raise _unusable(path, "a name has no NUL")
-    if path.suffix not in _ENCODERS:
-        raise _unusable(path, f"the suffix must be one of {', '.join(_ENCODERS)}")
-    if path.is_dir():
-        raise _unusable(path, "it is a directory")
-    if not path.parent.is_dir():
-        raise _unusable(path, f"there is no directory {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise _unusable(path, f"the directory {path.parent} is not writable")
+    check_file(path, OPTION, tuple(_ENCODERS))
     return path
+
+
+def check_file(path: Path, option: str, suffixes: Sequence[str]) -> None:
+    """Find out whether a file of an option can be written, before what goes into it is computed.
+
+    Raises:
+        InputError: the suffix is none of these, or the directory is missing or not writable.
+    """
+    if "\0" in str(path):
+        allowed = "a name has no NUL"
+    elif path.suffix not in suffixes:
+        allowed = f"the suffix must be {'one of ' * (len(suffixes) > 1)}{', '.join(suffixes)}"
+    elif path.is_dir():
+        allowed = "it is a directory"
+    elif not path.parent.is_dir():
+        allowed = f"there is no directory {path.parent}"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        allowed = f"the directory {path.parent} is not writable"
+    else:
+        return
+    raise InputError(option, "", str(path), allowed)
 
 
 JobsOption = Annotated[
@@ -178,10 +206,6 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _unusable(path: Path, allowed: str) -> InputError:
-    return InputError(OPTION, "", str(path), allowed)
 
 
 def show_table(
@@ -264,7 +288,8 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     """
     console = Console(stderr=True)
     if is_quiet() or not console.is_terminal:
-        yield _spoken(description, total)
+        with _ticking(description, is_quiet() or total is not None):
+            yield _spoken(description, total)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -275,6 +300,28 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda finished: bar.advance(task, finished)
+
+
+@contextmanager
+def _ticking(description: str, silent: bool) -> Iterator[None]:
+    """Say now and then that the block still runs, of which nobody knows how long it will."""
+    ended, begin = threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not ended.wait(EVERY):
+            sys.stderr.write(f"{description}: {time.monotonic() - begin:.0f} s\n")
+            sys.stderr.flush()
+
+    if silent:
+        yield
+        return
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _spoken(description: str, total: int | None) -> Callable[[int], None]:

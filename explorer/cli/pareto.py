@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import (
+    USUAL_CLASSES,
+    ComparedClassesOption,
+    ConfigOption,
+)
 from explorer.cli.front_tables import (
     GroupOption,
     KindOption,
@@ -64,7 +68,7 @@ def pareto(
     ] = None,
     method: MethodOption = "auto",
     config: ConfigOption = "default",
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ComparedClassesOption = USUAL_CLASSES,
     all_tiles: EveryTileOption = False,
     time_limit: TimeLimitOption = None,
     minimize: MinimizeOption = "",

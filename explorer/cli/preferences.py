@@ -11,7 +11,7 @@ from explorer import api
 from explorer.cli.common import note
 from explorer.cli.embeddings import (
     USUAL_CLASSES,
-    ClassesOption,
+    ComparedClassesOption,
     ConfigOption,
     OperatorArgument,
 )
@@ -93,7 +93,7 @@ def optimize(
         typer.Option("--rules", metavar="FILE", help="Rules of your own: metrics, requirements."),
     ] = None,
     config: ConfigOption = "default",
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ComparedClassesOption = USUAL_CLASSES,
     all_tiles: EveryTileOption = False,
     time_limit: TimeLimitOption = None,
     output: OutputOption = None,

@@ -22,8 +22,11 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TargetOption,
+    TraceOption,
     restricted,
+    write_trace,
 )
+from explorer.cli.output import check_folder
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import memory
@@ -74,7 +77,16 @@ def emit(
             "tiling (template:tuned, template:th=7,tw=14 for another one).",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The folder to write.",
+            callback=lambda path: check_folder(path, "--json prints what there is to say of it"),
+        ),
+    ],
     config: ConfigOption = "default",
     form: Annotated[
         str,
@@ -126,7 +138,8 @@ def emit(
     write_folder(out, files)
     total = sum(map(len, files.values()))
     if wants_json():
-        record = {"folder": str(out), "files": len(files), "bytes": total}
+        record: dict[str, object] = {"folder": str(out), "files": len(files), "bytes": total}
+        record |= {"restrictions": cost} if cost else {}
         typer.echo(json.dumps(record | {"instructions": len(table)}))
         return
     typer.echo(f"{out}: {len(files)} files, {total:,} bytes; {len(table)} instructions")
@@ -185,6 +198,7 @@ def run(
             "each that the configuration admits.",
         ),
     ] = None,
+    trace: TraceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Execute and time the program in a folder."""
@@ -206,6 +220,9 @@ def run(
     typer.echo(
         json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
     )
+    if trace is not None:
+        program = folder.program
+        write_trace(trace, program.config, program.table, path.name, aside=as_json)
     if result.best.wrong:
         _hint(folder, config)
         raise typer.Exit(1)

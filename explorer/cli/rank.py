@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from explorer.baselines.template_search import TvmScheduled
 from explorer.baselines.template_search import best as best_template
-from explorer.cli.common import note, wrapped
+from explorer.cli.common import note, wants_json, wrapped
 from explorer.cli.embeddings import (
     EVERY_CLASS,
     ClassesOption,
@@ -102,7 +103,8 @@ def rank(
     share, chosen = parse_share(within), _columns(columns)
     found = embeddings_of(op, machine, classes, all_tiles)
     if explain_space:
-        typer.echo(wrapped(explained(op, machine, found)))
+        text = wrapped(explained(op, machine, found))
+        typer.echo(json.dumps({"text": text.splitlines()}, indent=2) if wants_json() else text)
         return
     template = _template(op, machine) if baseline is Baseline.TVM else None
     known = Known()

@@ -13,7 +13,7 @@ import typer
 
 from explorer.cli.common import wants_json
 from explorer.cli.embeddings import (
-    USUAL_CLASSES,
+    EVERY_CLASS,
     VTA,
     ClassesOption,
     ConfigOption,
@@ -21,6 +21,7 @@ from explorer.cli.embeddings import (
     OperatorArgument,
     SeedOption,
     TilesOption,
+    note_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table
 from explorer.embedding import counting
@@ -107,7 +108,7 @@ def facts(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     encoding: EncodingOption = Encoding.EMBEDDING,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
@@ -141,7 +142,7 @@ def enumerate_(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     encoding: EncodingOption = Encoding.EMBEDDING,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
@@ -158,6 +159,7 @@ def enumerate_(
         _single(terms, "orders", "all")
     if encoding is Encoding.UNSTRUCTURED:
         op = _single(terms, "--encoding", "unstructured")
+        note_classes(chosen)
         show_table(_unstructured(op, intrinsic, chosen), output)
         return
     if len(terms) > 1:
@@ -169,6 +171,7 @@ def enumerate_(
             )
         if not joint:
             raise no_embedding(terms[0].name, chosen)
+        note_classes(chosen)
         rows = [_joint_row(e, terms, intrinsic, layouts) for e in joint]
         show_table(pd.DataFrame(rows), output)
         return
@@ -183,6 +186,7 @@ def enumerate_(
         )
     if not found:
         raise no_embedding(op.name, chosen)
+    note_classes(chosen)
     show_table(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
 
 
@@ -231,7 +235,7 @@ def count(
     operator: OperatorArgument,
     config: ConfigOption = "default",
     instruction: InstructionOption = VTA,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: ClassesOption = EVERY_CLASS,
     all_tiles: TilesOption = False,
     lane_orders: LaneOrdersOption = Orders.CANONICAL,
     outer_orders: OuterOrdersOption = Orders.CANONICAL,
@@ -267,6 +271,7 @@ def count(
             maximal=not all_tiles,
             orders=orders,
         )
+    note_classes(chosen)
     rows = [*found.classes.items(), ("total", found.total)]
     frame = pd.DataFrame(rows, columns=["class", "embeddings"])
     if found.total >= 2**63:  # more than a column of integers can hold

@@ -21,7 +21,14 @@ from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption
 from explorer.cli.front_tables import ModelOption, note_left_out
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.interrupts import partial as known_so_far
-from explorer.cli.output import EVERY, JobsOption, OutputOption, print_table, show_table
+from explorer.cli.output import (
+    EVERY,
+    JobsOption,
+    OutputOption,
+    check_folder,
+    print_table,
+    show_table,
+)
 from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
@@ -41,8 +48,8 @@ WorkloadArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="WORKLOAD",
-        help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device), or one "
-        "study file.",
+        help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device, a file of "
+        "layers), or one study file.",
         show_default=False,
     ),
 ]
@@ -52,7 +59,13 @@ VaryOption = Annotated[
 ]
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="Directory that keeps the results."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Directory that keeps the results.",
+        callback=lambda path: check_folder(path, "explorer results DIR --out - prints the table"),
+    ),
 ]
 
 
@@ -189,9 +202,17 @@ def _describe(study: Study, out: Path | None) -> None:
         except InputError as error:
             refused[f"{error.field} = {error.value}: {error.allowed}"] += 1
     layers = len({layer.id for layer, _ in study.layers})
+    left = None
+    if out is not None and (out / "store.json").exists():
+        store, model = Store.open(out), model_version()
+        left = points * layers - sum(store.part(u.key).exists() for u in study.units(model))
     if wants_json():
-        counts = {"layers": layers, "configurations": points, "units": points * layers}
-        record = {"name": study.name, **counts, "unencodable": sum(refused.values())}
+        record: dict[str, object] = {
+            "study": study.name,
+            "layers": layers,
+            "units": points * layers,
+        }
+        record |= {"configurations": points, "refused": dict(refused.most_common()), "left": left}
         typer.echo(json.dumps(record, indent=2))
         return
     typer.echo(
@@ -200,10 +221,9 @@ def _describe(study: Study, out: Path | None) -> None:
     )
     for reason, count in refused.most_common(SHOWN):
         typer.echo(f"  {count} configurations: {reason}")
-    if out is not None and (out / "store.json").exists():
-        store, model = Store.open(out), model_version()
-        done = sum(store.part(unit.key).exists() for unit in study.units(model))
-        typer.echo(f"{done} units are done, {points * layers - done} are left ({model}).")
+    if left is not None:
+        done = points * layers - left
+        typer.echo(f"{done} units are done, {left} are left ({model_version()}).")
 
 
 def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
@@ -223,13 +243,38 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     except KeyboardInterrupt:
         interrupted()
         raise typer.Exit(INTERRUPTED) from None
-    _report(summary, out)
     left_out = [name for name in CLASSES if name not in study.options.classes]
+    if wants_json():
+        typer.echo(json.dumps(_record(summary, out) | {"classes_left_out": left_out}, indent=2))
+        if summary.failures:
+            raise typer.Exit(1)
+        return
+    _report(summary, out)
     if left_out:
         text = f"Classes left out, which may hold better ones: {', '.join(left_out)}."
         typer.echo(text, err=wants_json())
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _record(summary: Summary, out: Path) -> dict[str, object]:
+    """The end of a sweep as data."""
+    return {
+        "store": str(out),
+        "units": summary.total,
+        "done": summary.done,
+        "reused": summary.reused,
+        "failed": len(summary.failures),
+        "statuses": dict(sorted(summary.statuses.items())),
+        "reasons": [
+            {"status": status, "reason": reason, "units": count}
+            for (status, reason), count in summary.reasons.most_common()
+        ],
+        "failures": [
+            {"layer": unit.layer.operator.name, "unit": unit.key, "error": answer.error}
+            for unit, answer in summary.failures
+        ],
+    }
 
 
 def _report(summary: Summary, out: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from clingo import Function, Symbol, SymbolType
 
@@ -22,7 +23,7 @@ from explorer.embedding.explanation import Reason, Verdict, why
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance, scalar_instance
 from explorer.embedding.ids import parse
 from explorer.embedding.scalar import STRUCTURED_LIMIT, check_size
-from isa.computation import Computation
+from isa.computation import Computation, Operator
 from isa.errors import InputError
 
 PLUS = " + "
@@ -44,10 +45,29 @@ class Joint:
         return PLUS.join(e.id for e in self.terms)
 
     @property
+    def complexity(self) -> tuple[int, int, int, str]:
+        """What decides between equals: see `Embedding.complexity`, of all terms together."""
+        each = [e.complexity for e in self.terms]
+        named = [name for name in self.classes if name != "tile"]
+        return len(named), sum(e[1] for e in each), sum(e[2] for e in each), self.id
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that some term belongs to; ``tile`` if all are that."""
         found = {name for e in self.terms for name in e.classes}
         return tuple(name for name in CLASSES if name in found) or ("tile",)
+
+
+AnyEmbedding: TypeAlias = Embedding | Joint
+"""An embedding of an operator: of its only term, or of its terms together."""
+
+
+def term_by_term(
+    embedding: AnyEmbedding, operator: Operator
+) -> list[tuple[Embedding, Computation]]:
+    """The embedding of each term of an operator, and the term."""
+    each = embedding.terms if isinstance(embedding, Joint) else (embedding,)
+    return [(e, term.computation) for e, term in zip(each, operator.terms, strict=True)]
 
 
 def enumerate_joint(
@@ -228,6 +248,21 @@ def why_joint(
                 )
                 reasons.append(Reason("home", sentence, "output"))
     return Verdict(joint.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))
+
+
+def find_joint(terms: Sequence[Computation], intrinsic: Computation, text: str) -> Joint:
+    """The embedding that an id of several terms names, if it is legal.
+
+    Raises:
+        InputError: the text is no such id, or the embedding is not legal.
+    """
+    if text == "reference":
+        allowed = f"TVM has no embedding of {len(terms)} terms; give an id of each, as in ID + ID"
+        raise InputError("embedding", "", text, allowed)
+    reasons = "; ".join(reason.text for reason in why_joint(terms, intrinsic, text).reasons)
+    if reasons:
+        raise InputError("embedding", "", text, f"it is no legal embedding: {reasons}")
+    return parse_joint(text, terms, intrinsic)
 
 
 def parse_joint(text: str, terms: Sequence[Computation], intrinsic: Computation) -> Joint:

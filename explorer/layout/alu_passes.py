@@ -1,7 +1,12 @@
-"""What the ALU does to finished accumulators: the passes that the steps of an operator take.
+"""What is done to finished accumulators: the passes that the steps of an operator take.
 
 A pass is one operation on every accumulator of a tile: with an immediate, with a vector of
-constants or of a tensor, or with a scratch tile of as many vectors. Half-even rounding by s has no
+constants or of a tensor, or with a scratch tile of as many vectors. A tensor of 8 bits that is as
+large as the output can also come in through port inp, as a product with a multiple of the identity:
+GEMM adds to whatever accumulators hold, so that such a term may stand between steps. It moves a
+quarter of the bytes, by another module than the one that computes, and takes half the cycles.
+
+Half-even rounding by s has no
 operation of its own. With H = 2^(s-1), and for every a that `stages.check_stages` lets pass,
 
     half-even(a, s) = ((a + H) >> (s + 1)) + ((a + H + 2^s - 1) >> (s + 1))
@@ -23,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.operators.stages import check_stages, limits
-from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor
+from isa.computation import Add, Affine, Max, Min, Operator, Shift, Stage, Step, Tensor, Term
 from isa.fields import AluOp
 
+MAX_FACTOR = 6  # 2^6 is the largest power of two that an int8 weight can be
 MAX_SHIFT = 15  # HLS takes the shift amount as a signed 5-bit number
 IMMEDIATE = -(2**15), 2**15 - 1
 Amount = Literal["value", "half", "even", "gap", "part"]
@@ -40,11 +46,13 @@ class Part:
         form: ``value`` (shifted to the left by `number`); or of amounts that `number` is added to:
             the ``half`` that half-up adds, ``even`` H + 2^s - 1, ``gap`` -(2^s - 1), or the
             ``part`` of at most 15 that is left when so much has been shifted as `number` lacks.
+        bits: of a value, signed.
     """
 
     name: str
     form: Amount = "value"
     number: int = 0
+    bits: int = 32
 
     def of(self, values: NDArray[np.signedinteger[Any]]) -> NDArray[np.int64]:
         """The summand."""
@@ -84,6 +92,17 @@ class Vector:
         return total.astype(np.int32)
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A further term of the operator.
+
+    Attributes:
+        number: which, the second term being 1.
+    """
+
+    number: int
+
+
 Place = Literal["acc", "scratch"]
 
 
@@ -92,14 +111,15 @@ class Pass:
     """One operation on all accumulators of a tile, or on its scratch vectors.
 
     Attributes:
-        opcode: None for a reset to zero; a reset is done `once`, or for every tile.
+        opcode: None for GEMM: a reset to zero; a further term; or, with vectors, their product with
+            a multiple of the identity. A reset is done `once`, or for every tile.
         dst: what is changed.
-        src: the other operand: an immediate, vectors, or one of the two tiles.
+        src: the other operand: an immediate, vectors, one of the two tiles, or a term.
     """
 
     opcode: AluOp | None
     dst: Place
-    src: int | Vector | Place = 0
+    src: int | Vector | Place | Product = 0
     once: bool = False
 
 
@@ -110,11 +130,18 @@ class AluProgram:
     Attributes:
         spread: vectors over fewer dimensions than the output has, each once.
         dense: vectors as large as the output.
+        terms: those of them that come in through port inp instead, each of one tensor.
     """
 
     passes: tuple[Pass, ...] = ()
     spread: tuple[Vector, ...] = ()
     dense: tuple[Vector, ...] = ()
+    terms: tuple[Vector, ...] = ()
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """By how many places the terms are shifted to the left: each has a block of weights."""
+        return tuple(sorted({vector.parts[0].number for vector in self.terms}))
 
     @property
     def immediates(self) -> int:
@@ -124,11 +151,11 @@ class AluProgram:
     @property
     def pairs(self) -> int:
         """Passes that take a second vector."""
-        return sum(not isinstance(p.src, int) for p in self.passes)
+        return sum(p.opcode is not None and not isinstance(p.src, int) for p in self.passes)
 
     @property
-    def resets(self) -> int:
-        """Resets of the scratch vectors that every tile takes."""
+    def sweeps(self) -> int:
+        """GEMM passes that every tile takes: resets of scratch vectors, and terms."""
         return sum(p.opcode is None and not p.once for p in self.passes)
 
     @property
@@ -138,18 +165,22 @@ class AluProgram:
 
 
 def alu_program(operator: Operator) -> AluProgram:
-    """The passes of an operator's steps.
+    """The passes of an operator's stages behind the first term.
 
     Raises:
-        InputError: a step cannot be made exactly (see `stages.check_stages`), or there are several
-            terms.
+        InputError: a step cannot be made exactly (see `stages.check_stages`).
     """
-    steps = operator.steps
+    steps = operator.stages[1:]
     if any(isinstance(step, Shift) and step.rounding != "floor" for step in steps):
         check_stages(operator, operator.name)
     steps = merged(steps)
     writer = _Writer(operator.out, _keeps_scratch(steps))
     for number, step in enumerate(steps):
+        if isinstance(step, Term):
+            # What waits to be added may be so behind it: sums commute.
+            terms = sum(isinstance(before, Term) for before in steps[:number])
+            writer.passes.append(Pass(None, "acc", Product(terms + 1)))
+            continue
         hoisted = _hoisted(steps, number)
         if number and _hoisted(steps, number - 1) is not None:
             continue
@@ -160,9 +191,28 @@ def alu_program(operator: Operator) -> AluProgram:
     return AluProgram(tuple(writer.passes), tuple(v for v in vectors if v not in dense), dense)
 
 
-def merged(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps with limits of one kind that follow each other made one."""
-    found: list[Step] = []
+def with_terms(alu: AluProgram) -> AluProgram:
+    """The program with every tensor that may come in through port inp doing so; maybe the same."""
+    terms = tuple(vector for vector in alu.dense if _is_term(vector))
+    passes = (
+        replace(p, opcode=None) if p.opcode == AluOp.ADD and p.src in terms else p
+        for p in alu.passes
+    )
+    rest = tuple(vector for vector in alu.dense if vector not in terms)
+    return replace(alu, passes=tuple(passes), dense=rest, terms=terms)
+
+
+def _is_term(vector: Vector) -> bool:
+    """Whether a vector holds bytes times what a weight can be."""
+    if len(vector.parts) != 1 or vector.const:
+        return False
+    (part,) = vector.parts
+    return part.bits <= 8 and part.form == "value" and part.number <= MAX_FACTOR
+
+
+def merged(steps: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages with limits of one kind that follow each other made one."""
+    found: list[Stage] = []
     for step in steps:
         last = found[-1] if found else None
         if isinstance(step, Max) and isinstance(last, Max):
@@ -183,7 +233,7 @@ def _even_addend(by: int) -> int:
     return 3 * (1 << by >> 1) - 1
 
 
-def _hoisted(steps: Sequence[Step], number: int) -> int | None:
+def _hoisted(steps: Sequence[Stage], number: int) -> int | None:
     """The immediate with which a lower limit behind half-even may stand before its shifts.
 
     Rounding keeps the order and maps c·2^s to c, so that max(he(a), c) = he(max(a, c·2^s)). The
@@ -200,7 +250,7 @@ def _hoisted(steps: Sequence[Step], number: int) -> int | None:
     return value if _fits(value) else None
 
 
-def _keeps_scratch(steps: Sequence[Step]) -> bool:
+def _keeps_scratch(steps: Sequence[Stage]) -> bool:
     """Whether a MIN makes half-even's scratch constant again of whatever it was left with.
 
     That needs a constant of one immediate, and that no use leaves less than any use's constant.
@@ -210,10 +260,13 @@ def _keeps_scratch(steps: Sequence[Step]) -> bool:
     before = limits(steps)
     left, wanted = [0], [-(2**31)]
     for number, step in enumerate(steps):
-        if not isinstance(step, Shift) or step.rounding != "half-even" or step.reach[1] <= 0:
+        if not isinstance(step, Shift) or step.rounding != "half-even":
             continue
+        # A tensor rounds even if no amount is to the right: all have a left part in common.
         if isinstance(step.amount, Tensor) or step.amount > MAX_SHIFT:
             return False
+        if step.amount <= 0:
+            continue
         low, hoisted = before[number][0], _hoisted(steps, number)
         if hoisted is not None:
             low = max(low, hoisted - _even_addend(step.amount))
@@ -250,7 +303,7 @@ class _Writer:
             if isinstance(step.value, int):
                 self.const += step.value
             else:
-                self._wait(step.value, Part(step.value.name, "value", step.left))
+                self._wait(step.value, Part(step.value.name, "value", step.left, step.bits))
         elif isinstance(step, Shift):
             self._shift(step, hoisted)
         else:

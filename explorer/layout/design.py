@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from explorer.embedding.digits import Embedding
-from explorer.embedding.virtual_loops import Nest, nest
-from explorer.layout.alu_passes import AluProgram, alu_program
+from explorer.embedding.several import AnyEmbedding, Joint
+from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
+from explorer.layout.alu_passes import AluProgram, alu_program, with_terms
+from explorer.layout.joint import common
 from explorer.layout.packed import Layout, derive, overlaps
 from isa import intrinsics
-from isa.computation import Computation, Epilogue, Operator
+from isa.computation import Affine, Computation, Epilogue, Operator, Role, Tensor
 from isa.config import Config
 from isa.errors import InputError
 from simulator.implementations import Implementation, check_admitted
@@ -59,13 +63,16 @@ class Design:
         inp, wgt, acc: the layout on each of VTA's ports.
         alu: what the steps of the operator take.
         spread: the layouts on port acc of the vectors over fewer dimensions than the output has.
+        further: of each further term, the layouts on ports inp and wgt.
+        runs: the outer loops that the products of each term run over; empty if there is one term,
+            which runs over all.
         fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
         restrictions: what its programs keep to.
     """
 
     operator: Operator
     config: Config
-    embedding: Embedding
+    embedding: AnyEmbedding
     nest: Nest
     inp: Layout
     wgt: Layout
@@ -74,11 +81,43 @@ class Design:
     spread: tuple[Layout, ...]
     fixed_order: bool = False
     restrictions: Restrictions = Restrictions()
+    further: tuple[tuple[Layout, Layout], ...] = ()
+    runs: tuple[frozenset[str], ...] = ()
+
+    @property
+    def own_loops(self) -> list[list[bool]]:
+        """Whether the products of each term run over each outer loop."""
+        names = [loop.name for loop in self.nest.outer]
+        return [[name in run for name in names] for run in self.runs or (frozenset(names),)]
+
+    @property
+    def term_steps(self) -> list[int]:
+        """Issues of the instruction for each term."""
+        extents = [loop.extent for loop in self.nest.outer]
+        return [
+            math.prod(n for n, runs in zip(extents, own, strict=True) if runs)
+            for own in self.own_loops
+        ]
+
+    @property
+    def steps(self) -> int:
+        """Issues of the instruction for the operator's terms."""
+        return sum(self.term_steps)
 
     @property
     def dense(self) -> tuple[Layout, ...]:
         """The layouts of the vectors as large as the output: its own, in int32."""
         return tuple(replace(self.acc, role=None, tensor=v.tensor) for v in self.alu.dense)
+
+    @property
+    def terms(self) -> tuple[Layout, ...]:
+        """The layouts on port inp of terms: the output's, with lanes of axis z in place of y."""
+        return tuple(_turned(self.acc, v.tensor, self.config) for v in self.alu.terms)
+
+    @property
+    def blocks(self) -> tuple[Layout, ...]:
+        """The layouts on port wgt of the terms' multiples of the identity, an entry each."""
+        return tuple(_identity(factor, self.config) for factor in self.alu.factors)
 
     def followed_by(self, epilogue: Epilogue) -> Design:
         """The same design of the same product with another epilogue, in the order it has."""
@@ -95,23 +134,40 @@ class Design:
 
 
 def designs(
-    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+    operator: Operator, config: Config, intrinsic: Computation, embedding: AnyEmbedding
 ) -> Iterator[Design]:
     """Every choice of materialisation and padding for an embedding.
 
     Windows that overlap may share entries (halo) or not (im2col); a border of zeros may be written
     by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
-    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM.
+    Where the embedding orders its outer loops, the coordinates stand in that order in DRAM. Tensors
+    of 8 bits that are as large as the output may be added as vectors of accumulators, or come in as
+    terms.
     """
+    if isinstance(embedding, Joint):
+        yield from _joint_designs(operator, config, intrinsic, embedding)
+        return
     computation = operator.computation
     loops = nest(embedding, computation)
-    ports = (intrinsic.in0, intrinsic.in1)
-    roles = (embedding.role("in0"), embedding.role("in1"))
     acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
     alu = alu_program(operator)
     spread = _spread(alu, loops, intrinsic)
+    choices = _choices(embedding, computation, loops, intrinsic)
+    for ways in alternatives(operator, config):
+        for inp in choices[0]:
+            for wgt in choices[1]:
+                design = Design(operator, config, embedding, loops, inp, wgt, acc, ways, spread)
+                yield _ordered(design) if embedding.order else design
+
+
+def _choices(
+    embedding: Embedding, computation: Computation, loops: Nest, intrinsic: Computation
+) -> list[list[Layout]]:
+    """The layouts that there may be on port inp, and on port wgt."""
     choices: list[list[Layout]] = []
-    for port, role in zip(ports, roles, strict=True):
+    ports: tuple[tuple[Tensor, Role], ...] = ((intrinsic.in0, "in0"), (intrinsic.in1, "in1"))
+    for port, name in ports:
+        role = embedding.role(name)
         tensor = computation.tensor(role)
         axes = [a.name for a in intrinsic.dims if port.varies({a.name: 1})]
         found = []
@@ -126,10 +182,82 @@ def designs(
                 if padded.is_padded:
                     found.append(padded)
         choices.append(found)
-    for inp in choices[0]:
-        for wgt in choices[1]:
-            design = Design(operator, config, embedding, loops, inp, wgt, acc, alu, spread)
-            yield _ordered(design) if embedding.order else design
+    return choices
+
+
+def _joint_designs(
+    operator: Operator, config: Config, intrinsic: Computation, joint: Joint
+) -> Iterator[Design]:
+    """The designs of several terms: every choice for every input.
+
+    There is none where the terms need different tiles of accumulators: a skew that moves an output
+    dimension widens its loop in its own term only.
+    """
+    parts = common(joint, [term.computation for term in operator.terms])
+    nests = [nest(embedding, term) for embedding, term in parts]
+    port = intrinsic.out
+    first, *others = (
+        derive(loops, term.out, port, intrinsic, role="out")
+        for loops, (_, term) in zip(nests, parts, strict=True)
+    )
+    if any(replace(acc, tensor=first.tensor) != first for acc in others):
+        return
+    runs = tuple(frozenset(loop.name for loop in loops.outer) for loops in nests)
+    outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
+    merged = replace(nests[0], outer=tuple(outer))
+    choices = [
+        list(product(*_choices(embedding, term, loops, intrinsic)))
+        for loops, (embedding, term) in zip(nests, parts, strict=True)
+    ]
+    for alu in alternatives(operator, config):
+        spread = _spread(alu, nests[0], intrinsic)
+        for (inp, wgt), *further in product(*choices):
+            yield Design(
+                operator,
+                config,
+                joint,
+                merged,
+                inp,
+                wgt,
+                first,
+                alu,
+                spread,
+                further=tuple((inputs, weights) for inputs, weights in further),
+                runs=runs,
+            )
+
+
+def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
+    """The ways to do an operator's steps, without terms first: those of a tensor stay together."""
+    alu = alu_program(operator)
+    # The lanes of an accumulator need as many of an input beside them.
+    terms = with_terms(alu) if config.block_in >= config.block_out else alu
+    return tuple(dict.fromkeys((alu, terms)))
+
+
+def _turned(acc: Layout, tensor: Tensor, config: Config) -> Layout:
+    """The layout on port inp of a tensor that lies as the output does."""
+    lanes = tuple(replace(loop, axis="z") if loop.axis == "y" else loop for loop in acc.lanes)
+    axes = tuple(("z", config.block_in) if axis == "y" else (axis, n) for axis, n in acc.axes)
+    return replace(acc, port="inp", role=None, tensor=tensor, lanes=lanes, axes=axes)
+
+
+def _identity(factor: int, config: Config) -> Layout:
+    """The layout of a block of weights with a power of two on its diagonal."""
+    shape = {"y": config.block_out, "z": config.block_in}
+    rows = tuple(Affine.of({name: 1}) for name in shape)
+    return Layout(
+        port="wgt",
+        role=None,
+        tensor=Tensor(f"identity*{1 << factor}", tuple(shape.values()), rows, "OI"),
+        coordinates=(),
+        lanes=tuple(Loop(name, extent, name, 1) for name, extent in shape.items()),
+        axes=tuple(shape.items()),
+        equal=(),
+        rows=tuple(map(Row, rows)),
+        guards=(),
+        halo=False,
+    )
 
 
 def _spread(alu: AluProgram, loops: Nest, intrinsic: Computation) -> tuple[Layout, ...]:
@@ -146,7 +274,7 @@ def _ordered(design: Design) -> Design:
 
 
 def reference_designs(
-    operator: Operator, config: Config, intrinsic: Computation, embedding: Embedding
+    operator: Operator, config: Config, intrinsic: Computation, embedding: AnyEmbedding
 ) -> Iterator[Design]:
     """The reference embedding's layouts, the preferred one first.
 
@@ -158,5 +286,7 @@ def reference_designs(
     # What TVM does, not what is fastest: it is the baseline.
     shared = max((d.inp.halo, d.wgt.halo) for d in found)
     alike = [d for d in found if (d.inp.halo, d.wgt.halo) == shared]
+    # So is how it adds a residual: as int32.
+    alike = [d for d in alike if not d.terms]
     for design in sorted(alike, key=lambda d: not d.inp.is_padded):
         yield replace(design, fixed_order=True)

@@ -108,6 +108,15 @@ class Layout:
 
     def gather(self) -> NDArray[np.int64]:
         """For each element of the packed tensor, the flat index it comes from, or -1 for zero."""
+        flat, live, inside = self.lookup()
+        return np.where(live & inside, np.broadcast_to(flat, self.shape), -1)
+
+    def lookup(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """The flat index of each element, whether its lane is live, and whether it is inside.
+
+        A lane is live where it may stand for work; what lies outside the tensor then reads as zero.
+        The arrays broadcast to the packed tensor's shape.
+        """
         rank = len(self.shape)
 
         def along(axis: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -132,11 +141,12 @@ class Layout:
             value = row.at(point)
             live = live & (value >= 0) & (value < extent)
         flat = np.zeros((1,) * rank, np.int64)
+        inside = np.ones((1,) * rank, np.bool_)
         for row, extent in zip(self.rows, self.tensor.shape, strict=True):
             value = row.at(point)
-            live = live & (value >= 0) & (value < extent)
+            inside = inside & (value >= 0) & (value < extent)
             flat = flat * extent + value
-        return np.where(live, np.broadcast_to(flat, self.shape), -1)
+        return flat, live, inside
 
     def pack(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """The packed form of a logical tensor."""

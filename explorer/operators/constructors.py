@@ -29,6 +29,7 @@ from explorer.operators.axes import (
     subpixels_along,
     windows_along,
 )
+from explorer.operators.concatenation import concatenated, parts_of
 from explorer.operators.epilogue_steps import StepOptions, changed
 from explorer.operators.stages import check_stages
 from explorer.operators.validate import check_size
@@ -124,14 +125,20 @@ def conv2d(
     stride: PerAxis = 1,
     dilation: PerAxis = 1,
     groups: int = 1,
+    concat: str = "",
     **epilogue: Unpack[EpilogueOptions],
 ) -> Operator:
     """Convolution along two axes: data (n, c, h, w), weight (k, c, r, s), output (n, k, oh, ow).
 
-    With `groups`, data is (n, g, c/g, h, w), weight (g, k/g, c/g, r, s), and output alike.
+    With `groups`, data is (n, g, c/g, h, w), weight (g, k/g, c/g, r, s), and output alike. With
+    `concat`, as in 64+32, data comes as tensors of so many channels, and weight alike: a term each.
     """
     windows = windows_along("conv2d", {"h": (h, r), "w": (w, s)}, pad, stride, dilation)
-    return _convolution("conv2d", n, c, k, groups, windows, epilogue)
+    whole = _convolution("conv2d", n, c, k, groups, windows, epilogue)
+    if not concat:
+        return whole
+    parts = parts_of("conv2d", concat, c, groups)
+    return concatenated(whole, [_convolution("conv2d", n, p, k, 1, windows, {}) for p in parts])
 
 
 @_named

@@ -22,13 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field
 
-from explorer.operators.kinds import construct
+from explorer.operators.kinds import KINDS, construct
 from explorer.operators.stages_document import StagesDocument, dump_stages, read_stages
 from explorer.operators.tensor_document import (
     InputRole,
@@ -46,7 +45,6 @@ from isa.schema import (
     Extent,
     Name,
     parse_yaml,
-    read_text,
     validate,
 )
 
@@ -83,15 +81,6 @@ class Titled(Document):
     name: Title
 
 
-def load(path: Path) -> Operator:
-    """The operator in a file.
-
-    Raises:
-        InputError: as `parse`, or the file cannot be read.
-    """
-    return parse(read_text(path), str(path))
-
-
 def parse(text: str, source: str) -> Operator:
     """The operator that a YAML text gives.
 
@@ -103,7 +92,15 @@ def parse(text: str, source: str) -> Operator:
         InputError: the text is not YAML, has a key or value it must not have, or gives a
             computation that cannot be embedded (see `validate.check`).
     """
-    data = parse_yaml(text, source)
+    return read(parse_yaml(text, source), source)
+
+
+def read(data: Mapping[str, object], source: str) -> Operator:
+    """The operator that a document gives, of which the YAML is read already.
+
+    Raises:
+        InputError: as `parse`.
+    """
     if "kind" in data and not {"dimensions", "stages"} & data.keys():
         arguments = {key: value for key, value in data.items() if key not in {"kind", "name"}}
         operator = construct(source, str(data["kind"]), arguments)
@@ -117,11 +114,16 @@ def parse(text: str, source: str) -> Operator:
 
 def dump(operator: Operator) -> str:
     """A YAML document from which `parse` makes the same operator."""
+    return yaml.safe_dump(written(operator), sort_keys=False, default_flow_style=None, width=100)
+
+
+def written(operator: Operator) -> dict[str, object]:
+    """The keys and values from which `read` makes the same operator."""
     epilogue = short_form(operator)
     if epilogue is None:
-        return _text(dump_stages(operator))
+        return dump_stages(operator)
     computation = operator.computation
-    data = {
+    return {
         "name": operator.name,
         "kind": operator.kind,
         "dimensions": computation.extents,
@@ -137,7 +139,18 @@ def dump(operator: Operator) -> str:
         },
         "constants": sorted(operator.constants),
     }
-    return _text(data)
+
+
+def schemas() -> list[dict[str, Any]]:
+    """The JSON Schemas of the three forms; a kind's own arguments are any."""
+    kind = {
+        "type": "object",
+        "title": "A kind by its arguments",
+        "properties": {"kind": {"enum": list(KINDS)}, "name": {"type": "string"}},
+        "required": ["kind"],
+        "not": {"anyOf": [{"required": ["dimensions"]}, {"required": ["stages"]}]},
+    }
+    return [kind, OperatorDocument.model_json_schema(), StagesDocument.model_json_schema()]
 
 
 def short_form(operator: Operator) -> Epilogue | None:
@@ -145,10 +158,6 @@ def short_form(operator: Operator) -> Epilogue | None:
     if len(operator.terms) > 1:
         return None
     return Epilogue.of([s for s in operator.stages if not isinstance(s, Term)], operator.out)
-
-
-def _text(data: Mapping[str, object]) -> str:
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
 
 
 def _operator(document: OperatorDocument, source: str) -> Operator:

@@ -176,6 +176,8 @@ def _value(source: str, name: str, value: object, wanted: object) -> object:
         if text.lower() in get_args(wanted):
             return text.lower()
         raise InputError(source, name, value, f"one of {', '.join(get_args(wanted))}")
+    if wanted is str:
+        return text
     if wanted in (bool, Clip) and text.lower() in _FLAGS:
         return _FLAGS[text.lower()]
     if wanted is bool:

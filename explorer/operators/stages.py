@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import prod
 
 from explorer.operators.validate import check
-from isa.computation import Add, Computation, Max, Min, Operator, Shift, Stage, Step, Tensor, Term
+from isa.computation import Add, Computation, Max, Min, Operator, Shift, Stage, Tensor, Term
 from isa.errors import InputError
 
 LEAST, GREATEST = -(2**31), 2**31 - 1
@@ -127,15 +127,16 @@ def ranges(operator: Operator) -> list[Range]:
     return found
 
 
-def limits(steps: Sequence[Step]) -> list[Range]:
-    """Between which values an accumulator is before each step, if it may be any before the first.
+def limits(stages: Sequence[Stage]) -> list[Range]:
+    """Between which values an accumulator is before each stage, if it may be any before the first.
 
-    Unlike `ranges`, that holds of lanes too in which no output lies.
+    Unlike `ranges`, that holds of lanes too in which no output lies: a term may add anything there.
     """
     found, now = [], (LEAST, GREATEST)
-    for step in steps:
+    for stage in stages:
         found.append(now)
-        now = _wrapped(*_after(step, now))
+        after = (LEAST, GREATEST) if isinstance(stage, Term) else _after(stage, now)
+        now = _wrapped(*after)
     return found
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -28,12 +29,12 @@ from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
-from explorer.operators import document, inline
+from explorer.operators import inline, layer_files
 from explorer.operators.constructors import gemm
 from explorer.operators.kinds import KINDS, construct, expected
 from isa import plugins
 from isa.computation import Operator
-from isa.errors import InputError
+from isa.errors import InputError, InputWarning
 from isa.files import parsing
 from isa.schema import is_document
 
@@ -46,7 +47,7 @@ _GATES = {"vanilla": 1, "gru": 3, "lstm": 4}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A shipped workload.
+    """A workload of a suite.
 
     Attributes:
         reference: what `resolve` takes.
@@ -71,14 +72,17 @@ def resolve(text: str) -> Operator:
     """The operator that a command line argument means.
 
     Args:
-        text: a YAML document's path, the reference of a shipped workload (``resnet18:C2``), or a
-            kind with its arguments (``gemm:m=1,n=64,k=64``).
+        text: a YAML file's path, with a layer's label where it holds several (``net.yaml:3``), the
+            reference of a shipped workload (``resnet18:C2``), or a kind with its arguments
+            (``gemm:m=1,n=64,k=64``).
 
     Raises:
         InputError: it is none of these, or what it refers to is not an operator.
     """
     if is_document(text):
-        return document.load(Path(text))
+        return layer_files.read(Path(text)).only()
+    if layer := layer_files.split(text):
+        return layer_files.read(layer[0]).layer(layer[1])
     prefix = text.partition(":")[0].strip()
     if prefix in _suites():
         return _shipped(text)
@@ -91,26 +95,73 @@ def resolve(text: str) -> Operator:
 
 
 def catalogue(suite: str | None = None) -> Iterator[Entry]:
-    """The shipped workloads, in the order of their lists.
+    """The workloads of a suite, in the order of their list.
 
     Args:
-        suite: the beginning of a reference up to a ``:`` or ``/`` (``deepbench``,
-            ``deepbench:conv/server``), or None for all.
+        suite: a file of layers; or of those that ship the beginning of a reference up to a ``:`` or
+            ``/`` (``deepbench``, ``deepbench:conv/server``); or None for all that ship.
+
+    Warns:
+        InputWarning: layers of a file are left out, as they are no products.
 
     Raises:
-        InputError: no reference begins so.
+        InputError: no reference begins so, or the file cannot be read.
     """
-    whole = suite.rstrip(":/") if suite is not None else ""
+    if suite is not None and (is_document(suite) or layer_files.split(suite)):
+        return (_entry(reference, resolve(reference)) for reference, _ in members(suite))
+    return (_entry(reference, _index()[reference]()) for reference in _chosen(suite or ""))
+
+
+def members(text: str) -> list[tuple[str, int]]:
+    """What a suite, a file of layers or an operator consists of: references, and how often each is.
+
+    Warns:
+        InputWarning: layers of a file are left out, as they are no products.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if is_document(text):
+        found = layer_files.read(Path(text))
+        if not found.layers:
+            found.only()  # which says that there are none
+        if found.omitted:
+            left_out = ", ".join(found.omitted)
+            warning = f"{text}: left out, as no product of two tensors: {left_out}"
+            warnings.warn(warning, InputWarning, stacklevel=2)
+        repeats = found.repeats
+        return [(known, repeats.get(label, 1)) for known, label in found.references().items()]
+    try:
+        return [(reference, 1) for reference in _chosen(text)]
+    except InputError:  # no suite: one operator, or none, of which `resolve` says more
+        return [(text, 1)]
+
+
+def _chosen(suite: str) -> list[str]:
+    """The references of those that ship that begin so.
+
+    Raises:
+        InputError: none does.
+    """
+    whole = suite.rstrip(":/")
     chosen = [
         r for r in _index() if not whole or r == whole or r.startswith((f"{whole}:", f"{whole}/"))
     ]
     if not chosen:
         raise InputError("suite", "", whole, expected(whole, _groups(), "one of"))
-    return (_entry(reference) for reference in chosen)
+    return chosen
 
 
-def _entry(reference: str) -> Entry:
-    operator = _index()[reference]()
+def group(reference: str) -> str:
+    """The list that a workload is in, as a file's name: ``deepbench_conv``, ``resnet18``."""
+    file = layer_files.split(reference)
+    if file or is_document(reference):
+        return (file[0] if file else Path(reference)).stem
+    head, slash, _ = reference.partition("/")
+    return head.replace(":", "_") if slash else head.partition(":")[0]
+
+
+def _entry(reference: str, operator: Operator) -> Entry:
     computation = operator.computation
     dims = " ".join(f"{d.name}={d.extent}" for d in computation.dims)
     sizes = (computation.in0.size, computation.in1.size, computation.out.size)

@@ -31,6 +31,7 @@ from explorer.embedding.metrics import (
 )
 from explorer.embedding.rule_files import profiles
 from explorer.embedding.step_costs import LARGEST, steps_limit
+from explorer.operators.letters import usual
 from isa.computation import Computation, Operator, Role, Tensor
 from isa.config import Config
 from isa.errors import InputError
@@ -146,7 +147,7 @@ def _requirement(text: str, operator: Computation, multipliers: int, lanes: Lane
             raise InputError(_REQUIRE, text, match[1], f"one of {', '.join(ROLES_BY_NAME)}")
         role = ROLES_BY_NAME[match[1]]
         tensor = operator.tensor(role)
-        named = _spelled(value, tensor, lanes.get(role))
+        named = _spelled(usual(value, tensor.letters), tensor, lanes.get(role))
         return Keep(role, _blocks(named, tensor.letters, text), text)
     if match := re.fullmatch(r"(max|min)-(.+)", name):
         metric = parse_metric(match[2], _REQUIRE)
@@ -195,6 +196,8 @@ def _spelled(layout: str, tensor: Tensor, lanes: tuple[int, int] | None) -> str:
     Blocks without factors are as wide as the port's lanes. A layout without blocks has the bytes of
     one whose innermost dimension is cut in blocks that fill the lanes, where they divide it: an
     entry is then a piece of a row. (With no block at all, lanes would be idle, and bytes between.)
+    Where the innermost dimension is one such block, the next one fills the other lanes in the same
+    way: of 16 channels, NHWC has the bytes of NHWC4w16c, and HWOI of 16 inputs those of OIHW16o16i.
     """
     if lanes is None:
         return layout
@@ -204,8 +207,18 @@ def _spelled(layout: str, tensor: Tensor, lanes: tuple[int, int] | None) -> str:
     if re.fullmatch(r"[A-Z]+", layout) and layout[-1] in tensor.letters:
         extent = tensor.shape[tensor.letters.index(layout[-1])]
         if extent % lanes[1] == 0:
-            return f"{layout}{lanes[1]}{layout[-1].lower()}"
+            inner = f"{lanes[1]}{layout[-1].lower()}"
+            return f"{layout}{_outer(layout, extent, tensor, lanes)}{inner}"
     return layout
+
+
+def _outer(layout: str, innermost: int, tensor: Tensor, lanes: tuple[int, int]) -> str:
+    """The block of a plain layout's second dimension from the end, if entries hold some of it."""
+    if innermost != lanes[1] or lanes[0] == 1 or layout[-2:-1] not in tensor.letters:
+        return ""
+    letter = layout[-2:-1]
+    divided = letter and tensor.shape[tensor.letters.index(letter)] % lanes[0] == 0
+    return f"{lanes[0]}{letter.lower()}" if divided else ""
 
 
 def _blocks(layout: str, letters: str, text: str) -> tuple[tuple[int, int], ...]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.operators.letters import usual
+from explorer.operators.phases import apart
 from explorer.operators.stages import tensor_of
 from explorer.program import npy
 from explorer.program.framework_arrays import arranged
@@ -27,7 +29,7 @@ from explorer.program.verification import (
     value_type,
 )
 from explorer.schedule.lowering import Code
-from isa.computation import Affine, Operator, Tensor
+from isa.computation import Affine, Operator, Tensor, Term
 from isa.errors import InputError
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
@@ -89,7 +91,7 @@ def emit_program(
         tensors=_entries(code),
         source={
             "operator": document.dump(operator),
-            "macs": operator.computation.useful_macs,
+            "macs": sum(term.computation.useful_macs for term in operator.terms),
             **source,
             "data": {
                 n: "given" if n in (given or {}) else f"random, seed {seed}"
@@ -112,12 +114,16 @@ def _schedule(code: Code) -> dict[str, object]:
 
 def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
     design = code.design
-    layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
-    entries: dict[str, TensorEntry | list[TensorEntry]] = {
-        name: _entry(layout, "int8") for name, layout in layouts.items()
+    held: dict[str, tuple[Literal["int8", "int32"], tuple[Layout, ...]]] = {
+        "INP": ("int8", (design.inp, *(inp for inp, _ in design.further), *design.terms)),
+        "WGT": ("int8", (design.wgt, *(wgt for _, wgt in design.further), *design.blocks)),
+        "OUT": ("int8", (design.acc,)),
+        "ACC": ("int32", design.spread),
+        "ACC_BIS": ("int32", design.dense),
     }
-    for name, beside in (("ACC", design.spread), ("ACC_BIS", design.dense)):
-        each = [_entry(layout, "int32") for layout in beside]
+    entries: dict[str, TensorEntry | list[TensorEntry]] = {}
+    for name, (dtype, layouts) in held.items():
+        each = [_entry(layout, dtype) for layout in layouts]
         if each:
             entries[name] = each if len(each) > 1 else each[0]
     return entries
@@ -158,10 +164,16 @@ def _guards(layout: Layout) -> Iterator[str]:
 
 
 def tensors_of(operator: Operator) -> dict[str, Tensor]:
-    """The tensors that a program is given, in order: ``in0``, ``in1``, those of steps by name."""
-    computation = operator.computation
-    taken = (tensor for step in operator.steps if (tensor := tensor_of(step)))
-    return {"in0": computation.in0, "in1": computation.in1} | {each.name: each for each in taken}
+    """The tensors that a program is given, in order: ``in0``, ``in1``, later stages' by name."""
+    first, *stages = operator.stages
+    assert isinstance(first, Term)
+    found = {"in0": first.computation.in0, "in1": first.computation.in1}
+    for stage in stages:
+        if isinstance(stage, Term):
+            found |= {t.name: t for t in (stage.computation.in0, stage.computation.in1)}
+        elif (tensor := tensor_of(stage)) is not None:
+            found[tensor.name] = tensor
+    return found
 
 
 def _range_of(operator: Operator, field: str) -> tuple[np.dtype[Any], int, int]:
@@ -221,7 +233,11 @@ def _load(operator: Operator, field: str, path: Path, letters: str | None) -> ND
     tensor, otherwise = tensors_of(operator)[field], letters is not None
     wanted = _range_of(operator, field)[0]
     array = npy.load(path, wanted, tensor.shape, tensor.name, laid_out_otherwise=otherwise)
-    array = array if letters is None else arranged(array, letters, tensor, str(path))
+    if letters is not None:
+        letters = usual(letters, tensor.letters)
+        if field == "in1" and len(letters) == array.ndim:
+            array, letters = apart(array, letters, operator)
+        array = arranged(array, letters, tensor, str(path))
     _check(operator, field, array, str(path))
     return array
 

@@ -1,6 +1,6 @@
 """Arrays as frameworks have them → tensors as an operator has them.
 
-A layout is a letter for each dimension of the array: ``NCHW``, ``NHWC``, ``OIHW``, ``HWIO``. What
+A layout is a letter for each dimension of the array: ``NCHW``, ``NHWC``, ``OIHW``, ``KCRS``. What
 frameworks join, an operator may have apart (groups, the kernels of a depth multiplier, heads), and
 a dimension of one element may be missing on either side.
 """
@@ -13,6 +13,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.operators.letters import usual
 from isa.computation import Tensor
 from isa.errors import InputError
 
@@ -31,6 +32,7 @@ def arranged(
     Raises:
         InputError: the layout does not fit the array, or the array not the tensor.
     """
+    letters = usual(letters, tensor.letters)
     if not re.fullmatch(r"[A-Z]+", letters) or len(set(letters)) < len(letters):
         raise InputError("--data-layout", tensor.name, letters, "different letters, as in NCHW")
     if len(letters) != array.ndim:

@@ -17,9 +17,9 @@ _SHARE = 0.8  # of what is free: the rest is for the program, and for others
 
 def needed(operator: Operator) -> int:
     """Bytes that executing an operator's program and checking it take, roughly."""
-    computation = operator.computation
-    inputs = computation.in0.size + computation.in1.size
-    return _INPUT * inputs + _OUTPUT * computation.out.size
+    terms = [term.computation for term in operator.terms]
+    inputs = sum(term.in0.size + term.in1.size for term in terms)
+    return _INPUT * inputs + _OUTPUT * operator.out.size
 
 
 def check(operator: Operator) -> None:

@@ -44,7 +44,8 @@ def load(
         dtype: the type that it has to have, int8 or int32.
         shape: the shape that it has to have.
         name: what it holds, for errors.
-        laid_out_otherwise: take any shape with as many elements.
+        laid_out_otherwise: take any shape with as many elements, or with fewer, to which zeros
+            are added where a kernel is taken apart.
 
     Raises:
         InputError: the file cannot be read, is no ``.npy`` file, is cut off or too long, or holds
@@ -65,10 +66,11 @@ def load(
         raise InputError(str(path), "header", text, _NEEDED)
     descr, order, extents = (match[1] for match in found if match)
     given = tuple(map(int, re.findall(r"\d{1,19}", extents)))
-    fits = math.prod(given) == math.prod(shape) if laid_out_otherwise else given == shape
+    fits = math.prod(given) <= math.prod(shape) if laid_out_otherwise else given == shape
     if _type(descr) != dtype.name or not fits:
         described = _type(descr) or descr
         raise InputError(str(path), "", f"{described} of shape {given}", wanted)
+    size = math.prod(given) * dtype.itemsize
     if len(data) - end != size:
         allowed = f"{size:,} bytes: {wanted}"
         raise InputError(str(path), "data", f"{len(data) - end:,} bytes", allowed)

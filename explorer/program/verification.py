@@ -15,7 +15,7 @@ from explorer.layout.packed import Layout
 from explorer.operators.stages import tensor_of
 from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
-from isa.computation import Add, Epilogue, Operator, Shift, Step, Tensor
+from isa.computation import Add, Computation, Epilogue, Operator, Shift, Stage, Step, Tensor, Term
 from isa.program_image import Program
 from simulator.functional import run as execute
 from simulator.implementations import Implementation, admitted
@@ -57,12 +57,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Logical tensors for one run, and the operator's direct result before its steps.
+    """Logical tensors for one run, and the operator's direct result after its first term.
 
     Attributes:
-        in0, in1: the inputs of the product.
-        taken: what the steps take, by the tensors' names.
-        accumulated: the products' sums.
+        in0, in1: the inputs of the first term.
+        taken: what the stages behind it take, by the tensors' names.
+        accumulated: the first term's sums.
     """
 
     in0: NDArray[np.int8]
@@ -87,8 +87,8 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
 
     Args:
         operator: what is computed.
-        given: tensors by ``in0``, ``in1`` or the name of one that a step takes, of the right types
-            and shapes.
+        given: tensors by ``in0``, ``in1`` or the name of one that a later stage takes, of the right
+            types and shapes.
         seed: of the random ones.
 
     Raises:
@@ -96,21 +96,30 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     """
     memory.check(operator)
     rng = np.random.default_rng(seed)
-    computation = operator.computation
-    in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
-    in1 = _weights(operator, rng)
-    random: dict[str, NDArray[Any]] = {"in0": in0, "in1": in1}
-    for number, step in enumerate(operator.steps):
-        tensor = tensor_of(step)
-        if tensor is not None:
-            low, end = _drawn(step, _places(operator.steps[number + 1 :]))
-            random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(step))
+    first, *stages = operator.stages
+    assert isinstance(first, Term)
+    computation = first.computation
+    random: dict[str, NDArray[Any]] = {"in0": _bytes(computation.in0, rng)}
+    random["in1"] = _weights(computation, _places(stages), rng)
+    for number, stage in enumerate(stages):
+        places = _places(stages[number + 1 :])
+        if isinstance(stage, Term):
+            term = stage.computation
+            random[term.in0.name] = _bytes(term.in0, rng)
+            random[term.in1.name] = _weights(term, places, rng)
+        elif (tensor := tensor_of(stage)) is not None:
+            low, end = _drawn(stage, places)
+            random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(stage))
     in0, in1 = (given.get(name, random.pop(name)) for name in ("in0", "in1"))
     taken = {name: given.get(name, array) for name, array in random.items()}
     return Data(in0, in1, taken, accumulate(computation, in0, in1))
 
 
-def _places(steps: Iterable[Step]) -> int:
+def _bytes(tensor: Tensor, rng: np.random.Generator) -> NDArray[np.int8]:
+    return rng.integers(-128, 128, tensor.shape, np.int8)
+
+
+def _places(steps: Iterable[Stage]) -> int:
     """By how many places steps shift to the right, those of a tensor in the middle of its span."""
     reaches = (step.reach for step in steps if isinstance(step, Shift))
     return sum((low + high) // 2 for low, high in reaches)
@@ -144,11 +153,10 @@ def value_type(step: Step) -> type[np.int8] | type[np.int32]:
     return np.int32 if isinstance(step, Add) and step.bits > 8 else np.int8
 
 
-def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
-    """The second input, by the distribution that `complete` states."""
-    computation = operator.computation
+def _weights(computation: Computation, places: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The second input, by `complete`'s distribution; its sums are shifted by `places`."""
     terms = math.prod(computation.extents[name] for name in computation.reductions)
-    deviation = SPREAD * 2.0 ** _places(operator.steps) / (_UNIFORM * math.sqrt(terms))
+    deviation = SPREAD * 2.0**places / (_UNIFORM * math.sqrt(terms))
     # Of the whole numbers from -b to b, the variance is b*(b+1)/3.
     bound = min(math.floor(math.sqrt(3 * deviation**2 + 0.25) - 0.5), 127)
     if bound >= 1:
@@ -160,14 +168,14 @@ def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
 
 def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
     """The operator's output by its definition."""
-    return after(operator, operator.steps, data).astype(np.int8)
+    return after(operator, operator.stages[1:], data).astype(np.int8)
 
 
-def after(operator: Operator, steps: Iterable[Step], data: Data) -> NDArray[np.int32]:
-    """The accumulators after some steps, by their definitions."""
+def after(operator: Operator, stages: Iterable[Stage], data: Data) -> NDArray[np.int32]:
+    """The accumulators after some stages behind the first term, by their definitions."""
     values = data.accumulated
-    for step in steps:
-        values = stepped(step, values, data.taken, operator.computation)
+    for stage in stages:
+        values = stepped(stage, values, data.taken, operator.terms[0].computation)
     return values
 
 
@@ -202,6 +210,18 @@ class Packed(Protocol):
     def dense(self) -> tuple[Layout, ...]:
         """The layouts of vectors as large as the output, in section ACC_BIS."""
 
+    @property
+    def further(self) -> tuple[tuple[Layout, Layout], ...]:
+        """The layouts on ports inp and wgt of each further term's inputs."""
+
+    @property
+    def terms(self) -> tuple[Layout, ...]:
+        """The layouts of those that come in through port inp, in section INP behind the input."""
+
+    @property
+    def blocks(self) -> tuple[Layout, ...]:
+        """The layouts of their multiples of the identity, in section WGT behind the weights."""
+
 
 class Packable(Protocol):
     """A program with the layouts of its tensors: ours, or TVM's template's."""
@@ -218,22 +238,30 @@ class Packable(Protocol):
 def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     """The tensors as a program reads them, by section."""
     design = code.design
-    by_role = {"in0": data.in0, "in1": data.in1}
-    sections: dict[str, NDArray[np.generic]] = {}
+    alu, by_role = design.alu, {"in0": data.in0, "in1": data.in1}
+    held: list[tuple[str, Layout, NDArray[np.generic]]] = []
     for name, layout in (("INP", design.inp), ("WGT", design.wgt)):
         assert layout.role is not None
-        sections[name] = layout.pack(by_role[layout.role])
-    alu = design.alu
-    parts = (("ACC", design.spread, alu.spread), ("ACC_BIS", design.dense, alu.dense))
-    for name, layouts, vectors in parts:
-        if layouts:
-            values = (vector.values(data.taken) for vector in vectors)
-            each = [layout.pack(array) for layout, array in zip(layouts, values, strict=True)]
-            # A single tensor keeps its shape; several stand one after the other.
-            sections[name] = (
-                each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
-            )
-    return sections
+        held.append((name, layout, by_role[layout.role]))
+    for layout, vector in zip(design.spread, alu.spread, strict=True):
+        held.append(("ACC", layout, vector.values(data.taken)))
+    for layout, vector in zip(design.dense, alu.dense, strict=True):
+        held.append(("ACC_BIS", layout, vector.values(data.taken)))
+    for inp, wgt in design.further:
+        held.append(("INP", inp, data.taken[inp.tensor.name]))
+        held.append(("WGT", wgt, data.taken[wgt.tensor.name]))
+    for layout, vector in zip(design.terms, alu.terms, strict=True):
+        held.append(("INP", layout, data.taken[vector.parts[0].name]))
+    for layout, factor in zip(design.blocks, alu.factors, strict=True):
+        held.append(("WGT", layout, np.eye(*layout.tensor.shape, dtype=np.int8) << factor))
+    sections: dict[str, list[NDArray[np.generic]]] = {}
+    for name, layout, array in held:
+        sections.setdefault(name, []).append(layout.pack(array))
+    # A single tensor keeps its shape; several stand one after the other.
+    return {
+        name: each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
+        for name, each in sections.items()
+    }
 
 
 def run(
@@ -277,15 +305,15 @@ def verify(
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
     It is executed as each implementation of VTA that its configuration admits. VTA stores bytes
-    only. To see the accumulators, with the bias if that is added first, the same design and
-    schedule runs four more times with an epilogue that stores one byte of each.
+    only. To see the accumulators of an operator of one term, with the bias if that is added first,
+    the same design and schedule runs four more times with an epilogue that stores one byte of each.
     """
     operator = code.design.operator
     expected = direct(operator, data)
     outputs = run_everywhere(code, data, interleaving=interleaving)
     implementations = tuple(outputs)
     wrong = _differing(outputs.values(), expected)
-    if not accumulators:
+    if not accumulators or len(operator.terms) > 1:
         return Verdict(expected.size, wrong, implementations=implementations)
     bias = _bias(operator)
     raw = after(operator, (Add(bias),) if bias else (), data)

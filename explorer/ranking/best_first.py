@@ -19,7 +19,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from explorer.embedding.digits import Embedding
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.layout.packed import Layout
 from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, floor, reference
@@ -111,7 +111,9 @@ class Ranking:
         """The columns of one evaluation, in the order of the table."""
         assert evaluation.scheduled is not None
         design, timing = evaluation.design, evaluation.scheduled.timing
-        steps = design.nest.steps
+        steps = design.steps
+        macs = sum(term.computation.useful_macs for term in self.operator.terms)
+        inputs, weights = zip((design.inp, design.wgt), *design.further, strict=True)
         lanes = self.config.batch * self.config.block_in * self.config.block_out
         return {
             "embedding": evaluation.embedding.id,
@@ -121,9 +123,9 @@ class Ranking:
             "bound": evaluation.bound,
             "proven": evaluation.proven,
             "steps": steps,
-            "utilisation": self.operator.computation.useful_macs / (steps * lanes),
-            "inp": describe(design.inp),
-            "wgt": describe(design.wgt),
+            "utilisation": macs / (steps * lanes),
+            "inp": " + ".join(map(describe, (*inputs, *design.terms))),
+            "wgt": " + ".join(map(describe, weights)),
             "out": describe(design.acc),
             "footprint": footprint(evaluation),
             "dram_bytes": sum(timing.bytes.values()),
@@ -192,7 +194,7 @@ def tile_text(evaluation: Evaluation) -> str:
 def rank(
     operator: Operator,
     config: Config,
-    embeddings: Sequence[Embedding],
+    embeddings: Sequence[AnyEmbedding],
     *,
     top: int | None = 10,
     effort: int | None = None,
@@ -252,8 +254,8 @@ def rank(
 
 
 def _by_floor(
-    operator: Operator, config: Config, embeddings: Sequence[Embedding]
-) -> list[tuple[int, Embedding]]:
+    operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding]
+) -> list[tuple[int, AnyEmbedding]]:
     """The embeddings with the cycles that none undercuts, the least first, of equal ones by id."""
     floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
     return [(least, e) for least, _, e in sorted(floors)]
@@ -272,13 +274,13 @@ def parse_share(text: str) -> float:
     return share
 
 
-def simplicity(embedding: Embedding, fixed: Embedding | None) -> tuple[object, ...]:
+def simplicity(embedding: AnyEmbedding, fixed: AnyEmbedding | None) -> tuple[object, ...]:
     """The key that decides between embeddings of equal cycles; `fixed` is the reference."""
     return embedding != fixed, *embedding.complexity
 
 
 def _placed(
-    found: Sequence[Evaluation], fixed: Embedding | None, within: float
+    found: Sequence[Evaluation], fixed: AnyEmbedding | None, within: float
 ) -> list[Evaluation]:
     """Evaluations in the order of the table: those that count as the best by simplicity."""
     limit = math.floor(min(map(_cycles, found), default=0) * (1 + within))
@@ -294,7 +296,7 @@ def _cycles(evaluation: Evaluation) -> int:
 
 def _evaluations(
     judge: Callable[..., Evaluation],
-    ordered: Sequence[tuple[int, Embedding]],
+    ordered: Sequence[tuple[int, AnyEmbedding]],
     top: int | None,
     effort: int | None,
     run: Callable[..., Iterator[Evaluation]],
@@ -349,7 +351,9 @@ def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[An
         started = time.monotonic()
         executor: Executor | None = None
 
-        def run(work: Callable[[Embedding], Any], embeddings: Iterable[Embedding]) -> Iterator[Any]:
+        def run(
+            work: Callable[[AnyEmbedding], Any], embeddings: Iterable[AnyEmbedding]
+        ) -> Iterator[Any]:
             nonlocal executor
             waiting = iter(embeddings)
             if executor is None:

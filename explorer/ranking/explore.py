@@ -16,6 +16,7 @@ from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
 from explorer.embedding.explanation import find as find_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_joint, term_by_term
 from explorer.embedding.virtual_loops import nest
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
@@ -42,19 +43,20 @@ def embeddings(
     *,
     all_tiles: bool = False,
     maximal: bool = True,
-) -> list[Embedding]:
-    """Every embedding of an operator, see `enumerate_embeddings`.
+) -> list[AnyEmbedding]:
+    """Every embedding of an operator, see `enumerate_embeddings` and `enumerate_joint`.
 
     Raises:
         InputError: there is none under these options.
     """
-    found = enumerate_embeddings(
-        operator.computation,
-        gemm_intrinsic(config),
-        classes,
-        all_tiles=all_tiles,
-        maximal=maximal,
-    )
+    terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
+    found: list[AnyEmbedding] = []
+    if len(terms) > 1:
+        found += enumerate_joint(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
+    else:
+        found += enumerate_embeddings(
+            terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal
+        )
     if not found:
         raise no_embedding(operator.name, classes)
     return found
@@ -67,16 +69,21 @@ def no_embedding(operator: str, classes: Sequence[str]) -> InputError:
 
 
 def reference(operator: Operator, config: Config) -> Embedding | None:
-    """TVM's fixed embedding of the operator; None where TVM has none."""
+    """TVM's fixed embedding of the operator; None where TVM has none, as for several terms."""
+    if len(operator.terms) > 1:
+        return None
     return reference_embedding(operator.computation, gemm_intrinsic(config))
 
 
-def find(operator: Operator, config: Config, text: str) -> Embedding:
+def find(operator: Operator, config: Config, text: str) -> AnyEmbedding:
     """The embedding of an id (or of the word ``reference``).
 
     Raises:
         InputError: the text is no id, or no legal embedding.
     """
+    if len(operator.terms) > 1:
+        terms = [term.computation for term in operator.terms]
+        return find_joint(terms, gemm_intrinsic(config), text)
     return find_embedding(operator.computation, gemm_intrinsic(config), text)
 
 
@@ -92,7 +99,7 @@ class Evaluation:
             none undercuts the limit that was set.
     """
 
-    embedding: Embedding
+    embedding: AnyEmbedding
     bound: int | None
     proven: bool
     scheduled: Scheduled | None
@@ -119,15 +126,17 @@ class Evaluation:
         return self.scheduled.code
 
 
-def floor(operator: Operator, config: Config, embedding: Embedding) -> int:
+def floor(operator: Operator, config: Config, embedding: AnyEmbedding) -> int:
     """Cycles of the compute module that no layout or schedule of the embedding undercuts."""
-    return compute_bound(operator, config, nest(embedding, operator.computation))
+    return compute_bound(
+        operator, config, [nest(*each) for each in term_by_term(embedding, operator)]
+    )
 
 
 def evaluate(
     operator: Operator,
     config: Config,
-    embedding: Embedding,
+    embedding: AnyEmbedding,
     *,
     fixed_layout: bool = False,
     effort: int | None = None,
@@ -161,7 +170,7 @@ def evaluate(
 
 
 def _first_that_fits(
-    embedding: Embedding, choices: Sequence[Design], effort: int | None, below: float
+    embedding: AnyEmbedding, choices: Sequence[Design], effort: int | None, below: float
 ) -> Evaluation:
     """The best program of the first design that has one: an order of layouts, not a choice."""
     found: Search | None = None

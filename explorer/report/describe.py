@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from explorer.embedding.digits import Embedding
+from explorer.embedding.several import term_by_term
 from explorer.embedding.virtual_loops import Nest, nest
+from explorer.layout.alu_passes import Product, Vector
+from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.program.stepwise import arrangements, utilisation
 from explorer.ranking.best_first import describe
@@ -42,12 +45,14 @@ def describe_embedding(
     loops = nest(embedding, operator)
     share = utilisation(operator, intrinsic, loops.steps)
     lines = [f"{embedding.id}  of {operator.name} on {intrinsic.name}", ""]
-    lines += _section("Digits", _digits(embedding, intrinsic))
-    lines += _section(f"Virtual loops, {share:.1%} of all lanes work", _loops(loops))
+    lines += _section("Digits", digit_lines(embedding, intrinsic))
+    lines += _section(
+        f"Virtual loops, {share:.1%} of all lanes work", loop_lines(loops, loops.steps)
+    )
     layouts = next(arrangements(embedding, operator, intrinsic))
     for layout in layouts:
         title = f"Packed {layout.tensor.name} on port {layout.port}, {layout.entries:,} entries"
-        lines += _section(title, _layout(layout))
+        lines += _section(title, layout_lines(layout))
     lines += _section(f"Lanes in step {step}", picture(embedding, operator, intrinsic, step))
     return "\n".join(lines).rstrip()
 
@@ -63,21 +68,26 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     operator = code.design.operator
     intrinsic = gemm_intrinsic(code.design.config)
     lines = [f"{evaluation.embedding.id}  of {operator.name}", ""]
-    lines += _section("Digits", _digits(evaluation.embedding, intrinsic))
-    lines += _section("Virtual loops", _loops(code.design.nest))
-    for layout, memory in zip(
-        code.design.layouts, (Memory.INP, Memory.WGT, Memory.OUT), strict=True
-    ):
-        size = layout.entries * code.design.config.element_bytes(memory)
+    design, each = code.design, term_by_term(evaluation.embedding, operator)
+    named = [f" of term {n}" if len(each) > 1 else "" for n, _ in enumerate(each, start=1)]
+    for name, (embedding, _) in zip(named, each, strict=True):
+        lines += _section(f"Digits{name}", digit_lines(embedding, intrinsic))
+    lines += _section("Virtual loops", loop_lines(design.nest, design.steps))
+    memories = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.OUT}
+    inputs = (layout for pair in design.further for layout in pair)
+    for layout in (*design.layouts, *inputs, *design.terms, *design.blocks):
+        size = layout.entries * design.config.element_bytes(memories[layout.port])
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
-        lines += _section(title, _layout(layout))
-    drawn = picture(evaluation.embedding, operator.computation, intrinsic, step)
-    lines += _section(f"Lanes in step {step}", drawn)
-    lines += _section("Schedule", _schedule(code))
-    lines += _section("Program", _instructions(code))
+        lines += _section(title, layout_lines(layout))
+    lines += _section("Steps", _steps(code.design))
+    for name, (embedding, term) in zip(named, each, strict=True):
+        drawn = picture(embedding, term, intrinsic, step)
+        lines += _section(f"Lanes in step {step}{name}", drawn)
+    lines += _section("Schedule", schedule_lines(code))
+    lines += _section("Program", instruction_lines(code))
     timing = evaluation.scheduled.timing
     lines += _section("Cycles", _cycles(timing, evaluation.bound))
-    macs = operator.computation.useful_macs
+    macs = sum(term.useful_macs for _, term in each)
     lines += _section("Roofline", _roofline(roofline(code.design.config, code.table, timing, macs)))
     return "\n".join(lines).rstrip()
 
@@ -93,7 +103,7 @@ def record(evaluation: Evaluation) -> dict[str, object]:
         "classes": list(evaluation.embedding.classes),
         "outer": {loop.name: loop.extent for loop in loops.outer},
         "lanes": {loop.name: [loop.axis, loop.extent, loop.stride] for loop in loops.lanes},
-        "steps": loops.steps,
+        "steps": evaluation.design.steps,
         "layouts": {
             layout.port: {"layout": describe(layout), "shape": list(layout.shape)}
             for layout in code.design.layouts
@@ -114,7 +124,8 @@ def _section(title: str, body: Iterator[str]) -> list[str]:
     return [title, *(f"  {line}" for line in body), ""]
 
 
-def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
+def digit_lines(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
+    """The binding and the digits, one a line."""
     exchanged = f"exchanged: in1 on {intrinsic.in0.name}, in0 on {intrinsic.in1.name}"
     yield f"binding      {exchanged if embedding.swapped else 'straight'}"
     for digit in embedding.digits:
@@ -127,7 +138,8 @@ def _digits(embedding: Embedding, intrinsic: Computation) -> Iterator[str]:
         yield "no digits: one multiply-accumulate a step"
 
 
-def _loops(nest: Nest) -> Iterator[str]:
+def loop_lines(nest: Nest, steps: int) -> Iterator[str]:
+    """The virtual loops, what they mean, and the steps."""
     outer = ", ".join(f"{loop.name} < {loop.extent}" for loop in nest.outer) or "none"
     yield f"outer  {outer}"
     for loop in nest.lanes:
@@ -136,10 +148,11 @@ def _loops(nest: Nest) -> Iterator[str]:
         yield f"{name} = {row}"
     for left, right in nest.equal:
         yield f"only where {left} = {right}"
-    yield f"{nest.steps:,} steps"
+    yield f"{steps:,} steps"
 
 
-def _layout(layout: Layout) -> Iterator[str]:
+def layout_lines(layout: Layout) -> Iterator[str]:
+    """A packed layout: its name, shape, coordinates, and where elements come from."""
     yield f"layout       {describe(layout)}"
     axes = "".join(f"[{axis}<{extent}]" for axis, extent in layout.axes)
     coordinates = "".join(f"[{c.name}<{c.stored}]" for c in layout.coordinates)
@@ -152,7 +165,23 @@ def _layout(layout: Layout) -> Iterator[str]:
     yield from (f"element      {line}" for line in layout.formulas())
 
 
-def _schedule(code: Code) -> Iterator[str]:
+def _steps(design: Design) -> Iterator[str]:
+    """What is done to finished accumulators, a line a pass."""
+    for each in design.alu.passes:
+        named = isinstance(each.src, Vector) and each.src.tensor.name
+        if isinstance(each.src, Product):
+            what = f"GEMM + {design.operator.terms[each.src.number]}"
+        elif each.opcode is None:
+            what = f"GEMM + {named} * identity, through port inp" if named else "reset"
+        else:
+            what = f"{each.opcode.name} {named or each.src}"
+        yield f"{each.dst:<8}{what}{', once' if each.once else ''}"
+    if not design.alu.passes:
+        yield "none"
+
+
+def schedule_lines(code: Code) -> Iterator[str]:
+    """The tile loops, the slowest first, and the contexts."""
     loops, schedule = code.design.nest.outer, code.schedule
     for place in schedule.order:
         loop, tile = loops[place], schedule.tile[place]
@@ -160,7 +189,8 @@ def _schedule(code: Code) -> Iterator[str]:
     yield f"contexts: {schedule.load_contexts} for loads, {schedule.acc_contexts} for accumulators"
 
 
-def _instructions(code: Code) -> Iterator[str]:
+def instruction_lines(code: Code) -> Iterator[str]:
+    """How many instructions of each kind, and micro-ops."""
     opcodes = code.table[:, Column.OPCODE]
     kinds = {op.name: int((opcodes == op).sum()) for op in Opcode}
     yield f"{len(code.table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)

@@ -5,17 +5,17 @@ Equal tables give equal files: nothing in them tells when or where they were mad
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from io import BytesIO
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+
+from explorer.report.pages.document import document
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,9 +101,7 @@ def page(front: Front) -> str:
         "front": front.mask[shown].astype(int).tolist(),
         "dominated": len(places),
     }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    template = (files("explorer.report") / "front.html").read_text(encoding="utf-8")
-    return template.replace("/*DATA*/null", text)
+    return document(front.title, "front", ("common", "chart", "table", "front"), {"front": data})
 
 
 def _cell(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer.embedding.digits import Embedding
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import designs
 from explorer.ranking import explore
 from explorer.schedule.search import MAX_TILINGS, extent
@@ -15,7 +15,8 @@ TEXT = """\
 {operator} on {config}: {points:,} programs
   embeddings   {embeddings:,}
   designs      {designs:,}: each embedding with every choice of layouts. Windows that overlap share
-               entries or have their own; a border of zeros is stored or left to the DMA engine
+               entries or have their own; a border of zeros is stored or left to the DMA engine; a
+               residual is loaded as accumulators or comes in on port inp, as in {terms:,} of these
   schedules    {least:,} to {most:,} a design
     tiles      of each outer loop, the least extent for every number of tiles, divisor or not.
                Where that makes more than {limit:,} tilings an even spread of them is searched: so
@@ -30,20 +31,22 @@ A lower bound is computed for every schedule that fits. Programs are simulated i
 bound is below the best cycles found, so that the best is the best of all."""
 
 
-def explained(operator: Operator, config: Config, embeddings: Sequence[Embedding]) -> str:
+def explained(operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding]) -> str:
     """The space of a ranking, with its size."""
     intrinsic = explore.gemm_intrinsic(config)
-    sizes = [
-        extent(design)
+    made = [
+        design
         for embedding in embeddings
         for design in designs(operator, config, intrinsic, embedding)
     ]
+    sizes = [extent(design) for design in made]
     points = [size.points for size in sizes]
     return TEXT.format(
         operator=operator.name,
         config=config.name,
         embeddings=len(embeddings),
         designs=len(sizes),
+        terms=sum(bool(design.terms) for design in made),
         points=sum(points),
         least=min(points),
         most=max(points),

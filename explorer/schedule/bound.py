@@ -8,14 +8,13 @@ each output is stored once. A program takes at least as long as its busiest part
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-
-import numpy as np
+from collections.abc import Sequence
 
 from explorer.embedding.virtual_loops import Nest
-from explorer.layout.alu_passes import AluProgram, alu_program
-from explorer.layout.design import Design
-from explorer.layout.packed import Layout
+from explorer.layout.alu_passes import AluProgram, Product
+from explorer.layout.design import Design, alternatives
+from explorer.schedule.machine import further_bytes
+from explorer.schedule.used_entries import used_entries
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -28,21 +27,23 @@ from simulator.occupancy import (
 )
 
 
-def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
+def compute_bound(operator: Operator, config: Config, loops: Sequence[Nest]) -> int:
     """Cycles of the compute module that no schedule of an embedding undercuts in any layout.
 
     Every step, reset and immediate ALU micro-op takes a cycle, others two; an entry holds a lane
     each for as many outputs.
     """
-    outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
-    cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs)
-    return cycles + _alu_cycles(alu_program(operator), config, outputs)
+    outputs = -(-math.prod(operator.out.shape) // (config.batch * config.block_out))
+    cycles = sum(gemm_cycles(each.steps) for each in loops) + gemm_cycles(outputs)
+    ways = alternatives(operator, config)
+    return cycles + min(_alu_cycles(alu, config, outputs) for alu in ways)
 
 
 def _alu_cycles(alu: AluProgram, config: Config, outputs: int) -> int:
     """Cycles in which the compute module does the steps on so many entries, at least."""
     cycles = alu.immediates * alu_cycles(outputs, True) + alu.pairs * alu_cycles(outputs, False)
-    cycles += alu.resets * gemm_cycles(outputs)
+    terms = sum(isinstance(p.src, Product) for p in alu.passes)  # counted by their steps
+    cycles += (alu.sweeps - terms) * gemm_cycles(outputs)
     return cycles + len(alu.dense) * _dense_load(config, outputs)
 
 
@@ -59,7 +60,7 @@ def lower_bound(design: Design) -> int:
     """Cycles that no schedule of the design undercuts."""
     config = design.config
     outputs = math.prod(c.extent for c in design.acc.coordinates)
-    compute = gemm_cycles(design.nest.steps) + gemm_cycles(outputs)
+    compute = gemm_cycles(design.steps) + gemm_cycles(outputs)
     compute += _alu_cycles(design.alu, config, outputs)
     extents = {loop.name: loop.extent for loop in design.nest.outer}
     moved = sum(
@@ -67,37 +68,10 @@ def lower_bound(design: Design) -> int:
         for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
     )
     moved += len(design.alu.dense) * outputs * config.acc_bytes
+    moved += len(design.alu.terms) * outputs * config.inp_bytes + further_bytes(design)
     # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     timing = config.timing
     bus = timing.bus_bytes
     store = store_bound(outputs, 1, config.out_bytes, config.batch, bus, timing.burst_bytes)
     # The modules may overlap in full, so that only the longest counts, not their sum.
     return max(compute, timing.memory_latency + moved // bus, store)
-
-
-def used_entries(layout: Layout, extents: Mapping[str, int]) -> int:
-    """Stored entries that some step uses: coordinates of overlapping windows may have gaps."""
-    total = 1
-    for c in layout.coordinates:
-        if _is_gapless(c.terms, extents):
-            total *= c.stored
-            continue
-        reached = np.zeros(c.extent, np.bool_)
-        reached[0] = True
-        for name, factor in c.terms:
-            spread = reached.copy()
-            for i in range(1, extents[name]):
-                spread[i * factor :] |= reached[: c.extent - i * factor]
-            reached = spread
-        total *= int(reached[c.low : c.high].sum())
-    return total
-
-
-def _is_gapless(terms: Iterable[tuple[str, int]], extents: Mapping[str, int]) -> bool:
-    """Whether sums of such multiples take every value up to the largest."""
-    reach = 0
-    for name, factor in sorted(terms, key=lambda term: term[1]):
-        if factor > reach + 1:
-            return False
-        reach += factor * (extents[name] - 1)
-    return True

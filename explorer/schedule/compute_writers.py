@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from explorer.schedule.instruction_rows import (
     IMM,
     ITER_IN,
     ITER_OUT,
+    POP_PREV,
     RESET,
     SRC_IN,
     UOP_BGN,
@@ -24,8 +27,6 @@ from explorer.schedule.instruction_rows import (
 from explorer.schedule.kernels import MAX_ITERATIONS, gemm_kernel, gemm_parts, kernel
 from explorer.schedule.sections import (
     ACC,
-    INP,
-    WGT,
     Sections,
     add_strides,
     moved_loops,
@@ -36,11 +37,26 @@ from simulator.jit import jit
 
 Array = NDArray[np.int64]
 # Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
-# and which of the different pairs of these two it has, spread and others counted apart.
+# and which of the different pairs of these two it has, spread and others counted apart. A further
+# term has the row of its weights for a number, and which term it is in the last column.
 KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
-IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE = range(5)  # what is done: ALU operations, then resets
+IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE, TERM = range(6)  # ALU operations, resets, products
 ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
 """The reset of accumulators; other steps on them alone have the same micro-ops."""
+
+
+class TermInputs(NamedTuple):
+    """The inputs of further terms, as far as tokens depend on them; filled in from tile to tile.
+
+    Attributes:
+        pending: which tensors' tiles are new and not loaded, (tensors,).
+        loaded: whether this tile's GEMM on a term takes a token from its loads, (terms,).
+        readers: the row that last read each context of a tensor, or -1, (tensors, 2).
+    """
+
+    pending: NDArray[np.bool_]
+    loaded: NDArray[np.bool_]
+    readers: Array
 
 
 @jit
@@ -99,18 +115,27 @@ def write_reset(
 
 @jit
 def write_gemm(
-    table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
+    table: Array,
+    n: int,
+    uops: UopTable,
+    sections: Sections,
+    orders: Array,
+    here: Tile,
+    term: int,
+    inp: int,
+    wgt: int,
 ) -> int:
-    """The GEMM of a tile; the rows then used, or a `Fault`."""
-    key = 8 * here.kind + 4 * here.context[INP] + 2 * here.context[WGT] + here.context[ACC]
+    """A tile's GEMM on a term, with its inputs' rows; the rows then used, or a `Fault`."""
+    key = 8 * (term * uops.kinds + here.kind)
+    key += 4 * here.context[inp] + 2 * here.context[wgt] + here.context[ACC]
     if uops.rows[key] == 0:
-        loops = gemm_kernel(sections, orders, here.length, uops.distance)
-        fault = add_uops(uops, key, loops, here.base[ACC], here.base[INP], here.base[WGT])
+        loops = gemm_kernel(sections, orders, here.length, uops.distance, term, inp, wgt)
+        fault = add_uops(uops, key, loops, here.base[ACC], here.base[inp], here.base[wgt])
         if fault < 0:
             return fault
     row = uops.rows[key]
     begin, end = uops.sequences[row, 0], uops.sequences[row, 1]
-    parts = gemm_parts(sections, here.length, uops.distance)
+    parts = gemm_parts(sections, here.length, uops.distance, term)
     step = (end - begin) // parts
     for part in range(parts):
         first = begin + part * step
@@ -133,7 +158,7 @@ def _write_spread(
     A bias, say, has the channels alone, so that the kernel runs over the loops of the output with
     strides of the vector's own.
     """
-    key = 8 * uops.kinds + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
+    key = uops.spread + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
     if uops.rows[key] == 0:
         loops = len(here.length)
         strides, length = np.zeros((3, loops), np.int64), np.ones(loops, np.int64)
@@ -164,8 +189,9 @@ def write_epilogue(
     share: Shares,
     here: Tile,
     first: bool,
+    inputs: TermInputs,
 ) -> int:
-    """The ALU operations on a tile's accumulators; the rows then used, or a `Fault`.
+    """The operations on a tile's finished accumulators; the rows then used, or a `Fault`.
 
     What is done once is done with the first tile, which is as large as any.
     """
@@ -175,6 +201,13 @@ def write_epilogue(
             n = _write_spread(table, n, uops, sections, orders, here, step)
         elif what == RESETTING or (what == ONCE and first):
             n = write_reset(table, n, uops, share, here, step)
+        elif what == TERM:
+            inp, wgt, term = step[SRC], step[NUMBER], step[SLOT]
+            n = write_gemm(table, n, uops, sections, orders, here, term, inp, wgt)
+            if n > 0:
+                table[begin, POP_PREV] = inputs.loaded[term]
+                inputs.readers[inp, here.context[inp]] = n - 1
+                inputs.readers[wgt, here.context[wgt]] = n - 1
         elif what != ONCE:
             n = _write_sweeps(table, n, ALU, uops, share, here, step)
         if n < 0:

@@ -35,6 +35,7 @@ class Fault(IntEnum):
     TILE = -5
     UOPS = -6
     LOOP = -7
+    PART = -8
 
     @property
     def reason(self) -> Infeasible:
@@ -50,6 +51,7 @@ _REASONS = {
     Fault.TILE: "a tile exceeds its scratchpad",
     Fault.UOPS: "the micro-op scratchpad is full",
     Fault.LOOP: "a loop exceeds 14 bits",
+    Fault.PART: "a further term's reductions are not whole in a tile",
 }
 
 

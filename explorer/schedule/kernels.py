@@ -147,22 +147,29 @@ def kernel_uops(loops: Array) -> int:
 
 
 @jit
-def gemm_kernel(sections: Sections, orders: Array, length: Array, distance: int) -> Array:
-    """The kernel of a tile's GEMM."""
-    strides = np.zeros((3, len(length)), np.int64)
+def gemm_kernel(
+    sections: Sections, orders: Array, length: Array, distance: int, term: int, inp: int, wgt: int
+) -> Array:
+    """The kernel of a tile's GEMM on a term, whose inputs are in these rows of the sections."""
+    strides, own = np.zeros((3, len(length)), np.int64), np.ones(len(length), np.int64)
     add_strides(sections, ACC, orders, length, strides, 0)
-    add_strides(sections, INP, orders, length, strides, 1)
-    add_strides(sections, WGT, orders, length, strides, 2)
-    return kernel(length, strides, distance)
+    add_strides(sections, inp, orders, length, strides, 1)
+    add_strides(sections, wgt, orders, length, strides, 2)
+    for i in range(len(length)):
+        if sections.loops[term, i]:
+            own[i] = length[i]
+    return kernel(own, strides, distance)
 
 
 @jit
-def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
+def gemm_parts(sections: Sections, length: Array, distance: int, term: int) -> int:
     """Instructions of a tile's GEMM: one, unless it has too few outputs to keep the distance."""
     if distance <= 1:
         return 1
     moved, outputs, reductions = moved_loops(sections, ACC), 1, 1
     for i in range(len(length)):
+        if not sections.loops[term, i]:
+            continue
         if moved[i]:
             outputs *= length[i]
         else:
@@ -172,5 +179,5 @@ def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
 
 @jit
 def whole_tile_uops(sections: Sections, orders: Array, tile: Array, distance: int) -> int:
-    """Micro-ops of a whole tile's GEMM, for one combination of scratchpad contexts."""
-    return kernel_uops(gemm_kernel(sections, orders, tile, distance))
+    """Micro-ops of a whole tile's first GEMM, for one combination of scratchpad contexts."""
+    return kernel_uops(gemm_kernel(sections, orders, tile, distance, 0, INP, WGT))

@@ -6,18 +6,20 @@ design, and makes a program of what it wrote.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.layout.alu_passes import AluProgram, Pass, Vector
+from explorer.layout.alu_passes import AluProgram, Pass, Place, Product, Vector
 from explorer.layout.design import Design
-from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD
+from explorer.layout.packed import Layout
+from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD, TERM
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
 from explorer.schedule.sections import ACC, BESIDE, Sections, arrangement
-from explorer.schedule.space import Schedule, coefficients
+from explorer.schedule.space import Schedule, coefficients, output_loops
 from explorer.schedule.stream import stream
 from isa.fields import Column, Memory
 from isa.program_image import Program, memory_map
@@ -54,40 +56,33 @@ class Lowering:
 
     def __init__(self, design: Design) -> None:
         self.design, config = design, design.config
-        self.sizes = {
-            "INP": design.inp.entries * config.inp_bytes,
-            "WGT": design.wgt.entries * config.wgt_bytes,
-            "ACC": sum(layout.entries for layout in design.spread) * config.acc_bytes,
-            "ACC_BIS": len(design.dense) * design.acc.entries * config.acc_bytes,
-            "OUT": design.acc.entries * config.out_bytes,
-        }
+        stored = _stored(design)
+        self.sizes = dict.fromkeys(("INP", "WGT", "ACC", "ACC_BIS", "OUT"), 0)
+        for layout, memory, section in stored:
+            self.sizes[section] += layout.entries * config.element_bytes(memory)
         uop_bytes = config.element_bytes(Memory.UOP)
-        bases = memory_map(config, self.sizes | {"UOP": uop_bytes})
-        self._uop_base = bases["UOP"] // uop_bytes
+        free = memory_map(config, self.sizes | {"UOP": uop_bytes})
+        self._uop_base = free["UOP"] // uop_bytes
 
         self.extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
-        stored = [
-            (design.inp, Memory.INP, bases["INP"]),
-            (design.wgt, Memory.WGT, bases["WGT"]),
-            (design.acc, Memory.OUT, bases["OUT"]),
-        ]
-        for section, layouts in (("ACC", design.spread), ("ACC_BIS", design.dense)):
-            base = bases[section]
-            for layout in layouts:  # one after the other in the section
-                stored.append((layout, Memory.ACC, base))
-                base += layout.entries * config.acc_bytes
         most = max(len(layout.coordinates) for layout, _, _ in stored)
         moves = np.zeros((len(stored), most, len(self.extents)), np.int64)
         spans = np.zeros((len(stored), most, 2), np.int64)
         facts = np.zeros((len(stored), 3), np.int64)
         spans[:, :, 1] = 1
-        for s, (layout, memory, base) in enumerate(stored):
+        for s, (layout, memory, section) in enumerate(stored):
             moves[s, : len(layout.coordinates)] = coefficients(design, layout)
             for j, coordinate in enumerate(layout.coordinates):
                 spans[s, j] = coordinate.low, coordinate.high
-            facts[s] = base // config.element_bytes(memory), config.depth(memory), int(memory)
-        self.sections = Sections(moves, spans, facts, BESIDE + len(design.spread))
-        self._epilogue = _steps(design.alu)
+            size = config.element_bytes(memory)
+            facts[s] = free[section] // size, config.depth(memory), int(memory)
+            free[section] += layout.entries * size  # the next one of the section
+        # A term of a vector as large as the output runs over the output alone.
+        moved = [loop in output_loops(design) for loop in range(len(self.extents))]
+        own = np.array([*design.own_loops, *(moved for _ in design.terms)], np.bool_)
+        dense = len(stored) - len(design.dense) - len(design.terms)
+        self.sections = Sections(moves, spans, facts, own, dense)
+        self._epilogue = _steps(design)
 
     @property
     def signature(self) -> bytes:
@@ -109,6 +104,8 @@ class Lowering:
         """
         tile, order = np.array(schedule.tile, np.int64), np.array(schedule.order, np.int64)
         restrictions = self.design.restrictions
+        if np.any((tile < self.extents) & ~self.sections.loops[0]):
+            raise Fault.PART.reason
         fault, table, rows, uops, used = stream(
             self.extents,
             self.sections,
@@ -144,45 +141,75 @@ class Lowering:
         table, uops = self.instructions(schedule)
         design = self.design
         if not design.fixed_order:
-            inp, wgt, acc = (
-                tuple(j for j in order if j < len(layout.coordinates))
-                for layout, order in zip(
-                    design.layouts,
-                    self._orders(np.array(schedule.tile, np.int64)).tolist(),
-                    strict=False,
-                )
+            orders = self._orders(np.array(schedule.tile, np.int64)).tolist()
+            inp, wgt, acc, *rest = (
+                layout.reordered(tuple(j for j in order if j < len(layout.coordinates)))
+                for (layout, _, _), order in zip(_stored(design), orders, strict=True)
             )
-            design = replace(
-                design,
-                inp=design.inp.reordered(inp),
-                wgt=design.wgt.reordered(wgt),
-                acc=design.acc.reordered(acc),
-            )
+            terms, begin = len(design.further), len(design.spread)
+            inputs, weights = rest[begin : begin + terms], rest[begin + terms : begin + 2 * terms]
+            further = tuple(zip(inputs, weights, strict=True))
+            design = replace(design, inp=inp, wgt=wgt, acc=acc, further=further)
         # Copies, that the buffers they were written in can go.
         return Code(design, schedule, table.copy(), uops.copy(), self.sizes)
 
 
-def _steps(alu: AluProgram) -> Array:
+def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
+    """The rows of `Sections`: layouts with where they are loaded to or stored from, and to lie."""
+    groups: tuple[tuple[Sequence[Layout], Memory, str], ...] = (
+        ((design.inp,), Memory.INP, "INP"),
+        ((design.wgt,), Memory.WGT, "WGT"),
+        ((design.acc,), Memory.OUT, "OUT"),
+        (design.spread, Memory.ACC, "ACC"),
+        ([inp for inp, _ in design.further], Memory.INP, "INP"),
+        ([wgt for _, wgt in design.further], Memory.WGT, "WGT"),
+        (design.blocks, Memory.WGT, "WGT"),
+        (design.dense, Memory.ACC, "ACC_BIS"),
+        (design.terms, Memory.INP, "INP"),
+    )
+    return [(layout, memory, name) for layouts, memory, name in groups for layout in layouts]
+
+
+def _steps(design: Design) -> Array:
     """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`."""
-    rows = {vector: BESIDE + place for place, vector in enumerate((*alu.spread, *alu.dense))}
-    places = {"acc": ACC, "scratch": BESIDE + len(rows)}
-    spread: dict[tuple[int, int], int] = {}
+    alu, terms = design.alu, len(design.further)
+    spread = BESIDE  # the first row of each group of `_stored`
+    inp = spread + len(alu.spread)
+    wgt = inp + terms
+    blocks = wgt + terms
+    dense = blocks + len(alu.factors)
+    rows = {v: spread + place for place, v in enumerate(alu.spread)}
+    rows |= {v: dense + place for place, v in enumerate((*alu.dense, *alu.terms))}
+    factors = {factor: blocks + place for place, factor in enumerate(alu.factors)}
+    places = {"acc": ACC, "scratch": dense + len(alu.dense) + len(alu.terms)}
+    slots: dict[tuple[int, int], int] = {}
     others = {(ACC, ACC): 0}
     steps = np.zeros((len(alu.passes), 6), np.int64)
     for step, done in zip(steps, alu.passes, strict=True):
-        dst, src, number = places[done.dst], places[done.dst], 0
-        if isinstance(done.src, int):
-            number = done.src
+        dst, kind = places[done.dst], _kind(done, alu)
+        if isinstance(done.src, Product):
+            place = done.src.number - 1
+            step[:] = TERM, 0, wgt + place, dst, inp + place, 1 + place
+        elif kind == TERM:
+            assert isinstance(done.src, Vector)
+            factor, place = factors[done.src.parts[0].number], alu.terms.index(done.src)
+            step[:] = TERM, 0, factor, dst, rows[done.src], 1 + terms + place
         else:
-            src = rows[done.src] if isinstance(done.src, Vector) else places[done.src]
-        kind = _kind(done, alu)
-        slots = spread if kind == SPREAD else others
-        slot = slots.setdefault((dst, src), len(slots))
-        step[:] = kind, done.opcode or 0, number, dst, src, slot
+            number = done.src if isinstance(done.src, int) else 0
+            src = dst if isinstance(done.src, int) else _row(done.src, rows, places)
+            known = slots if kind == SPREAD else others
+            slot = known.setdefault((dst, src), len(known))
+            step[:] = kind, done.opcode or 0, number, dst, src, slot
     return steps
 
 
+def _row(src: Vector | Place, rows: Mapping[Vector, int], places: Mapping[str, int]) -> int:
+    return rows[src] if isinstance(src, Vector) else places[src]
+
+
 def _kind(done: Pass, alu: AluProgram) -> int:
+    if done.opcode is None and isinstance(done.src, Vector | Product):
+        return TERM
     if done.opcode is None:
         return ONCE if done.once else RESETTING
     if isinstance(done.src, int):

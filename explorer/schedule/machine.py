@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.schedule.space import coefficients, output_loops
+from explorer.schedule.used_entries import used_entries
 from isa.fields import Memory
 from simulator.jit import jit
 from simulator.occupancy import fetch_beats, following_lead, load_lead
@@ -53,10 +54,15 @@ class Machine(NamedTuple):
     Attributes:
         extents: of the outer loops.
         outputs: whether a loop moves the output.
+        steps: GEMM micro-ops of the first term.
         spread_moves: whether a loop moves each spread vector that steps take, (vectors, loops).
-        dense: how many vectors as large as the output they take.
+        dense: how many vectors as large as the output they take as accumulators.
+        terms: how many of those come in through port inp instead, and how many blocks of weights
+            they have.
+        further: of all further terms together, how many there are, their GEMM micro-ops, and the
+            bytes of each of their inputs that some step uses.
         vector: cycles of a LOAD of either besides its beats, and beats and bytes of an entry.
-        passes: ALU passes with an immediate, with a second vector, and resets, of every tile.
+        passes: ALU passes with an immediate, with a second vector, and GEMM passes, of every tile.
         scratch: whether each accumulator has a scratch vector.
         uop_beats: of the micro-op LOAD.
         saved: cycles of its lead that a LOAD of inp or wgt can save behind another client's burst.
@@ -66,8 +72,11 @@ class Machine(NamedTuple):
 
     extents: Array
     outputs: NDArray[np.bool_]
+    steps: int
     spread_moves: NDArray[np.bool_]
     dense: int
+    terms: tuple[int, int]
+    further: tuple[int, int, int]
     vector: tuple[int, int, int]
     passes: tuple[int, int, int]
     scratch: bool
@@ -79,6 +88,14 @@ class Machine(NamedTuple):
     latency: int
     fetch_batch: int
     batch: int
+
+
+def further_bytes(design: Design) -> int:
+    """Bytes of further terms' inputs that some step uses."""
+    extents, config = {loop.name: loop.extent for loop in design.nest.outer}, design.config
+    inp = sum(used_entries(layout, extents) for layout, _ in design.further)
+    wgt = sum(used_entries(layout, extents) for _, layout in design.further)
+    return inp * config.inp_bytes + wgt * config.wgt_bytes
 
 
 def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
@@ -116,10 +133,13 @@ def machine(design: Design) -> Machine:
     return Machine(
         extents,
         outputs,
+        design.term_steps[0],
         spread_moves,
         len(alu.dense),
+        (len(alu.terms), len(alu.factors)),
+        (len(design.further), sum(design.term_steps[1:]), further_bytes(design)),
         (acc_lead, config.acc_bytes // bus, config.acc_bytes),
-        (alu.immediates, alu.pairs, alu.resets),
+        (alu.immediates, alu.pairs, alu.sweeps),
         alu.scratch,
         1,
         saved,

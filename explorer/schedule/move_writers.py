@@ -42,6 +42,7 @@ from explorer.schedule.sections import (
     BESIDE,
     MEMORY,
     Sections,
+    beside_inputs,
     fill_box,
 )
 from simulator.jit import jit
@@ -85,6 +86,8 @@ def plan_moves(
     length: Array,
     plan: TileMoves,
     changed: NDArray[np.bool_],
+    pending: NDArray[np.bool_],
+    final: bool,
     moves_out: bool,
 ) -> int:
     """Plan what a tile loads and, where outputs or as much are moved, how these lie in DRAM.
@@ -98,8 +101,11 @@ def plan_moves(
         if s == ACC:
             wanted = moves_out
         elif s >= BESIDE:
-            # It is used once an output tile, and loaded before anything else is done to it.
+            # It is used once an output tile, and loaded before anything else is done to it; inputs
+            # of further terms are when it is finished.
             wanted = changed[s] and changed[ACC]
+            if beside_inputs(sections, s):
+                wanted = final and pending[s]
         plan.patterns[s, MOVES] = 0
         if wanted:
             if not fill_box(sections, s, first, length, plan.box):

@@ -32,7 +32,7 @@ class Work(NamedTuple):
     Attributes:
         start: until the first instruction is there.
         before: from then until the first GEMM may start.
-        inp, wgt: LOADs of the two inputs.
+        inp, wgt: LOADs of the two inputs; `terms` those of terms beside them.
         gemm: GEMM instructions; `rest` is everything the compute module does after it has started
             the first of them, and `serial` that part of it which waits for accumulators.
         store: STOREs, and `last` the one that nothing can overlap.
@@ -46,6 +46,7 @@ class Work(NamedTuple):
     before: int
     inp: int
     wgt: int
+    terms: int
     gemm: int
     rest: int
     serial: int
@@ -59,14 +60,13 @@ class Work(NamedTuple):
 
 @jit
 def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
-    """Tiles, those of them that finish an output tile, and GEMM steps."""
-    count, finished, steps = 1, 1, 1
+    """Tiles, those of them that finish an output tile, and GEMM steps of the first term."""
+    count, finished = 1, 1
     for loop in range(len(tiles)):
         count *= tiles[loop]
-        steps *= m.extents[loop]
         if m.outputs[loop]:
             finished *= tiles[loop]
-    return count, finished, steps
+    return count, finished, m.steps
 
 
 @jit
@@ -78,19 +78,23 @@ def _fewest_instructions(
     Each tile has a GEMM, and each output tile a reset and the passes of its steps. The three others
     load the micro-ops, wait for the last store, and finish.
     """
-    immediates, pairs, resets = m.passes
-    total = moves + stores + count + finished * (1 + immediates + pairs + resets) + 3
+    immediates, pairs, sweeps = m.passes
+    total = moves + stores + count + finished * (1 + immediates + pairs + sweeps) + 3
     # Vectors as large as the output have the pattern of its stores.
-    return total + spread_events + m.dense * stores
+    total += spread_events + (m.dense + m.terms[0]) * stores + m.terms[1]
+    # Each input of a further term is loaded once at least; its GEMM is one of the sweeps.
+    return total + 2 * m.further[0]
 
 
 @jit
 def _alu_work(m: Machine, entries: int, finished: int) -> int:
-    """Cycles of the steps' instructions: at least one of each pass an output tile."""
-    immediates, pairs, resets = m.passes
+    """Cycles of the steps' and further terms' instructions: at least one of each an output tile."""
+    immediates, pairs, sweeps = m.passes
     alu = immediates * (entries + alu_cycles(0, True) * finished)
     alu += pairs * (2 * entries + alu_cycles(0, False) * finished)
-    return alu + resets * (entries + gemm_cycles(0) * finished)
+    # A further term's GEMM is counted as a sweep; its own micro-ops take the place of the entries.
+    alu += (sweeps - m.further[0]) * entries + m.further[1]
+    return alu + sweeps * gemm_cycles(0) * finished
 
 
 @jit
@@ -153,18 +157,23 @@ def work(
     others = lead * max(0, stores - a.instructions) + (a.once - a.first) * size // m.bus_bytes
     others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
     moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
+    term_beats = m.terms[0] * beats(inp, a.once) + m.terms[1] * beats(wgt, 1)
+    term_beats += m.further[2] // m.bus_bytes
+    terms = (m.terms[0] * stores + m.further[0]) * (inp.lead - m.saved)
+    terms += (m.terms[1] + m.further[0]) * (wgt.lead - m.saved)
     return Work(
         m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),
         inp_count * (inp.lead - m.saved) + inp_beats,
         wgt_count * (wgt.lead - m.saved) + wgt_beats,
+        terms + term_beats,
         gemm,
         serial + others,
         serial,
         store_bound(a.once, stores, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
         store_bound(a.last, 1, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
         _fetch_work(m, total),
-        m.latency + moved + WIDE_LOAD_CYCLES,
+        m.latency + moved + term_beats + WIDE_LOAD_CYCLES,
         fetch_beats(total, m.bus_bytes) - fetched,
         m.spared,
     )
@@ -189,7 +198,7 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
     read = part.start + part.read
     least = max(part.fetch, read + part.later, read + gemm_cycles(1) + tail)
     least = max(least, part.start + part.before + part.rest + tail)
-    least = max(least, part.start + part.inp + part.wgt - part.spared + tail)
+    least = max(least, part.start + part.inp + part.wgt + part.terms - part.spared + tail)
     least = max(least, part.start + part.before + part.store + end)
     if loads == 1:  # a tile is not loaded before the GEMMs on the one before are done
         # No load of an operand that changes then runs beside a GEMM: it waits for the GEMM before,

@@ -100,13 +100,12 @@ def _compute_floor(m: Machine, tiles: Array) -> int:
 
     Each is below any bound of the tiling, and far cheaper: most tilings go no further.
     """
-    count, finished, steps = 1, 1, 1
+    count, finished = 1, 1
     for i in range(len(tiles)):
         count *= tiles[i]
-        steps *= m.extents[i]
         if m.outputs[i]:
             finished *= tiles[i]
-    least = steps + gemm_cycles(0) * (count + finished)
+    least = m.steps + m.further[1] + gemm_cycles(0) * (count + finished)
     immediates, pairs, _ = m.passes
     passes = immediates * alu_cycles(0, True) + pairs * alu_cycles(0, False)
     return int(least + passes * finished)
@@ -176,10 +175,12 @@ def order_bounds(
     part = work(m, tensors, rows, events, tiles)
     # A second context is of use only to a tensor that has a second tile; the point would repeat.
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
-        fits = rows[0].volume * min(loads, events[0]) <= tensors[0].depth
-        if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
+        inp = rows[0].volume * min(loads, events[0])
+        if rows[1].volume * min(loads, events[1]) + m.terms[1] > tensors[1].depth:
             continue
         for accs in range(1, 3 if finished > 1 else 2):
+            if inp + m.terms[0] * accs * rows[2].volume > tensors[0].depth:
+                continue
             if rows[2].volume * (accs + m.dense + m.scratch) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
 

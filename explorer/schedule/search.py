@@ -77,6 +77,17 @@ def candidates(extents: Sequence[int], limit: int = MAX_TILINGS) -> list[list[in
     return choices
 
 
+def tiles_of(design: Design, limit: int = MAX_TILINGS) -> list[list[int]]:
+    """The tile extents of each outer loop; a further term's reductions are in each tile whole."""
+    first, loops = design.own_loops[0], design.nest.outer
+    extents = [loop.extent if tiled else 1 for loop, tiled in zip(loops, first, strict=True)]
+    found = candidates(extents, limit)
+    return [
+        tiles if tiled else [loop.extent]
+        for tiles, loop, tiled in zip(found, loops, first, strict=True)
+    ]
+
+
 def _thinned(tiles: list[int]) -> list[int]:
     """About three quarters of the tiles; both ends stay, close neighbours go first."""
     keep = max(2, len(tiles) * 3 // 4)
@@ -125,9 +136,8 @@ class Extent:
 
 def extent(design: Design) -> Extent:
     """The size of the space that `search` looks through."""
-    extents = [loop.extent for loop in design.nest.outer]
     tilings, whole = (
-        math.prod(map(len, candidates(extents, limit))) for limit in (MAX_TILINGS, UNLIMITED)
+        math.prod(map(len, tiles_of(design, limit))) for limit in (MAX_TILINGS, UNLIMITED)
     )
     return Extent(tilings, whole, len(orders(design)))
 
@@ -232,7 +242,7 @@ class _Space:
             operand(design, design.wgt, Memory.WGT),
             operand(design, design.acc, Memory.OUT),
         )
-        choices = candidates([loop.extent for loop in design.nest.outer])
+        choices = tiles_of(design)
         self.sizes = np.array([len(c) for c in choices], np.int64)
         self.choices = np.zeros((len(choices), max(map(len, choices), default=1)), np.int64)
         for i, tiles in enumerate(choices):

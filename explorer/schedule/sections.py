@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.dma import PARTS, Fault, Part, find_order
+from isa.fields import Memory
 from simulator.jit import jit
 
 Array = NDArray[np.int64]
@@ -16,14 +17,16 @@ BASE, DEPTH, MEMORY = range(3)  # columns of `Sections.facts`
 _FIRST, _COUNT, _EXTENT = int(Part.FIRST), int(Part.COUNT), int(Part.EXTENT)
 _BEFORE, _AFTER = int(Part.BEFORE), int(Part.AFTER)
 _ALL_PADDING = int(Fault.ALL_PADDING)
+_ACC_MEMORY = int(Memory.ACC)
 
 
 class Sections(NamedTuple):
     """The tensors in DRAM and their scratchpads, a row each.
 
     The first three are on the instruction's ports. Then come the vectors that steps of the operator
-    take: those over fewer dimensions than the output has, and from row `dense` on those as large as
-    the output, which lie in DRAM as it does.
+    take, and the inputs of further terms: those that lie in DRAM in an order of their own, and from
+    row `dense` on those as large as the output, which lie in DRAM as it does. Which scratchpad they
+    are for says `MEMORY`.
 
     Compilation takes every array apart at every call, so there are few of them. All tensors have
     as many coordinates as the one with the most: the last ones of the others have one entry, which
@@ -35,13 +38,21 @@ class Sections(NamedTuple):
             (tensors, coordinates, 2).
         facts: the first entry in DRAM; the entries that the scratchpad holds; and
             `isa.fields.Memory` of its LOAD or STORE, (tensors, 3).
-        dense: the first row of those as large as the output.
+        loops: which loops the products of each term run over, (terms, loops).
+        dense: see above.
     """
 
     moves: Array
     spans: Array
     facts: Array
+    loops: NDArray[np.bool_]
     dense: int
+
+
+@jit
+def beside_inputs(sections: Sections, s: int) -> bool:
+    """Whether a tensor beside the first three is an input of a term, which the load queue loads."""
+    return bool(s >= BESIDE and sections.facts[s, MEMORY] != _ACC_MEMORY)
 
 
 @jit
@@ -140,7 +151,9 @@ def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Ar
     if fixed:
         return 0, orders
     first, box = np.zeros(loops, np.int64), np.zeros((coordinates, PARTS), np.int64)
-    for s in range(3):
+    for s in range(sections.dense):
+        if s >= BESIDE and not beside_inputs(sections, s):
+            continue
         if fill_box(sections, s, first, length, box):
             find_order(box, orders[s])
         elif s != ACC:

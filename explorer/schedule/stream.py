@@ -17,8 +17,12 @@ from explorer.schedule.compute_writers import (
     ACCUMULATORS,
     DST,
     KIND,
+    NUMBER,
     SLOT,
     SPREAD,
+    SRC,
+    TERM,
+    TermInputs,
     write_epilogue,
     write_gemm,
     write_reset,
@@ -43,7 +47,7 @@ from explorer.schedule.instruction_rows import (
 )
 from explorer.schedule.kernels import gemm_parts
 from explorer.schedule.move_writers import TileMoves, empty_moves, plan_moves, write_moves
-from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections
+from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections, beside_inputs
 from explorer.schedule.tiles import (
     Shares,
     Tile,
@@ -60,6 +64,7 @@ from simulator.jit import jit
 Array = NDArray[np.int64]
 _TILE = int(Fault.TILE)
 _AWAITED, _GEMM = range(2)  # places in `_Past.marks`
+_NONE = -1  # no row
 
 
 class _Past(NamedTuple):
@@ -68,23 +73,26 @@ class _Past(NamedTuple):
     Attributes:
         changed: which tensors' tiles are new with this tile, (tensors,).
         seen: how often each has been, with this time, (tensors,).
-        before: see `_reader`, (2, 2, 2).
-        marks: the last tile that a load has waited for, and the row of the last GEMM; or -1, (2,).
+        before: see `_reader`, (2, 2).
+        marks: the last row that a load has waited for, and that of the last GEMM; or -1, (2,).
+        inputs: of further terms.
     """
 
     changed: NDArray[np.bool_]
     seen: Array
     before: Array
     marks: Array
+    inputs: TermInputs
 
 
 @jit
-def _nothing_yet(tensors: int) -> _Past:
+def _nothing_yet(tensors: int, terms: int) -> _Past:
     """Before the first tile, with which everything is new."""
     changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
-    before, marks = np.zeros((2, 2, 2), np.int64), np.zeros(2, np.int64)
-    marks[_AWAITED], marks[_GEMM] = -1, -1
-    return _Past(changed, seen, before, marks)
+    before, marks = np.full((2, 2), _NONE), np.full(2, _NONE)
+    pending, loaded = np.ones(tensors, np.bool_), np.zeros(terms, np.bool_)
+    inputs = TermInputs(pending, loaded, np.full((tensors, 2), _NONE))
+    return _Past(changed, seen, before, marks, inputs)
 
 
 @jit
@@ -94,33 +102,43 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
         past.changed[s] = following >= 0 and share.steps[s, following]
         if past.changed[s]:
             past.seen[s] += 1
+            past.inputs.pending[s] = True
 
 
 @jit
-def _reader(
-    before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, last: int, row: int
-) -> tuple[int, int]:
-    """The last tile that read what the loads of this one overwrite, and its GEMM's row; or -1.
+def _reader(before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, row: int) -> int:
+    """The row of the last GEMM that read what the loads of a tile overwrite, or -1.
 
     Args:
-        before: the last tile and GEMM before a tensor's tile was loaded, by the parity of the
-            load, (2, 2, 2); filled in.
+        before: the last GEMM before a tensor's tile was loaded, by the parity of the load, (2, 2);
+            filled in.
         share: how many are held.
         changed: which tensors are loaded.
         seen: how often each has been loaded, with this time.
-        last: the tile before this one.
-        row: its GEMM.
+        row: the GEMM of the tile before this one.
     """
-    reader, reader_row = -1, -1
+    reader = _NONE
     for s in range(2):
         if changed[s]:
             start, held = seen[s] - 1, share.held[s]
-            before[s, start % 2, 0], before[s, start % 2, 1] = last, row
+            before[s, start % 2] = row
             # The tile that is overwritten was in use until the load after it came along.
             freed = (start - held + 1) % 2
-            if start >= held and before[s, freed, 0] > reader:
-                reader, reader_row = before[s, freed, 0], before[s, freed, 1]
-    return reader, reader_row
+            if start >= held and before[s, freed] > reader:
+                reader = before[s, freed]
+    return reader
+
+
+@jit
+def _await(table: Array, load: int, row: int, marks: Array) -> None:
+    """Let a load wait for the row that last read what it overwrites, -1 for none.
+
+    The load queue is in order, so that a load which follows one that waited as long need not wait
+    again. Those that wait do so for later and later rows: their tokens come in the same order.
+    """
+    if row > marks[_AWAITED]:
+        table[load, POP_NEXT] = table[row, PUSH_PREV] = 1
+        marks[_AWAITED] = row
 
 
 @jit
@@ -132,28 +150,52 @@ def _write_loads(
     here: Tile,
     share: Shares,
     past: _Past,
-    t: int,
 ) -> int:
-    """What the t-th tile loads; the rows then used.
-
-    A load waits for the last tile that read what it overwrites. The load queue is in order, so that
-    a load which follows one that waited as long need not wait again.
-    """
-    reader, row = _reader(past.before, share, past.changed, past.seen, t - 1, past.marks[_GEMM])
+    """What a tile loads, but for inputs of further terms; the rows then used."""
+    row = _reader(past.before, share, past.changed, past.seen, past.marks[_GEMM])
     begin = n
     for s in range(2):
         n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
     if n > begin:
         # One token for all loads of a tile: the last one pushes it, and the GEMM takes it.
         table[n - 1, PUSH_NEXT] = 1
-        if reader > past.marks[_AWAITED]:
-            table[begin, POP_NEXT] = table[row, PUSH_PREV] = 1
-    past.marks[_AWAITED] = max(past.marks[_AWAITED], reader)
+        _await(table, begin, row, past.marks)
     # Loads to the accumulators run in the compute queue, behind whatever used them: no token.
     for s in range(BESIDE, len(sections.facts)):
         # Those as large as the output are planned with it, also where only the output moves.
-        if s < sections.dense or past.changed[ACC]:
+        if not beside_inputs(sections, s) and (s < sections.dense or past.changed[ACC]):
             n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+    return n
+
+
+@jit
+def _write_term_loads(
+    table: Array,
+    n: int,
+    epilogue: Array,
+    sections: Sections,
+    plan: TileMoves,
+    here: Tile,
+    past: _Past,
+) -> int:
+    """What a finished tile loads for further terms, in their order; the rows then used.
+
+    Each has a token of its own, so that the GEMMs before it need not wait for its loads.
+    """
+    pending, loaded, readers = past.inputs
+    for step in epilogue:
+        if step[KIND] != TERM:
+            continue
+        begin, row = n, _NONE
+        for s in (step[SRC], step[NUMBER]):
+            if pending[s]:
+                n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
+                row = max(row, readers[s, here.context[s]])
+                pending[s] = False
+        loaded[step[SLOT]] = n > begin
+        if n > begin:
+            table[n - 1, PUSH_NEXT] = 1
+            _await(table, begin, row, past.marks)
     return n
 
 
@@ -171,7 +213,9 @@ def _write_rest(
     past: _Past,
     final: bool,
 ) -> int:
-    """A tile's reset and GEMM, and in the end epilogue and STOREs; the rows used or a `Fault`."""
+    """A tile's reset and GEMM, and in the end steps and STOREs; the rows used or a `Fault`."""
+    if final:
+        n = _write_term_loads(table, n, epilogue, sections, plan, here, past)
     if past.changed[ACC]:
         begin = n
         n = write_reset(table, n, uops, share, here, ACCUMULATORS)
@@ -181,7 +225,7 @@ def _write_rest(
         if past.seen[ACC] > share.held[ACC]:
             table[begin, POP_NEXT] = 1
     begin = n
-    n = write_gemm(table, n, uops, sections, orders, here)
+    n = write_gemm(table, n, uops, sections, orders, here, 0, INP, WGT)
     if n < 0:
         return n
     # Loads pushed a token if there were any, which is what was new with this tile.
@@ -190,7 +234,9 @@ def _write_rest(
     past.marks[_GEMM] = n - 1
     if final:
         opening = past.seen[ACC] == 1
-        n = write_epilogue(table, n, epilogue, uops, sections, orders, share, here, opening)
+        n = write_epilogue(
+            table, n, epilogue, uops, sections, orders, share, here, opening, past.inputs
+        )
         if n > 0:
             n = _write_stores(table, n, sections, plan, here)
     return n
@@ -207,6 +253,32 @@ def _write_stores(table: Array, n: int, sections: Sections, plan: TileMoves, her
     n = write_moves(table, n, STORE, sections, ACC, plan, here.base[ACC])
     table[begin, POP_PREV] = table[n - 1, PUSH_PREV] = 1
     return n
+
+
+@jit
+def _plan(
+    sections: Sections,
+    orders: Array,
+    first: Array,
+    length: Array,
+    plan: TileMoves,
+    past: _Past,
+    share: Shares,
+    final: bool,
+    distance: int,
+) -> int:
+    """Plan what a tile moves; the most rows that it takes without its steps, or a `Fault`."""
+    dense, terms = len(sections.facts) - sections.dense, len(sections.loops)
+    changed, pending = past.changed, past.inputs.pending
+    moves_out = final or (dense > 0 and changed[ACC])
+    need = plan_moves(sections, orders, first, length, plan, changed, pending, final, moves_out)
+    if need < 0:
+        return need
+    # Vectors as large as the output are loaded with the pattern that it is stored with.
+    need = (1 + dense) * need + 1 + share.chunks
+    for term in range(terms):
+        need += gemm_parts(sections, length, distance, term)
+    return need
 
 
 @jit
@@ -228,8 +300,8 @@ def stream(
         extents: of the outer loops.
         sections: the tensors.
         orders: of their coordinates in DRAM, the slowest first, (tensors, coordinates).
-        epilogue: ALU operations in order, (n, 6), columns as in `compute_writers`; base row
-            `len(sections.facts)` stands for scratch vectors.
+        epilogue: operations on finished accumulators in order, (n, 6), columns as in
+            `compute_writers`; base row `len(sections.facts)` stands for scratch vectors.
         uop_depth: micro-ops that their scratchpad holds.
         distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
@@ -245,30 +317,26 @@ def stream(
     index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
     slots, scratch = _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
-    uops = empty_uops(uop_depth, loops, slots[0], 2 * slots[1] * share.chunks, distance)
+    terms, sweeps = len(sections.loops), 2 * slots[1] * share.chunks
+    uops = empty_uops(uop_depth, loops, terms, slots[0], sweeps, distance)
     table, n = np.empty((256, COLUMNS), np.int64), 1  # row 0 loads the micro-ops
     if not shares_fit(sections, share):
         return _TILE, table, 0, uops.table, 0
-    plan, past, t, following = empty_moves(sections), _nothing_yet(len(sections.facts)), 0, 0
+    plan, past, following = empty_moves(sections), _nothing_yet(len(sections.facts), terms), 0
     while following >= 0:
         following = following_place(index, tiles, order)
         final = following < 0 or share.steps[ACC, following]
         here = tile_at(sections, share, past.seen, length, tile)
-        dense = len(sections.facts) - sections.dense
-        moves_out = final or (dense > 0 and past.changed[ACC])
-        need = plan_moves(sections, orders, first, length, plan, past.changed, moves_out)
+        need = _plan(sections, orders, first, length, plan, past, share, final, distance)
         if need < 0:
             return need, table, 0, uops.table, 0
-        # Vectors as large as the output are loaded with the pattern that it is stored with.
-        need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
-        table = grown(table, n, need + gemm_parts(sections, length, distance))
-        n = _write_loads(table, n, sections, plan, here, share, past, t)
+        table = grown(table, n, need + len(epilogue) * (1 + share.chunks))
+        n = _write_loads(table, n, sections, plan, here, share, past)
         n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
         if n < 0:
             return n, table, 0, uops.table, 0
         _pass_on(past, share, following)
         step_tile(order, following, tile, extents, index, first, length)
-        t += 1
     table = grown(table, n, share.held[ACC] + 1)
     n = _end(table, n, used_uops(uops), share.held[ACC])
     return 0, table, n, uops.table, used_uops(uops)
@@ -279,6 +347,8 @@ def _slots(epilogue: Array, scratch: int) -> tuple[tuple[int, int], bool]:
     """Spread and other pairs of operands that steps have; and whether one uses scratch vectors."""
     spread, dense, used = 0, 1, False
     for step in epilogue:
+        if step[KIND] == TERM:
+            continue
         if step[KIND] == SPREAD:
             spread = max(spread, step[SLOT] + 1)
         else:

@@ -13,8 +13,10 @@ from explorer.schedule.sections import (
     BESIDE,
     DEPTH,
     INP,
+    MEMORY,
     WGT,
     Sections,
+    beside_inputs,
     box_entries,
     changes,
     moved_loops,
@@ -55,7 +57,8 @@ def shares(
     """How a schedule shares the scratchpads.
 
     Whoever has fewer tiles than contexts needs no more than its tiles; what steps take has one
-    context, as it is used at once, and so have the scratch vectors.
+    context, as it is used at once, and so have the scratch vectors. Inputs of further terms have as
+    many as the accumulators, so that the next tile's are loaded beside this one's steps.
     """
     tensors, loops = len(sections.facts), len(tile)
     held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
@@ -63,6 +66,8 @@ def shares(
     steps = np.zeros((tensors, loops), np.bool_)
     for s in range(tensors):
         moved = moved_loops(sections, s)
+        if beside_inputs(sections, s):
+            held[s] = accs
         held[s] = min(held[s], changes(moved, tiles, order))
         volume[s] = box_entries(sections, s, tile)
         stepped = False
@@ -79,14 +84,20 @@ def shares_fit(sections: Sections, share: Shares) -> bool:
     """Whether all that is held at once fits.
 
     The accumulators' scratchpad also holds what the steps take, behind all accumulator tiles, and
-    then the scratch vectors.
+    then the scratch vectors; the others hold what the terms take behind their own tiles.
     """
     accs = share.held[ACC] * share.volume[ACC] + share.scratch
+    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     for s in range(BESIDE, len(share.volume)):
-        accs += share.volume[s]
+        entries = share.held[s] * share.volume[s]
+        if sections.facts[s, MEMORY] == sections.facts[INP, MEMORY]:
+            inp += entries
+        elif sections.facts[s, MEMORY] == sections.facts[WGT, MEMORY]:
+            wgt += entries
+        else:
+            accs += entries
     if accs > sections.facts[ACC, DEPTH]:
         return False
-    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     return bool(inp <= sections.facts[INP, DEPTH] and wgt <= sections.facts[WGT, DEPTH])
 
 
@@ -117,9 +128,21 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     for s in range(BESIDE):
         context[s] = (seen[s] - 1) % share.held[s]
         base[s] = context[s] * share.volume[s]
-    base[BESIDE] = share.held[ACC] * share.volume[ACC]
+    inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
+    beside = share.held[ACC] * share.volume[ACC]
     for s in range(BESIDE, tensors):
-        base[s + 1] = base[s] + share.volume[s]
+        context[s] = (seen[s] - 1) % share.held[s]
+        first, entries = context[s] * share.volume[s], share.held[s] * share.volume[s]
+        if sections.facts[s, MEMORY] == sections.facts[INP, MEMORY]:
+            base[s] = inp + first
+            inp += entries
+        elif sections.facts[s, MEMORY] == sections.facts[WGT, MEMORY]:
+            base[s] = wgt + first
+            wgt += entries
+        else:
+            base[s] = beside + first
+            beside += entries
+    base[tensors] = beside
     entries = box_entries(sections, ACC, length)
     return Tile(length, context, base, cut_kind(length, tile), entries)
 

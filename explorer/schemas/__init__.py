@@ -14,7 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from explorer.network import document as network_document
 from explorer.operators.stages_document import StagesDocument
+from explorer.schemas import network_outputs as networks
 from explorer.schemas import outputs
 from explorer.schemas import program_outputs as programs
 from explorer.schemas.documents import configuration, operator
@@ -57,20 +59,26 @@ def _read(kind: Any) -> Callable[[], Schema]:
     return lambda: TypeAdapter(kind).json_schema()
 
 
+def _plans() -> Schema:
+    return TypeAdapter(list[networks.NodePlan] | list[networks.FrontPlan]).json_schema()
+
+
 ENTRIES: tuple[Entry, ...] = (
     Entry("operator", "an operator: a kind with its arguments, or maps, or stages", "", operator),
     Entry("stages", "an operator of several products and steps", "", _read(StagesDocument)),
     Entry("intrinsic", "an instruction: axes and ports", "", _read(IntrinsicDocument)),
     Entry("config", "a configuration of VTA, `vta_config.json`", "", configuration),
+    Entry("network", "a network: nodes over tensors", "", network_document.schema),
     Entry("study", "a study file of `explorer sweep`", "", _read(StudyDocument)),
     Entry("costs", "a table of area and energy", "", _read(Table)),
     Entry("manifest", "the manifest of a program folder", "", _read(Manifest)),
-    Entry("operators", "a line: a shipped operator", "operators", _of(outputs.Shipped)),
+    Entry("operators", "operators that ship", "operators", _rows(outputs.Shipped)),
     Entry("kinds", "the kinds of operator", "kinds", _rows(outputs.Kind)),
     Entry("facts", "the facts that clingo is given", "facts", _of(list[str])),
     Entry("embeddings", "embeddings, one a row", "enumerate", _rows(outputs.Listed)),
     Entry("counts", "how many embeddings there are", "count", _rows(outputs.Counted)),
     Entry("ranking", "embeddings by cycles", "rank", _rows(outputs.Ranked)),
+    Entry("map", "the page that was written", "map", _of(networks.Mapped)),
     Entry("optima", "embeddings by preference", "optimize", _rows(outputs.Preferred)),
     Entry("embedding", "one embedding", "show", _of(outputs.Shown | outputs.Drawn)),
     Entry("verdict", "whether an embedding is legal", "why", _of(outputs.Verdict)),
@@ -86,6 +94,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("results", "units of a sweep", "results", _rows(outputs.Result)),
     Entry("totals", "workloads of a sweep", "results", _rows(outputs.Total)),
     Entry("rows", "an answer to --sql, a front of a table", "pareto", _rows(outputs.Row)),
+    Entry("nodes", "nodes of a network", "network show", _rows(networks.Node)),
+    Entry("import", "the document that was written", "network import", _of(networks.Imported)),
+    Entry("plan", "nodes of a plan, or plans of a front", "network plan", _plans),
     Entry("schemas", "the list of schemas", "schema", _rows(outputs.Described)),
 )
 

@@ -22,7 +22,7 @@ class OpenOutput(Output):
 
 
 class Shipped(Output):
-    """A shipped operator; one object a line."""
+    """A shipped operator."""
 
     reference: str
     """what commands take"""
@@ -325,36 +325,66 @@ class Executed(OpenOutput):
     """of them"""
 
 
+class Refused(Output):
+    """Why units have no result."""
+
+    status: str
+    """what became of them"""
+    reason: str
+    """in words"""
+    units: int
+    """how many"""
+
+
+class Failure(Output):
+    """A unit that is to be tried again."""
+
+    layer: str
+    """its operator"""
+    unit: str
+    """its key"""
+    error: str
+    """what went wrong"""
+
+
 class Swept(Output):
     """What a sweep did."""
 
-    out: str
+    store: str
     """the directory of the results"""
     units: int
     """of the study"""
     done: int
     """now"""
-    kept: int
+    reused: int
     """from before"""
     failed: int
     """to be tried again"""
     statuses: dict[str, int]
     """units by status"""
+    reasons: list[Refused]
+    """why there is no result"""
+    failures: list[Failure]
+    """those to be tried again"""
+    classes_left_out: list[str]
+    """classes of embeddings that were not looked at"""
 
 
 class Planned(Output):
     """What a sweep would do."""
 
-    name: str
-    """of the workload"""
+    study: str
+    """its name"""
     layers: int
     """different ones"""
     configurations: int
     """that meet the constraints"""
     units: int
     """layers times configurations"""
-    unencodable: int
-    """configurations that VTA's instructions cannot encode"""
+    refused: dict[str, int]
+    """configurations that VTA's instructions cannot encode, by the reason"""
+    left: int | None
+    """units that the store does not have yet; null without a store"""
 
 
 class Row(OpenOutput):

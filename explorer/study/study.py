@@ -11,7 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from explorer.embedding.facts import CLASSES
-from explorer.operators import catalogue, resolve
+from explorer.operators import resolve
+from explorer.operators.layer_files import split
+from explorer.operators.workloads import members
 from explorer.study import cost
 from explorer.study.expression import Expression
 from explorer.study.parameters import (
@@ -26,7 +28,7 @@ from explorer.study.store import NamedLayer
 from explorer.study.unit import METRICS, Layer, Options, Unit
 from isa.config import Config
 from isa.errors import InputError
-from isa.schema import Document, is_document, parse_yaml, read_text, validate
+from isa.schema import Document, is_document, load_yaml, parse_yaml, read_text, validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # it names a file of the store
 _Count = Annotated[int, Field(ge=1)]
@@ -192,7 +194,8 @@ def is_study(text: str) -> bool:
     """Whether a command's argument is a study file rather than an operator."""
     if not is_document(text):
         return False
-    return "workloads" in parse_yaml(read_text(Path(text)), text)
+    data = load_yaml(read_text(Path(text)), text)
+    return isinstance(data, Mapping) and "workloads" in data
 
 
 def default_candidates(
@@ -235,10 +238,11 @@ def _values(values: object, source: str, name: str) -> tuple[int, ...]:
 
 
 def _beside(text: str, study: Path) -> str:
-    """A file that stands beside the study file by its path, anything else as it is."""
+    """A file (or a layer of one) beside the study file by its path, anything else as it is."""
+    file, label = split(text) or (Path(text), "")
     try:
-        beside = study.parent / text
-        return str(beside) if beside.is_file() else text
+        beside = study.parent / file
+        return f"{beside}{f':{label}' if label else ''}" if beside.is_file() else text
     except OSError:  # longer than a file's name can be
         return text
 
@@ -249,19 +253,11 @@ def _layers(workloads: Iterable[tuple[str, int]]) -> tuple[tuple[Layer, int], ..
     for text, repeat in workloads:
         if repeat < 1:
             raise InputError("workload", "repeat", repeat, "a positive number")
-        for operator in _operators(text):
+        for reference, times in members(text):
+            operator = resolve(reference)
             layer, before = layers.get(operator.name, (Layer(operator), 0))
-            layers[operator.name] = (layer, before + repeat)
+            layers[operator.name] = (layer, before + repeat * times)
     return tuple(layers.values())
-
-
-def _operators(text: str) -> Iterator[Any]:
-    """The operators of a suite, or the one that a text gives."""
-    try:
-        references = [] if is_document(text) else [e.reference for e in catalogue(text)]
-    except InputError:
-        references = []
-    yield from (resolve(reference) for reference in references or [text])
 
 
 def _check_options(options: Options, source: str) -> None:

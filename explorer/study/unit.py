@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from explorer.embedding.digits import Embedding
+from explorer.embedding.several import AnyEmbedding, term_by_term
 from explorer.embedding.virtual_loops import nest
 from explorer.ranking import explore
 from explorer.ranking.best_first import Ranking, rank, simplicity
@@ -286,8 +286,8 @@ def _whole(number: float) -> int | None:
     return int(number) if number < 2**63 else None
 
 
-def _steps(operator: Operator, config: Config, embedding: Embedding) -> Row:
-    steps = nest(embedding, operator.computation).steps
+def _steps(operator: Operator, config: Config, embedding: AnyEmbedding) -> Row:
+    steps = sum(nest(*each).steps for each in term_by_term(embedding, operator))
     return {"steps": steps, "utilisation": _utilisation(operator, config, steps)}
 
 

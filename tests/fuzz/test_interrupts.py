@@ -29,6 +29,7 @@ COMMANDS: dict[str, list[str]] = {
     "sweep": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE"],
     "sweep-pool": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE", "--jobs", "2"],
     "sweep-dask": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE", "--dask=local:2"],
+    "map": ["map", LARGE, "--jobs", "2", "--out", "STORE.html"],
 }
 TIMES = 200 if THOROUGH else 3
 WAIT = 600.0  # seconds for what comes sooner or later, on a machine of any speed

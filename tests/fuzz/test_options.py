@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,24 +26,27 @@ ARGUMENTS = {
     "disasm": ["/no/such"], "run": ["/no/such"], "lint-program": ["/no/such"],
     "sweep": [SMALL, "--dry-run"], "results": ["/no/such"], "pareto": ["/no/such.csv"],
     "operators": [], "kinds": [], "schema": ["study"],
+    "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
+    "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 
 
 def _options(name: str) -> list[str]:
     """The options of a command that take a value."""
-    command = get_command(cli.app).get_command(None, name)  # type: ignore[attr-defined]
-    _, real, _ = cli.LazyGroup.resolve_command(get_command(cli.app), _context(), [name])  # type: ignore[arg-type]
-    assert command is not None
+    group: Any = get_command(cli.app)
+    for word in name.split():
+        assert group.get_command(None, word) is not None
+        _, group, _ = group.resolve_command(_context(), [word])
     return sorted(
         option
-        for parameter in real.params
+        for parameter in group.params
         for option in parameter.opts
         if option.startswith("--") and not getattr(parameter, "is_flag", False)
     )
 
 
-def _context() -> object:
+def _context() -> Any:
     return get_command(cli.app).make_context("explorer", ["operators"])
 
 
@@ -61,7 +65,8 @@ def _check(code: int, error: str) -> None:
 
 def test_all_commands_are_tried() -> None:
     """No command is left out."""
-    assert ARGUMENTS.keys() == cli.COMMANDS.keys()
+    groups = {f"{word} {name}" for word, group in cli.GROUPS.items() for name in group.commands}
+    assert ARGUMENTS.keys() == cli.COMMANDS.keys() | groups
 
 
 @budget(25, 3_000)
@@ -78,7 +83,7 @@ def test_options(data: st.DataObject) -> None:
         arguments[place] = value
     else:
         arguments.append(f"{place}={value}")
-    result = CliRunner().invoke(cli.app, [name, *arguments])
+    result = CliRunner().invoke(cli.app, [*name.split(), *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     _check(result.exit_code, result.stderr)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from explorer.embedding import ids, user_rules
 from explorer.operators import document, resolve
+from explorer.operators.workloads import members
 from explorer.preference import parsing
 from explorer.program import npy
 from explorer.study import cost, parameters, study, tables
@@ -69,6 +70,11 @@ def _table(path: Path) -> object:
     return tables.where(frame, "a < 3") if "a" in frame else frame
 
 
+def _layers(path: Path) -> object:
+    """Every layer of a file; those that lie beside it are missing."""
+    return [resolve(reference) for reference, _ in members(str(path))]
+
+
 # Of each kind of file: its name, examples, and what reads it.
 FILES: dict[str, tuple[str, list[bytes], Callable[[Path], object]]] = {
     "npy": (
@@ -79,6 +85,11 @@ FILES: dict[str, tuple[str, list[bytes], Callable[[Path], object]]] = {
     "csv": ("x.csv", [COLUMNS.to_csv(index=False).encode(), b"a,b\n1,2\n9" + b"9" * 30], _table),
     "parquet": ("x.parquet", [_parquet()], _table),
     "operator": ("x.yaml", [DOCUMENT.encode()], lambda path: resolve(str(path))),
+    "layers": (
+        "x.yaml",
+        [path.read_bytes() for path in sorted((ROOT / "tests" / "data" / "layers").iterdir())],
+        _layers,
+    ),
     "study": ("x.yaml", [STUDY], study.load),
     "intrinsic": (
         "x.yaml",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,27 +28,111 @@ def run(*arguments: str) -> Any:
 def test_every_command_has_the_common_options(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--json and --quiet are there, whatever the command is."""
+    """--json, --quiet and --out are there, whatever the command is."""
     monkeypatch.setenv("COLUMNS", "200")
     shown = run(command, "--help").stdout
     assert "--json" in shown
     assert "--quiet" in shown
+    assert "--out" in shown
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("facts", SMALL), ("enumerate", SMALL), ("count", SMALL), ("rank", SMALL, "--top", "2"),
-        ("optimize", SMALL), ("pareto", SMALL), ("show", SMALL, "reference"),
-        ("show", SMALL, "y=n:8", "--lanes"), ("why", SMALL, "y=n:8"), ("template", SMALL),
-        ("verify", SMALL, "reference"), ("execute", SMALL, "y=n:8"),
-    ],
-)  # fmt: skip
-def test_json_is_all_that_is_printed(arguments: tuple[str, ...]) -> None:
+# Every command, with arguments that take little time: {program} is a program's folder, {store} one
+# of a sweep's results, {new} a folder that is not there yet.
+COMMAND_LINES: dict[str, tuple[str, ...]] = {
+    "operators": ("resnet18",),
+    "kinds": (),
+    "facts": (SMALL,),
+    "enumerate": (SMALL,),
+    "count": (SMALL,),
+    "rank": (SMALL, "--top", "2"),
+    "optimize": (SMALL,),
+    "show": (SMALL, "reference"),
+    "why": (SMALL, "y=n:8"),
+    "template": (SMALL,),
+    "bench": ("tests/data/layers/gemm.yaml", "--jobs", "1"),
+    "verify": (SMALL, "reference"),
+    "execute": (SMALL, "y=n:8"),
+    "emit": (SMALL, "reference", "--out", "{new}"),
+    "disasm": ("{program}",),
+    "run": ("{program}",),
+    "lint-program": ("{program}",),
+    "sweep": (SMALL, "--out", "{new}"),
+    "results": ("{store}",),
+    "schema": ("study",),
+    "pareto": (SMALL,),
+    "map": (SMALL, "--out", "{new}.html"),
+}
+FURTHER = [
+    ("show", SMALL, "y=n:8", "--lanes"),
+    ("show", SMALL, "y=n:8", "--timeline"),
+    ("rank", SMALL, "--explain-space"),
+    ("sweep", SMALL, "--dry-run"),
+    ("operators", "tests/data/layers/gemm.yaml", "--reference"),
+]
+FOLDERS = {"emit", "sweep", "bench", "show", "map"}
+"""Commands whose --out is a folder, a figure or a page, of which standard output can hold none."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A program and a store that commands read."""
+    folder = tmp_path_factory.mktemp("common")
+    made = {name: str(folder / name) for name in ("program", "store")}
+    assert run("emit", SMALL, "reference", "--out", made["program"]).exit_code == 0
+    assert run("sweep", SMALL, "--out", made["store"]).exit_code == 0
+    return made
+
+
+def test_every_command_is_tried() -> None:
+    """The lines below are of all commands that there are."""
+    assert COMMAND_LINES.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("line", [*COMMAND_LINES.items(), *((x, rest) for x, *rest in FURTHER)])
+def test_json_is_all_that_is_printed(
+    line: tuple[str, Sequence[str]],
+    places: dict[str, str],
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Standard output is one JSON document; what is to be said besides goes to standard error."""
-    done = run(*arguments, "--json")
+    monkeypatch.chdir(root)
+    command, arguments = line
+    given = [x.format(**places, new=tmp_path / "new") for x in arguments]
+    done = run(command, *given, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("command", COMMAND_LINES)
+def test_out_is_standard_output_or_refused(
+    command: str, places: dict[str, str], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--out -` prints, and where a folder or figure is written, one line says what prints it."""
+    monkeypatch.chdir(root)
+    given = [x.format(**places, new="-") for x in COMMAND_LINES[command] if x != "--out"]
+    done = run(command, *(x for x in given if x not in ("-", "-.html")), "--out", "-")
+    if command in FOLDERS:
+        assert done.exit_code == 2
+        assert done.stderr.count("\n") == 1
+        assert "--out: '-' is not allowed" in done.stderr
+        assert not done.stdout
+    else:
+        assert done.exit_code == 0, done.output
+        assert done.stdout
+
+
+def test_out_holds_what_is_printed(places: dict[str, str], tmp_path: Path) -> None:
+    """A command without tables writes its text or JSON to a file; bad places are told."""
+    path = tmp_path / "facts.lp"
+    assert run("facts", SMALL, "--out", str(path)).stdout == ""
+    assert path.read_text() == run("facts", SMALL).stdout
+    assert run("why", SMALL, "y=k:8", "--json", "-o", str(path)).exit_code == 1
+    assert json.loads(path.read_text())["legal"] is False
+    refused = run("run", places["program"], "--out", str(tmp_path / "none" / "x"))
+    assert refused.exit_code == 2
+    assert "--out" in refused.stderr
 
 
 def test_out_may_be_standard_output() -> None:
@@ -83,6 +169,18 @@ def test_progress_off_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -
     monkeypatch.setattr(output, "is_quiet", lambda: True)
     with output.progress("ranking", 3) as advance:
         advance(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_of_unknown_length(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Where nobody knows how long it takes, lines say that it goes on; none with --quiet."""
+    monkeypatch.setattr(output, "EVERY", 0.05)
+    with output.progress("searching"):
+        time.sleep(0.5)
+    assert capsys.readouterr().err.startswith("searching: 0 s\n")
+    monkeypatch.setattr(output, "is_quiet", lambda: True)
+    with output.progress("searching"):
+        time.sleep(0.2)
     assert capsys.readouterr().err == ""
 
 

@@ -34,10 +34,6 @@ def refused(arguments: list[str]) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["rank"],
-        ["verify", "reference"],
-        ["show", "reference"],
-        ["emit", "reference", "--out", "never"],
         ["execute", "reference"],
         ["optimize"],
         ["template"],
@@ -48,13 +44,33 @@ def refused(arguments: list[str]) -> str:
 def test_several_terms_are_refused_by_name(
     arguments: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commands that make programs or layouts say which terms they cannot take, and make nothing."""
+    """Commands for one term say which terms they cannot take, and make nothing."""
     monkeypatch.chdir(tmp_path)
     command, *rest = arguments
     text = refused([command, str(root / BLOCK), *rest])
     assert "block: stages: '" in text
     assert "residual * identity" in text
     assert not list((tmp_path / "never").rglob("*.parquet"))
+
+
+def test_programs_of_several_terms_at_the_command_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rank` names an embedding that `show`, `verify`, `emit` and `run` then take."""
+    monkeypatch.chdir(tmp_path)
+    path, embedding = str(root / BLOCK), "y=oc:16/z=ic:16 + y=c:16/z=r:16"
+    for command, *arguments in (
+        ["rank", "--top", "1", "--jobs", "1"],
+        ["show", embedding],
+        ["verify", embedding],
+        ["emit", embedding, "--out", "program"],
+    ):
+        result = CliRunner().invoke(app, [command, path, *arguments])
+        assert result.exit_code == 0, result.output
+        if command in ("rank", "show"):
+            assert "z=r:16" in result.stdout
+    assert CliRunner().invoke(app, ["run", "program"]).exit_code == 0
+    assert "TVM has no embedding" in refused(["verify", path, "reference"])
 
 
 def test_the_template_refuses_steps_by_name(tmp_path: Path) -> None:

@@ -92,8 +92,9 @@ def test_enumerate_by_the_definition(encoding: str, tmp_path: Path, out: Path) -
 
 def test_orders_are_choices(out: Path) -> None:
     """With all orders there are more embeddings, as many as are counted, and ids are legal."""
-    options = ("--lane-orders", "all", "--outer-orders", "all")
-    one = table(out, "enumerate", SMALL)
+    classes = ("--classes", "padded,strided,multi,swapped")
+    options = (*classes, "--lane-orders", "all", "--outer-orders", "all")
+    one = table(out, "enumerate", SMALL, *classes)
     every = table(out, "enumerate", SMALL, *options)
     assert len(every) > len(one)
     assert every["embedding"].is_unique

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.operators import constructors as build
-from explorer.operators.document import dump, load, parse
+from explorer.operators import layer_files, resolve
+from explorer.operators.document import dump, parse
 from isa.computation import Affine, Operator
 from isa.errors import InputError
 from isa.schema import parse_affine
@@ -34,7 +35,7 @@ def test_dimensions_and_maps(tmp_path: Path) -> None:
     """A document of maps is the same computation as the constructor's."""
     path = tmp_path / "strided.yaml"
     path.write_text(STRIDED, encoding="utf-8")
-    operator = load(path)
+    operator = resolve(str(path))
     conv = build.conv2d(n=1, c=2, h=8, w=8, k=8, r=3, s=3, pad=1, stride=2)
     assert operator.name == "strided"
     assert operator.kind == "custom"
@@ -159,5 +160,5 @@ def test_unreadable_files(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "missing.yaml", tmp_path, binary):
         with pytest.raises(InputError) as error:
-            load(path)
+            layer_files.read(path)
         assert error.value.source == str(path)

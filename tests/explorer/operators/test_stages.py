@@ -90,7 +90,7 @@ def test_steps_in_another_order_are_no_epilogue() -> None:
         (shift, high, low),
     ):
         assert Epilogue.of(steps, operator.out) is None  # type: ignore[arg-type]
-        with pytest.raises(InputError, match=r"gemm.*programs are made of a term and then"):
+        with pytest.raises(InputError, match=r"gemm.*this takes a term and then"):
             _ = Operator("gemm", "gemm", (term, *steps)).epilogue
 
 

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from explorer.cli.operators import operators as list_operators
+from explorer.cli import app
 from explorer.operators import catalogue, resolve
 from explorer.operators import constructors as build
 from explorer.operators.validate import check
@@ -116,14 +117,12 @@ def test_catalogue_of_a_part() -> None:
         catalogue("deepbench:con")
 
 
-def test_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints a table, or one JSON object a line."""
-    list_operators("resnet18")
-    lines = capsys.readouterr().out.splitlines()
+def test_command() -> None:
+    """The command prints a table, or a list of objects."""
+    lines = CliRunner().invoke(app, ["operators", "resnet18"]).stdout.splitlines()
     assert len(lines) == 12
     assert "resnet18:C2" in lines[2]
     assert "115605504" in lines[2]
-    list_operators("resnet18", as_json=True)
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    records = json.loads(CliRunner().invoke(app, ["operators", "resnet18", "--json"]).stdout)
     assert [record["reference"] for record in records] == [f"resnet18:C{i}" for i in range(1, 12)]
     assert records[1]["macs"] == 115605504

@@ -240,13 +240,14 @@ def test_the_manifest_is_enough_to_pack_tensors(operator: Operator, data: st.Dat
         return
     design, tensors = evaluation.code.design, complete(operator, {})
     files = emit(evaluation.code, "raw")
-    by_section = {
-        "INP": getattr(tensors, design.inp.role or ""),
-        "WGT": getattr(tensors, design.wgt.role or ""),
-        "ACC": tensors.taken.get("bias"),
-        "ACC_BIS": tensors.taken.get("residual"),
+    arrays = {
+        design.inp.tensor.name: getattr(tensors, design.inp.role or ""),
+        design.wgt.tensor.name: getattr(tensors, design.wgt.role or ""),
+        "identity*1": np.eye(config.block_out, config.block_in),
+        **tensors.taken,
     }
     for section in json.loads(files[MANIFEST])["sections"]:
         if section["file"] and section["tensor"]:
-            array = by_section[section["name"]].astype(section["tensor"]["dtype"])
-            assert _packed_as_told(section["tensor"], array).tobytes() == files[section["file"]]
+            told = section["tensor"] if isinstance(section["tensor"], list) else [section["tensor"]]
+            parts = (_packed_as_told(t, arrays[t["name"]].astype(t["dtype"])) for t in told)
+            assert b"".join(part.tobytes() for part in parts) == files[section["file"]]

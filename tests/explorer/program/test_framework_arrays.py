@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from typer.testing import CliRunner
 
 from explorer.cli import app
 from explorer.operators import catalogue, resolve
+from explorer.program.emission import load_data
 from explorer.program.framework_arrays import arranged
 from explorer.program.verification import direct, random_data
 from isa.errors import InputError
+from tests.oracles.naive import naive
 
 RNG = np.random.default_rng(0)
 CASES = {
@@ -26,7 +29,17 @@ CASES = {
         ("NCHW", "OIHW"), ("nchw->nchw", "(cq)ihw->cqhw"),
     ),
     "attention_scores:b=2,heads=3,m=4,n=5,d=6": (("BMX", "BNX"), ("bm(hd)->bmhd", "bn(hd)->bnhd")),
+    "conv2d:n=2,c=3,h=4,w=5,k=6,r=2,s=3,stride=1": (
+        ("NHWC", "RSCK"), ("nhwc->nchw", "hwio->oihw"),
+    ),
+    "conv3d:n=2,c=3,d=3,h=4,w=5,k=6,t=2,r=2,s=3": (
+        ("NDHWC", "KCTRS"), ("ndhwc->ncdhw", "oidhw->oidhw"),
+    ),
+    "depthwise2d:n=1,c=4,h=4,w=5,r=2,s=3,stride=1": (
+        ("NHWC", "KCRS"), ("nhwc->nchw", "cihw->chw"),
+    ),
     "gemm:m=2,n=3,k=4": (("KM", "KN"), ("km->mk", "kn->nk")),
+    "gemm:m=2,n=3,k=4,shift=7": (("NC", "OI"), ("mk->mk", "nk->nk")),
 }  # fmt: skip
 
 
@@ -61,6 +74,55 @@ def test_layouts_that_do_not_fit_are_refused(letters: str, shape: tuple[int, ...
     tensor = resolve("conv2d:n=2,c=3,h=4,w=5,k=6,r=2,s=3").computation.in0
     with pytest.raises(InputError, match="--data-layout"):
         arranged(np.zeros(shape, np.int8), letters, tensor, "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "grid"),
+    [
+        ("transposed2d:n=1,c=4,h=3,w=4,k=6,r=3,s=2,stride=2,pad=1,output_padding=1,groups=2",
+         ((2, 1, 1), (2, 1, 1))),
+        ("transposed2d:n=2,c=2,h=3,w=3,k=3,r=2,s=3,stride=3x2,pad=0x1,dilation=2",
+         ((3, 0, 2), (2, 1, 2))),
+        ("transposed2d:n=1,c=2,h=3,w=3,k=2,r=3,s=3,stride=2x1,pad=1x0x2x0",
+         ((2, 1, 1), (1, 2, 1))),
+    ],
+)  # fmt: skip
+def test_kernels_of_transposed_convolutions(
+    text: str, grid: tuple[tuple[int, int, int], ...], tmp_path: Path
+) -> None:
+    """PyTorch's (Cin, Cout/groups, R, S) gives what scattering each input by the kernel gives.
+
+    `grid` is the stride, the border before the output and the dilation along both axes.
+    """
+    op = resolve(text)
+    arguments = dict(part.split("=") for part in text.partition(":")[2].split(","))
+    c, k, r, s = (int(arguments[x]) for x in "ckrs")
+    groups, n = int(arguments.get("groups", 1)), int(arguments["n"])
+    kernel = RNG.integers(-9, 10, (c, k // groups, r, s)).astype(np.int8)
+    np.save(tmp_path / "kernel.npy", kernel)
+    given = load_data(op, f"weight={tmp_path / 'kernel.npy'}", "weight=IOHW")
+    weight, in0 = given["in1"].astype(np.int8), op.computation.in0
+    data = RNG.integers(-9, 10, in0.shape).astype(np.int8)
+    flat = data.reshape(n, c, *in0.shape[-2:])
+    found = naive(op.computation, data, weight)
+    high, wide = found.shape[-2:]
+    expected = np.zeros((n, k, high, wide), np.int32)
+    (sy, py, dy), (sx, px, dx) = grid
+    for b, i, o, y, x, t, u in np.ndindex(n, c, k // groups, *flat.shape[2:], r, s):
+        row, column = sy * y + dy * t - py, sx * x + dx * u - px
+        if 0 <= row < high and 0 <= column < wide:
+            out = i // (c // groups) * (k // groups) + o
+            expected[b, out, row, column] += int(flat[b, i, y, x]) * int(kernel[i, o, t, u])
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+def test_kernels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    """Another extent is named; so is what an operator without its arguments lacks."""
+    np.save(tmp_path / "w.npy", np.zeros((2, 3, 2, 3), np.int8))
+    op = resolve("transposed2d:n=1,c=2,h=3,w=3,k=3,r=3,s=3,stride=2")
+    for operator, part in ((op, "H of 2"), (replace(op, name="up"), "'up'")):
+        with pytest.raises(InputError, match=part):
+            load_data(operator, f"weight={tmp_path / 'w.npy'}", "weight=IOHW")
 
 
 def test_emit_takes_frameworks_arrays(tmp_path: Path) -> None:

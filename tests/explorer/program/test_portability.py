@@ -77,7 +77,7 @@ def test_immediates_from_source_0_are_wrong_on_chisel() -> None:
         undefined = results[Implementation.CHISEL].undefined.any()
         wrong += bool(undefined) or not np.array_equal(fsim, chisel)
     assert changed > len(FEW) / 2
-    assert wrong > 0.8 * changed
+    assert wrong > 0.7 * changed  # some change nothing, as a maximum that no output reaches
 
 
 def test_a_folder_of_before(root: Path) -> None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from benchmarks.steps import SHIFTS, faults, wrong_halves
 from explorer.layout.alu_passes import Part, alu_program
-from explorer.layout.design import designs
+from explorer.layout.design import Design, alternatives, designs, reference_designs
 from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
 from explorer.schedule.lowering import Code, lower
+from explorer.schedule.search import search
 from explorer.schedule.space import Schedule, output_loops
 from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor
 from isa.config import Config
@@ -23,6 +24,7 @@ from simulator.lint import lint
 from simulator.reference import shifted
 
 CONFIG = Config.default()
+GEMM = explore.gemm_intrinsic(CONFIG)
 BASE = resolve("gemm:m=3,n=20,k=5")
 
 
@@ -34,10 +36,13 @@ def _operator(*steps: Step, base: Operator = BASE) -> Operator:
     return replace(base, stages=(base.stages[0], *steps))
 
 
-def _code(operator: Operator) -> Code:
+def _designs(operator: Operator) -> list[Design]:
+    """Those of the reference embedding: one for each way of adding."""
+    return list(designs(operator, CONFIG, GEMM, explore.find(operator, CONFIG, "reference")))
+
+
+def _code(design: Design) -> Code:
     """A program of two tiles along each loop, the last cut short."""
-    embedding = explore.find(operator, CONFIG, "reference")
-    design = next(iter(designs(operator, CONFIG, explore.gemm_intrinsic(CONFIG), embedding)))
     outputs = output_loops(design)
     extents = [loop.extent for loop in design.nest.outer]
     rest = [i for i in range(len(extents)) if i not in outputs]
@@ -45,7 +50,8 @@ def _code(operator: Operator) -> Code:
     return lower(design, Schedule(tile, (*outputs, *rest), 1, 2))
 
 
-RESIDUAL = Add(replace(BASE.out, name="residual"), bits=8)
+OUTPUT = replace(BASE.out, name="residual")
+RESIDUAL = Add(OUTPUT, bits=8)
 CASES: dict[str, tuple[Step, ...]] = {
     "even behind a limit": (Shift(8, "half-even"), Max(-128), Min(127)),
     "even, scratch reset": (Shift(3, "half-even"), Max(-128), Min(127)),
@@ -61,6 +67,7 @@ CASES: dict[str, tuple[Step, ...]] = {
     "even by channel": (Add(_channels("bias"), 20), Shift(_channels("by"), "half-even", (-2, 18))),
     "floor by channel": (Shift(_channels("by"), "floor", (0, 12)), Max(-128), Min(127)),
     "up by channel": (Min(100000), Shift(_channels("by"), "half-up", (-3, 12)), Max(-128)),
+    "even by channel, to the left": (Shift(_channels("by"), "half-even", (-4, 0)), Shift(-3)),
     "residual first": (RESIDUAL, Shift(4, "half-even"), Max(0), Min(127)),
 }
 
@@ -69,9 +76,44 @@ CASES: dict[str, tuple[Step, ...]] = {
 def test_steps_are_exact_everywhere(name: str) -> None:
     """Every implementation leaves the direct result, and no rule of portability is broken."""
     operator = _operator(*CASES[name])
-    code = _code(operator)
-    assert not lint(code.program)
-    assert verification.verify(code, verification.random_data(operator, 1)).exact
+    for code in map(_code, _designs(operator)):
+        assert not lint(code.program)
+        assert verification.verify(code, verification.random_data(operator, 1)).exact
+
+
+def test_a_residual_comes_in_as_bytes_or_as_accumulators() -> None:
+    """Both ways are designs; one moves a quarter of the other's bytes and takes fewer cycles."""
+    operator = resolve("gemm:m=64,n=64,k=16,residual=1")
+    loaded, term = (search(design).best for design in _designs(operator))
+    assert loaded
+    assert term
+    sizes = loaded.code.sizes, term.code.sizes
+    assert sizes[0]["ACC_BIS"] == 4 * 64 * 64
+    assert sizes[1]["ACC_BIS"] == 0
+    assert sizes[1]["INP"] - sizes[0]["INP"] == 64 * 64
+    assert sizes[1]["WGT"] - sizes[0]["WGT"] == CONFIG.wgt_bytes
+    assert term.cycles < loaded.cycles
+    fixed = reference_designs(operator, CONFIG, GEMM, explore.find(operator, CONFIG, "reference"))
+    assert not any(design.terms for design in fixed)
+
+
+def test_terms_share_the_identity_of_their_factor() -> None:
+    """Three residuals of two scales have two blocks of weights; one beyond a weight is loaded."""
+    lefts = (0, 2, 2, 7)
+    steps = [Add(replace(OUTPUT, name=f"r{n}"), 8, left) for n, left in enumerate(lefts)]
+    plain, terms = _designs(_operator(*steps, Shift(3)))
+    assert len(plain.dense) == 4
+    assert (len(terms.dense), len(terms.terms), len(terms.blocks)) == (1, 3, 2)
+    for design in (plain, terms):
+        data = verification.random_data(design.operator)
+        assert verification.verify(_code(design), data, accumulators=False).exact
+
+
+def test_no_term_where_inputs_have_fewer_lanes() -> None:
+    """A vector of 8 inputs cannot stand beside 16 accumulators, so that a residual is loaded."""
+    config = replace(CONFIG, log_block_in=3, log_inp_buff_size=14, log_wgt_buff_size=17)
+    ways = alternatives(_operator(RESIDUAL), config)
+    assert [bool(alu.terms) for alu in ways] == [False]
 
 
 def _ties(by: int) -> NDArray[np.int32]:
@@ -99,8 +141,8 @@ def test_scratch_is_kept_where_a_limit_bounds_what_is_left() -> None:
     """Seven cycles a vector behind a ReLU, eight with a reset where nothing is known."""
     short = alu_program(_operator(Shift(5, "half-even"), Max(0)))
     long = alu_program(_operator(Shift(5, "half-even")))
-    assert (short.immediates, short.pairs, short.resets) == (5, 2, 0)  # one of them is the ReLU
-    assert (long.immediates, long.pairs, long.resets) == (4, 2, 1)
+    assert (short.immediates, short.pairs, short.sweeps) == (5, 2, 0)  # one of them is the ReLU
+    assert (long.immediates, long.pairs, long.sweeps) == (4, 2, 1)
 
 
 def test_what_cannot_be_exact_is_refused() -> None:
@@ -119,5 +161,5 @@ def test_half_even_programs_round_ties_near_ties_and_ends(by: int) -> None:
 
 
 def test_random_steps_are_right_everywhere() -> None:
-    """100 operators with random steps leave the direct result as each implementation."""
+    """100 operators of random terms and steps leave the direct result as each implementation."""
     assert not [number for number in range(100) if faults(number)]

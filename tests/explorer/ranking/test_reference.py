@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from explorer.cli import app
 from explorer.embedding.facts import CLASSES
-from explorer.operators import document, resolve
+from explorer.operators import catalogue, document, resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import rank
 from explorer.study import tables
@@ -62,6 +63,25 @@ def test_a_border_that_dma_cannot_write_is_stored(text: str) -> None:
     assert evaluation.scheduled
     assert not evaluation.design.inp.is_padded
     assert evaluation.design.fixed_order
+
+
+@pytest.mark.parametrize("suite", ["resnet18", "deepbench:conv", "deepbench:gemm", "deepbench:rnn"])
+def test_shipped_layers_have_references(suite: str) -> None:
+    """TVM has a way to lay each layer of a sample of the shipped suites onto the instruction."""
+    layers = [entry.reference for entry in catalogue(suite)]
+    for layer in layers[:: max(1, len(layers) // 8)]:
+        assert explore.reference(resolve(layer), DEFAULT), layer
+
+
+def test_references_are_listed(root: Path) -> None:
+    """`operators --reference` has TVM's embedding of each, its cycles, or says that it has none."""
+    folder = root / "tests" / "data" / "layers"
+    listed = run("operators", str(folder / "zigzag.yaml"), "--reference", "--json")
+    rows = {row["reference"].rpartition(":")[2]: row for row in json.loads(listed.stdout)}
+    assert rows["2"]["tvm_embedding"] == "none"
+    assert rows["2"]["tvm_cycles"] is None
+    ranked = json.loads(run("verify", str(folder / "gemm.yaml"), "reference", "--json").stdout)
+    assert rows["4"]["tvm_cycles"] == ranked[0]["cycles"]
 
 
 def test_what_dma_can_write_is_not_stored() -> None:

@@ -28,7 +28,7 @@ def _design(data: st.DataObject, operator: Operator, config: Config) -> Design:
     return data.draw(st.sampled_from(list(designs(operator, config, intrinsic, embedding))))
 
 
-def _check_whole_space(design: Design) -> None:
+def check_whole_space(design: Design) -> None:
     """Simulate every schedule: no bound exceeds its cycles, and the search finds the least."""
     cheap, best = lower_bound(design), math.inf
     for bound, schedule in points(design):
@@ -52,7 +52,7 @@ def test_bounds_hold_and_the_search_finds_the_optimum(
 ) -> None:
     """Simulating the whole space gives the search's cycles; no bound exceeds a simulation."""
     design = _design(data, operator, config)
-    _check_whole_space(replace(design, restrictions=data.draw(restrictions())))
+    check_whole_space(replace(design, restrictions=data.draw(restrictions())))
 
 
 @settings(max_examples=100)
@@ -61,7 +61,7 @@ def test_bounds_hold_with_steps_of_every_sort(
     operator: Operator, config: Config, data: st.DataObject
 ) -> None:
     """The same with roundings, tensors of amounts, limits and scratch vectors."""
-    _check_whole_space(_design(data, operator, config))
+    check_whole_space(_design(data, operator, config))
 
 
 @st.composite
@@ -108,7 +108,7 @@ def test_bounds_hold_where_loads_get_in_each_other_s_way(
     case: tuple[Operator, Config], data: st.DataObject
 ) -> None:
     """The same with accumulators loaded between inputs, tight scratchpads, and wide buses."""
-    _check_whole_space(_design(data, *case))
+    check_whole_space(_design(data, *case))
 
 
 @given(st.lists(st.integers(1, 300), max_size=5), st.integers(32, 1000))

@@ -1,0 +1,87 @@
+"""``python -m benchmarks.network_plans [NAME]...``: how long plans of the shipped networks take.
+
+The graphs are the networks'; candidates and transitions are drawn at random, so that the planner
+alone is measured: 60 a node over 24 layouts a tensor, cycles as the products make them, one to two
+and a half times as many; a layout that differs is a copy of all bytes read and written, or for one
+pair in five nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from random import Random
+
+from explorer.network.graph import Accelerated, Network
+from explorer.network.graph import Node as Part
+from explorer.network.planning import solve
+from explorer.network.problem import Candidate, Cost, Node, Problem
+from explorer.network.shipped import NETWORKS, shipped
+from explorer.network.wishes import Wishes
+
+CANDIDATES = 60
+LAYOUTS = tuple(f"L{i}" for i in range(24))
+LANES = 256  # multiply-accumulates a cycle
+SECONDS = 60.0
+"""Time for the solver."""
+
+
+def problem(network: Network, random: Random) -> Problem:
+    """A problem over a network's graph."""
+    tensors = {t.name: t for t in network.tensors if not t.constant and t.size}
+    made = {t for node in network.nodes for t in node.writes} | set(network.inputs)
+    read = [t for t in tensors if t in made]
+    nodes = [
+        Node(f"input:{t}", (Candidate("host", Cost(), (), ((t, "plain"),)),))
+        for t in network.inputs
+        if t in tensors
+    ]
+    for part in network.nodes:
+        reads, writes = ([t for t in ends if t in read] for ends in (part.reads, part.writes))
+        nodes.append(Node(part.name, tuple(_candidates(part, reads, writes, random))))
+    passages = {}
+    for name in read:
+        moved = 2 * tensors[name].size
+        for written in (*LAYOUTS, "plain"):
+            for wanted in (*LAYOUTS, "plain"):
+                free = "plain" not in (written, wanted) and random.random() < 0.2
+                if written != wanted:
+                    cost = Cost() if free else Cost(moved, moved, moved // 2, 1)
+                    passages[name, written, wanted] = cost
+    return Problem(tuple(nodes), passages)
+
+
+def _candidates(
+    part: Part, reads: list[str], writes: list[str], random: Random
+) -> Iterator[Candidate]:
+    if not isinstance(part, Accelerated):
+        plain = (tuple((t, "plain") for t in ends) for ends in (reads, writes))
+        yield Candidate("host", Cost(), *plain)
+        return
+    for number in range(CANDIDATES):
+        cycles = int(part.macs / LANES * random.uniform(1, 2.5)) + 1
+        places = (tuple((t, random.choice(LAYOUTS)) for t in ends) for ends in (reads, writes))
+        yield Candidate(f"c{number}", Cost(cycles), *places)
+
+
+def main(names: list[str]) -> None:
+    """One line a network."""
+    for name in names or list(NETWORKS):
+        asked = problem(shipped(name), Random(1))
+        begin, own = time.perf_counter(), time.process_time()
+        found = solve(asked, Wishes(), seconds=SECONDS)
+        seconds, own = time.perf_counter() - begin, time.process_time() - own
+        account = found.account
+        proof = "proven" if found.proven else f"at least {found.bound:,}"
+        print(
+            f"{name}: {len(asked.nodes)} nodes, {account.candidates:,} candidates, "
+            f"{seconds:.2f} s ({own:.2f} s of one core), "
+            f"{found.plans[0].cost.cycles:,} cycles ({proof}); {account.nodes} nodes with "
+            f"{account.left:,} candidates left to the solver",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

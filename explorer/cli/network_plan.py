@@ -1,0 +1,161 @@
+"""The command that plans a whole network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from explorer.cli.common import note
+from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.interrupts import INTERRUPTED
+from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
+from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.preferences import TimeLimitOption
+from explorer.embedding.facts import parse_classes
+from explorer.network.candidates import Run
+from explorer.network.models import resolve
+from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.problem import METRICS
+from explorer.network.transitions import Host, model, models
+from explorer.network.wishes import Wishes, parse_limits, parse_metrics
+from explorer.ranking import explore
+from explorer.ranking.workers import pool
+from explorer.report import network_plan as report
+from isa.config import Config
+from isa.errors import InputError
+
+
+def plan(
+    network: ModelArgument,
+    config: ConfigOption = "default",
+    transitions: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What passes tensors on: "
+            + "; ".join(f"{name}, {known.summary}" for name, known in models().items())
+            + ".",
+        ),
+    ] = "repack",
+    host_cycles_per_byte: Annotated[
+        str,
+        typer.Option(metavar="NUMBER", help="For each byte that the host reads or writes."),
+    ] = "1",
+    host_cycles_per_call: Annotated[
+        int, typer.Option(min=0, max=2**31, help="For each transition that the host makes.")
+    ] = 0,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A node takes this embedding, or a tensor is written in this layout.",
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
+    ] = None,
+    prefer: Annotated[
+        str,
+        typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
+    ] = "cycles,host-bytes,memory",
+    pareto: Annotated[
+        str | None,
+        typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),
+    ] = None,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--candidates",
+            min=1,
+            max=10_000,
+            help="Embeddings evaluated for each operator: half of them the fastest, others such "
+            "as neighbours' layouts ask for.",
+        ),
+    ] = CANDIDATES,
+    classes: ClassesOption = USUAL_CLASSES,
+    time_limit: TimeLimitOption = None,
+    shape: ShapeOption = None,
+    concat: ConcatOption = Concat.TERMS,
+    jobs: JobsOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Choose an embedding for each node such that the whole network is best.
+
+    The exit status is 1 if pins and limits conflict, which is then told, and if the time limit
+    ended the search; the best plan so far is then shown.
+    """
+    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
+    host = Host(_number(host_cycles_per_byte), host_cycles_per_call)
+    objectives = parse_metrics(pareto, "--pareto") if pareto else ()
+    ranked = parse_metrics(prefer, "--prefer")
+    wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
+    rule, chosen = model(transitions), parse_classes(classes)
+    operators = len({node.operator for node in found.accelerated})
+    with (
+        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
+        _running(jobs) as run,
+    ):
+        spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=advance)
+    with progress("planning"):
+        planned = plan_network(
+            found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit
+        )
+    _show(planned, objectives, output)
+
+
+def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) -> None:
+    """Print or write the plan or the front; leave with 1 where it is not proven."""
+    planned = found.planned
+    if not planned.plans:
+        lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
+        typer.echo("explorer: " + "\n".join(lines), err=True)
+        raise typer.Exit(1)
+    if objectives:
+        table = pd.DataFrame([p.cost._asdict() | dict(p.choices) for p in planned.plans])
+        names = list(planned.plans[0].cost._fields)
+        show_table(table, output, table[names])
+        note(report.proof(found), aside=output is not None)
+    else:
+        table = pd.DataFrame([asdict(row) for row in report.rows(found, planned.plans[0])])
+        show_table(table, output, table, keep=3)
+        for line in report.lines(found):
+            note(line, aside=output is not None)
+    if planned.interrupted or not planned.proven:
+        raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
+
+
+def _number(text: str) -> Fraction:
+    """A number of cycles a byte.
+
+    Raises:
+        InputError: the text is none from 0 to a million.
+    """
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text.strip()) or Fraction(text.strip()) > 10**6:
+        allowed = "a number from 0 to 1000000, as 1 or 0.125"
+        raise InputError("--host-cycles-per-byte", "", text, allowed)
+    return Fraction(text.strip())
+
+
+@contextmanager
+def _running(jobs: int | None) -> Iterator[Run]:
+    """A `map` over worker processes, in order; in this process for one job."""
+    count = jobs or os.cpu_count() or 1
+    if count == 1:
+        yield map
+        return
+    with pool(count, explore.__name__) as executor:
+
+        def run(work: Callable[..., Any], items: Sequence[Any]) -> Iterator[Any]:
+            # Few at a time, so that all workers end at about the same time.
+            return executor.map(work, items, chunksize=max(1, len(items) // (8 * count)))
+
+        yield run

@@ -1,0 +1,228 @@
+"""A network with candidates → a problem: layouts by name, transitions by their costs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from explorer.layout.canonical import IDLE, ZERO, contents, form
+from explorer.layout.packed import Layout
+from explorer.network.candidates import Option, Space, residuals_of, view_of
+from explorer.network.graph import Accelerated, Network, Tensor, View, operand
+from explorer.network.problem import Candidate, Cost, Node, Problem
+from explorer.network.transitions import Host, Kind, Laid, Model, passed
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+from isa.fields import Memory
+
+PLAIN = "plain"
+"""The layout of a tensor as the host has it: row-major."""
+
+_RESIDUAL = " as residual"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A network's problem, and what its names mean.
+
+    Attributes:
+        problem: nodes and transitions.
+        kinds: of each transition, what it is.
+        options: of each node that is programmed, its candidates by name.
+        hosts: nodes that the host runs, with the reason.
+    """
+
+    problem: Problem
+    kinds: Mapping[tuple[str, str, str], Kind]
+    options: Mapping[str, Mapping[str, Option]]
+    hosts: Mapping[str, str]
+
+
+def assemble(
+    network: Network,
+    config: Config,
+    spaces: Mapping[Operator, Space],
+    rule: Model,
+    host: Host,
+    hosts: Mapping[str, str],
+) -> Assembled:
+    """The problem of choosing a candidate for each node.
+
+    Args:
+        network: the network.
+        config: what it is compiled for.
+        spaces: candidates by operator.
+        rule: what transitions there are.
+        host: what the host's work costs.
+        hosts: nodes that the host runs, with the reason.
+
+    Raises:
+        InputError: no node of the network can be programmed.
+    """
+    programmed = [n for n in network.accelerated if n.name not in hosts]
+    if not programmed:
+        raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+    desk = _Desk(network, config, rule)
+    nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
+    nodes += desk.border(programmed, hosts)
+    places = {n.name: i for i, n in enumerate(network.nodes)}
+    nodes.sort(key=lambda n: places.get(n.name, -1 if n.name.startswith("input:") else len(places)))
+    kinds, passages = desk.transitions(nodes, host)
+    options = {n.name: {o.name: o for o in spaces[n.operator].all()} for n in programmed}
+    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What is known while a problem is put together."""
+
+    network: Network
+    config: Config
+    rule: Model
+    laid: dict[tuple[object, ...], Laid] = field(default_factory=dict)
+    named: dict[str, dict[str, Laid]] = field(default_factory=dict)
+    free: set[str] = field(default_factory=set)
+
+    def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
+        """A node that is programmed, with its candidates."""
+        return Node(node.name, tuple(self._candidate(node, option) for option in options))
+
+    def _candidate(self, node: Accelerated, option: Option) -> Candidate:
+        reads = []
+        for role, layout in option.layouts.items():
+            if role != "out" and role not in node.operator.constants:
+                view = node.views[layout.tensor.name]
+                reads.append((view_of(node, role), self.label(layout, view, node.operator)))
+        for view in residuals_of(node, self.network):
+            tensor = operand(node.operator, view.operand)
+            layout = replace(option.layouts["out"], role=None, tensor=tensor)
+            label = self.label(layout, view, node.operator)
+            reads.append((view.tensor, label + _RESIDUAL if self.rule.residual > 1 else label))
+        out = self.label(option.layouts["out"], node.output, node.operator)
+        size = self.named[node.output.tensor][out].size
+        cost = Cost(option.cycles, memory=option.memory + size)
+        return Candidate(option.name, cost, tuple(reads), ((node.output.tensor, out),))
+
+    def label(self, layout: Layout, view: View, operator: Operator) -> str:
+        """What a layout of a tensor is called: by its blocks, and with a number where not clear."""
+        found = self._laid(layout, view, operator)
+        known = self.named.setdefault(view.tensor, {})
+        for label, other in known.items():
+            if other.key == found.key:
+                return label
+        outer = "".join(f"[{c.name}]" for c in layout.coordinates)
+        lanes = "x".join(str(extent) for _, extent in layout.axes)
+        base = layout.name or f"{outer}[{lanes}]"
+        same = sum(label == base or label.startswith(f"{base}~") for label in known)
+        label = f"{base}~{same + 1}" if same else base
+        known[label] = found
+        return label
+
+    def _laid(self, layout: Layout, view: View, operator: Operator) -> Laid:
+        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
+        vector = self.config.element_bytes(memory)
+        # Lanes that stand for nothing are harmless only beside zeros, which constants have there.
+        inputs = {"in0", "in1"} - operator.constants
+        strict = layout.role in inputs and len(inputs) > 1
+        key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
+        if key not in self.laid:
+            held = contents(layout)
+            if strict:
+                held = np.where(held == IDLE, ZERO, held)
+            if view.transposes:
+                shape = self.tensor(view.tensor).shape
+                assert shape is not None
+                flat = np.arange(layout.tensor.size).reshape(shape)
+                moved = view.read(flat, layout.tensor.shape).reshape(-1)
+                held = np.where(held >= 0, moved[held], held)
+            small = np.ascontiguousarray(held, np.int32)
+            text = f"{small.shape}{vector}".encode() + small.tobytes()
+            digest = hashlib.blake2b(text, digest_size=16).hexdigest()
+            self.laid[key] = Laid(digest, layout.entries * vector, vector, small)
+        return self.laid[key]
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor of the network."""
+        return self.network.by_name[name]
+
+    def border(self, programmed: list[Accelerated], hosts: Mapping[str, str]) -> list[Node]:
+        """The nodes that stand for the host: its own, and the network's inputs and outputs."""
+        read = {
+            view_of(n, r)
+            for n in programmed
+            for r in ("in0", "in1")
+            if r not in n.operator.constants
+        }
+        read |= {v.tensor for n in programmed for v in residuals_of(n, self.network)}
+        written = {n.output.tensor for n in programmed}
+        own = [n for n in self.network.nodes if n.name in hosts]
+        nodes = []
+        for name in self.network.inputs:
+            if name in read:
+                nodes += self._given(f"input:{name}", [name], [])
+        for node in own:
+            made = [t for t in node.writes if t in read]
+            nodes += self._given(node.name, made, [t for t in node.reads if t in written])
+        if self.rule.border == PLAIN:
+            for name in self.network.outputs:
+                if name in written:
+                    nodes += self._given(f"output:{name}", [], [name])
+        return nodes
+
+    def _given(self, name: str, writes: list[str], reads: list[str]) -> list[Node]:
+        """A node of the host."""
+        self.free |= set(writes)
+        if self.rule.border == PLAIN:
+            size = sum(self.tensor(t).size for t in writes)
+            for tensor in {*writes, *reads}:
+                plain = Laid(PLAIN, self.tensor(tensor).size)
+                self.named.setdefault(tensor, {})[PLAIN] = plain
+            places = tuple((t, PLAIN) for t in reads), tuple((t, PLAIN) for t in writes)
+            return (
+                [Node(name, (Candidate("host", Cost(memory=size), *places),))]
+                if writes or reads
+                else []
+            )
+        nodes = []
+        for tensor in writes:
+            known = self.named[tensor]
+            found = [
+                Candidate(label, Cost(memory=laid.size), (), ((tensor, label),))
+                for label, laid in known.items()
+            ]
+            nodes.append(Node(name if len(writes) == 1 else f"{name}:{tensor}", tuple(found)))
+        return nodes
+
+    def transitions(
+        self, nodes: Iterable[Node], host: Host
+    ) -> tuple[dict[tuple[str, str, str], Kind], dict[tuple[str, str, str], Cost]]:
+        """All transitions of all tensors: what they are, and what they cost."""
+        written: dict[str, dict[str, None]] = {}
+        read: dict[str, dict[str, None]] = {}
+        for node in nodes:
+            for candidate in node.candidates:
+                for tensor, label in candidate.writes:
+                    written.setdefault(tensor, {})[label] = None
+                for tensor, label in candidate.reads:
+                    read.setdefault(tensor, {})[label] = None
+        kinds: dict[tuple[str, str, str], Kind] = {}
+        passages: dict[tuple[str, str, str], Cost] = {}
+        known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
+        for tensor, ends in read.items():
+            for there in written[tensor]:
+                for here in ends:
+                    residual, by_host = here.endswith(_RESIDUAL), tensor in self.free
+                    first = self.named[tensor][there]
+                    second = self.named[tensor][here.removesuffix(_RESIDUAL)]
+                    pair = (first.key, first.size, second.key, second.size, residual, by_host)
+                    if pair not in known:
+                        known[pair] = passed(
+                            first, second, self.rule, host, by_host=by_host, residual=residual
+                        )
+                    key = (tensor, there, here)
+                    kinds[key], passages[key] = known[pair]
+        return kinds, passages

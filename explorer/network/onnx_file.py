@@ -1,0 +1,380 @@
+"""An ONNX file as lists of operations: shapes known as far as they can be, constants evaluated.
+
+The one place where `onnx` reads a file. What is wrong with one is said in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.network.graph import DTYPES, Dtype
+from isa.errors import InputError
+from isa.files import parsing, read_bytes
+
+try:
+    import onnx
+    from onnx import external_data_helper, helper, numpy_helper, shape_inference
+    from onnx.defs import onnx_opset_version
+    from onnx.reference import ReferenceEvaluator
+except ImportError:  # an extra: without it there are documents and shipped networks
+    raise InputError(
+        "onnx", "", None, "ONNX models need the extra: pip install 'vta-explorer[onnx]'"
+    ) from None
+
+Array = NDArray[Any]
+
+OLDEST = 7
+"""Of the versions of the standard operations; before it they broadcast by other rules."""
+
+MOST_ROUNDS = 20
+"""Rounds of evaluating constants and inferring shapes; each may make the next one possible."""
+
+_MOST_FOLDED = 2**26  # elements of what is evaluated
+_ALLOWED = "must be an ONNX model"
+_FOLDED = {
+    "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten",
+    "Floor", "Gather", "Identity", "Max", "Min", "Mod", "Mul", "Neg", "Pow", "QuantizeLinear",
+    "Range", "Reciprocal", "ReduceProd", "Reshape", "Slice", "Sqrt", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze", "Where",
+}  # fmt: skip
+"""Operations that are evaluated where all that they read is constant."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """An operation of the model, or one of several that say the same.
+
+    Attributes:
+        kind: its type, as ONNX names it.
+        inputs: names of tensors, "" where one is left out.
+        outputs: names of tensors.
+        attributes: by name.
+        origin: the number of the model's node that it comes from.
+    """
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    origin: int
+
+    def input(self, number: int) -> str:
+        """The name of an input, "" where it is left out."""
+        return self.inputs[number] if number < len(self.inputs) else ""
+
+
+@dataclass(slots=True)
+class Model:
+    """What a file says.
+
+    Attributes:
+        name: of the file.
+        proto: all of it, with constants evaluated and shapes inferred.
+        nodes: its nodes in order.
+        names: a name for each of them, unique.
+        constants: values by name.
+        shapes: of tensors; None where an extent is not known.
+        dtypes: of tensors.
+        inputs: tensors that are given.
+        outputs: tensors that are wanted.
+    """
+
+    name: str
+    proto: onnx.ModelProto
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    dtypes: dict[str, Dtype] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+
+def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Model:
+    """The model in a file.
+
+    Args:
+        path: the file.
+        shapes: of inputs by name. An input's first extent is 1 where neither says it.
+
+    Raises:
+        InputError: it is no ONNX model, of versions that are not known, or has no such input.
+    """
+    proto = _parsed(path)
+    _check_versions(proto, str(path))
+    _set_shapes(proto, shapes, str(path))
+    constants = _settled(proto)
+    model = Model(path.stem, proto, list(proto.graph.node), constants=constants)
+    model.names = unique([node.name or node.op_type for node in model.nodes])
+    _describe(model)
+    return model
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    data = read_bytes(path, _ALLOWED)
+    source = str(path)
+    with parsing(source, _ALLOWED):
+        proto = onnx.load_model_from_string(data)
+    # Many files that are no models parse as one that is empty.
+    if not proto.ir_version or not proto.graph.node:
+        raise InputError(source, "", "a file without nodes", _ALLOWED)
+    for node in proto.graph.node:
+        for name in (node.name, node.op_type, *node.input, *node.output):
+            # What is no UTF-8 comes as bytes.
+            if type(name) is not str:
+                raise InputError(source, "graph.node", name, "names must be text in UTF-8")
+    with parsing(source, "the files of its external data must lie beside it"):
+        external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    return proto
+
+
+def _check_versions(proto: onnx.ModelProto, source: str) -> None:
+    versions = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}
+    newest = onnx_opset_version()
+    found = versions.get("ai.onnx")
+    if found is None or not OLDEST <= found <= newest:
+        allowed = f"versions {OLDEST} to {newest} of the standard operations are known"
+        raise InputError(source, "opset_import", found, allowed)
+
+
+def _set_shapes(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Write the shapes of the inputs into the model; forget what followed from others."""
+    given = given_inputs(proto.graph)
+    for name in shapes:
+        if name not in (known := [value.name for value in given]):
+            raise InputError("--shape", "", name, f"the inputs are {', '.join(known)}")
+    changed = False
+    for value in given:
+        tensor = value.type.tensor_type
+        extents = shapes.get(value.name)
+        dims = tensor.shape.dim
+        if extents is not None and tensor.HasField("shape") and len(dims) != len(extents):
+            text = "x".join(map(str, extents))
+            raise InputError("--shape", value.name, text, f"it has {len(dims)} axes in {source}")
+        if extents is None and dims and dims[0].dim_value <= 0:
+            extents = (1,)
+        if extents is not None:
+            while len(dims) < len(extents):
+                dims.add()
+            for dim, extent in zip(dims, extents, strict=False):
+                changed = changed or dim.dim_value != extent
+                dim.dim_value = extent
+    if changed:
+        del proto.graph.value_info[:]
+        for value in proto.graph.output:
+            value.type.tensor_type.ClearField("shape")
+
+
+def given_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are no constants: old models list those too."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+# --- Constants ------------------------------------------------------------------------------------
+
+
+def _settled(proto: onnx.ModelProto) -> dict[str, Array]:
+    """Evaluate constants and infer shapes in turn, until neither finds more; the constants."""
+    constants = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
+    for _ in range(MOST_ROUNDS):
+        _infer(proto)
+        # Both, whatever the first one finds.
+        if not any([_fold(proto, constants), _infer_quantised(proto, constants)]):
+            break
+    return constants
+
+
+def _infer(proto: onnx.ModelProto) -> None:
+    """Add the shapes that can be inferred."""
+    try:
+        inferred = shape_inference.infer_shapes(proto, data_prop=True)
+    # Operations that the inference does not know, or models that contradict themselves, leave
+    # shapes unknown; what needs them runs on the host.
+    except Exception:
+        return
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(inferred.graph.value_info)
+    for value, found in zip(proto.graph.output, inferred.graph.output, strict=True):
+        value.CopyFrom(found)
+
+
+_SHAPED = {
+    "QLinearAdd": (0, 3, 7), "QLinearMul": (0, 3, 7), "QLinearSigmoid": (0, None, 4),
+    "QLinearLeakyRelu": (0, None, 4), "QLinearSoftmax": (0, None, 4),
+    "QLinearGlobalAveragePool": (0, None, 4), "QLinearConcat": (2, None, 1), "QGemm": (0, 3, 8),
+}  # fmt: skip
+"""Of quantised operations outside the standard: the inputs that give the output its shape, and the
+output's zero point."""
+
+
+def _infer_quantised(proto: onnx.ModelProto, constants: Mapping[str, Array]) -> bool:
+    """Add shapes of quantised operations outside the standard; whether there were any."""
+    values = (*proto.graph.value_info, *proto.graph.input)
+    shapes = {v.name: shape_of(v) for v in values} | {n: a.shape for n, a in constants.items()}
+    found = False
+    for node in proto.graph.node:
+        if node.op_type not in _SHAPED or shapes.get(node.output[0]) is not None:
+            continue
+        shape = _quantised_shape(node, shapes)
+        if shape is None:
+            continue
+        zero = _SHAPED[node.op_type][2]
+        name = node.input[zero] if zero < len(node.input) else ""
+        dtype = constants[name].dtype if name in constants else np.dtype(np.uint8)
+        number = helper.np_dtype_to_tensor_dtype(dtype)
+        proto.graph.value_info.append(helper.make_tensor_value_info(node.output[0], number, shape))
+        shapes[node.output[0]] = shape
+        found = True
+    return found
+
+
+def _quantised_shape(
+    node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...] | None]
+) -> tuple[int, ...] | None:
+    one, other, _ = _SHAPED[node.op_type]
+    shape = shapes.get(node.input[one])
+    given = attributes_of(node)
+    if shape is None:
+        return None
+    if node.op_type == "QGemm":
+        weight = shapes.get(node.input[3])
+        columns = weight[0 if given.get("transB") else 1] if weight else None
+        return None if columns is None else (shape[1 if given.get("transA") else 0], columns)
+    if node.op_type == "QLinearConcat":
+        parts = [shapes.get(name) for name in node.input[2::3]]
+        axis = int(given.get("axis", 0)) % len(shape)
+        total = [part[axis] for part in parts if part is not None]
+        return (*shape[:axis], sum(total), *shape[axis + 1 :]) if len(total) == len(parts) else None
+    if node.op_type == "QLinearGlobalAveragePool":
+        last = bool(given.get("channels_last"))
+        ones = (1,) * (len(shape) - 2)
+        return (shape[0], *ones, shape[-1]) if last else (*shape[:2], *ones)
+    if other is not None:
+        second = shapes.get(node.input[other])
+        return None if second is None else tuple(np.broadcast_shapes(shape, second))
+    return shape
+
+
+def _fold(proto: onnx.ModelProto, constants: dict[str, Array]) -> bool:
+    """Replace nodes whose values are known by constants; whether there were any."""
+    shapes = {v.name: shape_of(v) for v in (*proto.graph.value_info, *proto.graph.input)}
+    kept: list[onnx.NodeProto] = []
+    for node in proto.graph.node:
+        value = _value(node, constants, shapes, proto.opset_import)
+        if value is None:
+            kept.append(node)
+            continue
+        constants[node.output[0]] = value
+        proto.graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+    changed = len(kept) < len(proto.graph.node)
+    del proto.graph.node[:]
+    proto.graph.node.extend(kept)
+    return changed
+
+
+def _value(
+    node: onnx.NodeProto,
+    constants: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...] | None],
+    versions: Sequence[onnx.OperatorSetIdProto],
+) -> Array | None:
+    """What a node computes, if that is known."""
+    if node.domain not in {"", "ai.onnx"} or len(node.output) != 1:
+        return None
+    if node.op_type == "Shape" and (shape := shapes.get(node.input[0])) is not None:
+        given = attributes_of(node)
+        return np.array(shape[given.get("start", 0) : given.get("end", None)], np.int64)
+    if node.op_type != "Constant" and node.op_type not in _FOLDED:
+        return None
+    inputs = {name: constants.get(name) for name in node.input if name}
+    arrays = {name: array for name, array in inputs.items() if array is not None}
+    if len(arrays) < len(inputs) or sum(a.size for a in arrays.values()) > _MOST_FOLDED:
+        return None
+    if node.op_type == "ConstantOfShape":
+        (extents,) = arrays.values()
+        if prod(map(int, extents)) > _MOST_FOLDED:
+            return None
+    try:
+        evaluator = ReferenceEvaluator(node, opsets={v.domain: v.version for v in versions})
+        found = evaluator.run(None, arrays)
+    except Exception:  # whatever is wrong with it, the host may know how to run it
+        return None
+    value: Array = np.asarray(next(iter(found)))
+    return value if value.dtype.kind in "biuf" and value.size <= _MOST_FOLDED else None
+
+
+# --- What the model says --------------------------------------------------------------------------
+
+
+def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape of a tensor; None where an extent or all of it is not known."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    # Some exporters write -1 where they do not know.
+    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in tensor.shape.dim):
+        return None
+    return tuple(dim.dim_value for dim in tensor.shape.dim)
+
+
+def dtype_of(number: int) -> Dtype:
+    """The type of elements from ONNX's number of it."""
+    name = onnx.TensorProto.DataType.Name(number).lower() if number else "other"
+    name = {"float": "float32", "double": "float64"}.get(name, name)
+    return next((known for known in DTYPES if known == name), "other")
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name; texts are `str`."""
+    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {n: v.decode("utf-8", "replace") if isinstance(v, bytes) else v
+            for n, v in found.items()}  # fmt: skip
+
+
+def captured(node: onnx.NodeProto) -> Iterator[str]:
+    """Tensors that the graphs inside a node read from outside of them."""
+    for attribute in node.attribute:
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            own = {v.name for v in (*graph.input, *graph.initializer)}
+            for inner in graph.node:
+                for name in (*inner.input, *captured(inner)):
+                    if name and name not in own:
+                        yield name
+                own |= set(inner.output)
+
+
+def unique(names: Sequence[str], most: int = 180) -> list[str]:
+    """Names that a document may have, each once: plain characters, not too many."""
+    found: list[str] = []
+    used: set[str] = set()
+    for name in names:
+        plain = " ".join("".join(c if "!" <= c <= "~" else " " for c in name).split())
+        plain = plain[-most:].strip() or "unnamed"
+        candidate, number = plain, 1
+        while candidate in used:
+            number += 1
+            candidate = f"{plain}.{number}"
+        used.add(candidate)
+        found.append(candidate)
+    return found
+
+
+def _describe(model: Model) -> None:
+    """Fill in shapes and types, of constants too."""
+    graph = model.proto.graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        model.shapes[value.name] = shape_of(value)
+        model.dtypes[value.name] = dtype_of(value.type.tensor_type.elem_type)
+    for name, array in model.constants.items():
+        model.shapes[name] = tuple(array.shape)
+        model.dtypes[name] = next((d for d in DTYPES if d == array.dtype.name), "other")
+    model.inputs = [value.name for value in given_inputs(graph)]
+    model.outputs = [value.name for value in graph.output]

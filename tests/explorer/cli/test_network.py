@@ -1,0 +1,98 @@
+"""The network commands: what they print and write, and what they refuse."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from explorer.cli import GROUPS, app
+from explorer.network.document import load
+from explorer.network.shipped import shipped
+
+COMMANDS = GROUPS["network"].commands
+
+
+def run(*arguments: str) -> Any:
+    """What a command prints, and how it ends."""
+    return CliRunner().invoke(app, ["network", *arguments])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list says of a command what it says of itself, and all have the common options."""
+    monkeypatch.setenv("COLUMNS", "200")
+    documentation = inspect.getdoc(COMMANDS[name].load()) or ""
+    assert documentation.splitlines()[0] == COMMANDS[name].summary
+    shown = run(name, "--help")
+    assert shown.exit_code == 0
+    assert "--json" in shown.stdout
+    assert "--quiet" in shown.stdout
+    assert COMMANDS[name].summary in run("--help").stdout
+
+
+def test_show_is_one_table() -> None:
+    """A row for each node and a sentence about all."""
+    done = run("show", "resnet18")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["node", "kind", "output", "MACs", "arithmetic"]
+    assert len([line for line in lines if line.startswith("layer")]) == 19
+    assert "23 nodes, 21 accelerated with 1,814,073,344" in " ".join(done.stdout.split())
+
+
+def test_show_json() -> None:
+    """All that is known of each node, and nothing else on standard output."""
+    done = run("show", "transformer", "--json")
+    rows = json.loads(done.stdout)
+    assert [row["node"] for row in rows] == [n.name for n in shipped("transformer").nodes]
+    assert rows[3]["reads"] == ["query", "key"]
+    assert {row["runs"] for row in rows} == {"accelerator", "host"}
+
+
+def test_show_csv(tmp_path: Path) -> None:
+    """A table in a file has the same rows."""
+    path = tmp_path / "nodes.csv"
+    assert run("show", "unet", "--out", str(path)).exit_code == 0
+    table = pd.read_csv(path)
+    assert len(table) == len(shipped("unet").nodes)
+    assert table["macs"].sum() == shipped("unet").macs
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_import_writes_the_network(suffix: str, tmp_path: Path) -> None:
+    """What is written is read as the same network, with the same bytes each time."""
+    path = tmp_path / f"net{suffix}"
+    assert run("import", "unet", "--concat", "host", "--out", str(path)).exit_code == 0
+    assert load(path) == shipped("unet", "host")
+    first = path.read_bytes()
+    run("import", str(path), "--out", str(path))
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", "resnet19"), "did you mean 'resnet18'"),
+        (("show", "none.yaml"), "none.yaml: missing"),
+        (("show", "none.onnx"), "none.onnx: missing"),
+        (("show", "resnet18", "--shape", "x=1xy"), "NAME=1x3x224x224"),
+        (("show", "resnet18", "--shape", "=1"), "NAME=1x3x224x224"),
+        (("show", "resnet18", "--shape", "x=0x1"), "extents are 1 or more"),
+        (("show", "resnet18", "--shape", "x=1", "--shape", "x=2"), "stands twice"),
+        (("show", "resnet18", "--shape", "x=1"), "resnet18 has shapes"),
+        (("import", "resnet18", "--out", "net.txt"), ".yaml, .yml, .json"),
+        (("import", "resnet18", "--out", "no/such/net.json"), "cannot write it"),
+    ],
+)
+def test_refused(arguments: tuple[str, ...], said: str) -> None:
+    """Bad input ends with status 2 and one line that repeats it."""
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
