@@ -102,6 +102,7 @@ _FILES = {
     "sweep": "`--out DIR`: a store of results ([the store](sweeps.md#the-store)).",
     "pareto": "`--plot FILE`: of a table's rows, a figure (`.png`, `.svg`) or a page (`.html`).",
     "map": "`--out FILE.html`: the page.",
+    "network map": "`--out FILE.html`: the page.",
     "network import": "`--out FILE.yaml` or `.json`: the document of the network.",
     "schema": "`NAME --out FILE`: the schema.",
 }

@@ -128,6 +128,11 @@ GROUPS = {
                 "plan",
                 "Choose an embedding for each node such that the whole network is best.",
             ),
+            "map": Entry(
+                "network_map",
+                "map_",
+                "Draw the candidates of every node, and the best plan, as a page to explore.",
+            ),
         },
     ),
 }

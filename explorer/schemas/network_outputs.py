@@ -77,6 +77,17 @@ class NodePlan(Output):
     """each tensor with its layout"""
 
 
+class NetworkMapped(Output):
+    """A map of a network that was written."""
+
+    file: str
+    """the page"""
+    candidates: int
+    """of all nodes"""
+    bytes: int
+    """of the page"""
+
+
 class FrontPlan(OpenOutput):
     """A plan of a front (``--pareto``); also each node's candidate, by the node's name."""
 

@@ -51,6 +51,7 @@ CASES: tuple[tuple[str, str], ...] = (
     ("import", "network import docs/small_network.yaml --out net.json"),
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1"),
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1 --pareto cycles"),
+    ("network-map", "network map docs/small_network.yaml --candidates 2 --jobs 1 --out n.html"),
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {

@@ -28,6 +28,7 @@ ARGUMENTS = {
     "operators": [], "kinds": [], "schema": ["study"],
     "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
     "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
+    "network map": ["no-such", "--out=/no/such.html"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 
