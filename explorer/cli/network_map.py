@@ -25,7 +25,7 @@ from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, candidates, plan_network
 from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, parse_metrics
+from explorer.network.wishes import Wishes
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
@@ -55,7 +55,7 @@ def map_(
     check_file(out, "--out", (".html",))
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
-    wishes = Wishes(parse_metrics("cycles,host-bytes,memory", "--prefer"), (), (), ())
+    wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), parse_classes(classes)
     operators = len({node.operator for node in found.accelerated})
     with (

@@ -70,7 +70,7 @@ def test_what_is_drawn(found: NetworkPlan) -> None:
 def test_keys_choose_what_the_plan_takes(
     window: Browser, found: NetworkPlan, tmp_path: Path, dark: bool
 ) -> None:
-    """The first key goes to the plan's first candidate, arrows to its neighbours; a link leads back."""
+    """The first key goes to the plan's first candidate, arrows on; a link leads back."""
     path = tmp_path / "map.html"
     path.write_text(page(found), encoding="utf-8")
     window.open(path, dark=dark)
