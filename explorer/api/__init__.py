@@ -25,6 +25,7 @@ from explorer.api.arguments import (
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
+from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
@@ -247,7 +248,13 @@ def rank(
     """
     op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
-    found = enumerate(op, machine, classes, all_tiles=all_tiles)
+    kinds = classes_of(classes)
+    if top is None:
+        found: list[Embedding] | Ascending = explore.embeddings(
+            op, machine, kinds, all_tiles=all_tiles, maximal=not all_tiles
+        )
+    else:
+        found = explore.ascending(op, machine, kinds, all_tiles=all_tiles, maximal=not all_tiles)
     share = parse_share(within) if isinstance(within, str) else within
     return rank_embeddings(
         op, machine, found, top=top, effort=effort, jobs=jobs, restrictions=kept, within=share

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from explorer.embedding.virtual_loops import Nest
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.schedule.alu_passes import alu_passes
@@ -28,15 +27,15 @@ from simulator.occupancy import (
 )
 
 
-def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
-    """Cycles of the compute module that no schedule of an embedding undercuts in any layout.
+def compute_bound(operator: Operator, config: Config, steps: int) -> int:
+    """Cycles of the compute module that no schedule of so many steps undercuts in any layout.
 
     Every step, reset and immediate ALU micro-op takes a cycle; an entry holds a lane each for as
     many outputs.
     """
     outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
     passes = len(alu_passes(operator.epilogue))
-    cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
+    cycles = gemm_cycles(steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
     return cycles + (_residual_cycles(config, outputs) if operator.residual else 0)
 
 
