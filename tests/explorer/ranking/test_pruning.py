@@ -42,7 +42,7 @@ def sorted_by_steps(
     return sorted((nest(e, operator).steps, e.id) for e in found)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(computations(), instructions(), classes_of, st.booleans(), st.data())
 def test_ranges_of_steps_hold_each_embedding_once(
     operator: Computation,
