@@ -25,11 +25,9 @@ from tests.strategies import configs, operators
 from tests.tiny import computations, instructions
 
 DEFAULT = Config.default()
-SMALL = (
-    "conv2d:n=1,c=3,h=6,w=7,k=8,r=3,s=3,pad=1",
-    "depthwise2d:n=1,c=4,h=5,w=5,r=2,s=2",
-    "batched_matmul:b=2,m=3,n=20,k=5",
-)
+DEPTHWISE = "depthwise2d:n=1,c=4,h=5,w=5,r=2,s=2"
+PRODUCTS = "batched_matmul:b=2,m=3,n=20,k=5"
+LAYER = "deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2"
 classes_of = st.sets(st.sampled_from(sorted(CLASSES)))
 
 
@@ -65,7 +63,7 @@ def test_ranges_of_steps_hold_each_embedding_once(
     assert source.total == len(every)
 
 
-@pytest.mark.parametrize("text", [SMALL[1], "gemm:m=3000,n=3001,k=3002"])
+@pytest.mark.parametrize("text", [DEPTHWISE, "gemm:m=3000,n=3001,k=3002"])
 def test_ranges_of_larger_spaces(text: str) -> None:
     """The same for spaces of every class, and for steps beyond 32 bits."""
     operator, intrinsic = resolve(text).computation, explore.gemm_intrinsic(DEFAULT)
@@ -77,7 +75,7 @@ def test_ranges_of_larger_spaces(text: str) -> None:
     assert given == sorted_by_steps(operator, intrinsic, list(CLASSES))
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(operators(3, epilogues=True), configs(), st.data())
 def test_steps_bound_every_design(operator: Operator, config: Config, data: st.DataObject) -> None:
     """The cycles that a limit on steps stands for are a lower bound of each design's own."""
@@ -91,7 +89,7 @@ def test_steps_bound_every_design(operator: Operator, config: Config, data: st.D
     assert all(floor <= lower_bound(d) for d in designs(operator, config, intrinsic, embedding))
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     operators(3),
     configs(),
@@ -121,14 +119,22 @@ def test_the_table_is_that_of_all_embeddings(
     assert pruned.total in {None, whole.total}
 
 
-@pytest.mark.parametrize("text", SMALL[1:])
-def test_the_top_is_the_head_of_everything(text: str) -> None:
+def test_the_top_is_the_head_of_everything() -> None:
     """The proven top is what ranking every embedding without any limit begins with."""
-    operator = resolve(text)
+    operator = resolve(PRODUCTS)
     every = explore.embeddings(operator, DEFAULT, tuple(CLASSES))
     source = explore.ascending(operator, DEFAULT, tuple(CLASSES))
     found = rank(operator, DEFAULT, source, top=3, jobs=1)
     whole = rank(operator, DEFAULT, every, top=None, jobs=1)
     head = [(e.embedding.id, e.cycles) for e in whole.evaluations[:3]]
     assert [(e.embedding.id, e.cycles) for e in found.evaluations] == head
-    assert found.evaluated < whole.evaluated == whole.total
+    assert found.evaluated <= whole.evaluated == whole.total
+
+
+def test_what_takes_too_many_steps_is_not_made() -> None:
+    """Asked for those of the fewest steps, the solver has not looked for the others."""
+    source = explore.ascending(resolve(LAYER), DEFAULT, tuple(CLASSES))
+    first = source.further()
+    assert source.further(first[-1][0]) == []
+    assert source.total is None
+    assert [count for count, _ in first] == sorted(count for count, _ in first)
