@@ -30,9 +30,10 @@ from isa.codec import (
 )
 from isa.errors import InputError
 from isa.fields import Column
+from simulator.columns import POP_PREV
 from simulator.errors import SimulationError
 from simulator.implementations import SEMANTICS, Full, Implementation, Semantics
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -233,7 +234,7 @@ def _stuck(
                 break
 
 
-@jit
+@helper
 def _blocks(tokens: NDArray[np.int64], counter: int, flag: int, limits: tuple[int, int]) -> bool:
     """Whether a token that an instruction pops or pushes keeps it from being executed.
 
@@ -289,19 +290,17 @@ def _merge(
     return n
 
 
-@jit
+@helper
 def _is_ready(
     table: Table, i: int, queue: int, tokens: NDArray[np.int64], limits: tuple[int, int]
 ) -> bool:
     for flag in range(4):
-        if table[i, Column.POP_PREV + flag] and _blocks(
-            tokens, COUNTERS[queue, flag], flag, limits
-        ):
+        if table[i, POP_PREV + flag] and _blocks(tokens, COUNTERS[queue, flag], flag, limits):
             return False
     return True
 
 
-@jit
+@helper
 def _move_tokens(
     table: Table,
     i: int,
@@ -312,7 +311,7 @@ def _move_tokens(
 ) -> None:
     for flag in range(4):
         counter = COUNTERS[queue, flag]
-        if table[i, Column.POP_PREV + flag] and counter != NO_COUNTER:
+        if table[i, POP_PREV + flag] and counter != NO_COUNTER:
             tokens[counter] += 1 if flag >= 2 else -1
             if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
                 lost[0], lost[1] = i, counter

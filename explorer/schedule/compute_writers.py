@@ -34,13 +34,13 @@ from explorer.schedule.sections import (
 )
 from explorer.schedule.tiles import Shares, Tile
 from explorer.schedule.uop_table import UopTable, add_uops
-from simulator.jit import jit
+from simulator.jit import helper
 
 Array = NDArray[np.int64]
 ADD_IMMEDIATE, ADD_RESIDUAL = -1, -2
 
 
-@jit
+@helper
 def _write_compute(
     table: Array, n: int, opcode: int, uops: UopTable, key: int, begin: int, end: int
 ) -> None:
@@ -53,7 +53,7 @@ def _write_compute(
         table[n, DST_IN + 2 * port] = uops.loops[key, 5 + port]
 
 
-@jit
+@helper
 def _write_sweeps(
     table: Array, n: int, opcode: int, uops: UopTable, share: Shares, here: Tile, residual: bool
 ) -> int:
@@ -87,7 +87,7 @@ def _write_sweeps(
     return n
 
 
-@jit
+@helper
 def write_reset(table: Array, n: int, uops: UopTable, share: Shares, here: Tile) -> int:
     """The reset of a tile's accumulators; the rows then used, or a `Fault`."""
     end = _write_sweeps(table, n, GEMM, uops, share, here, False)
@@ -96,7 +96,7 @@ def write_reset(table: Array, n: int, uops: UopTable, share: Shares, here: Tile)
     return end
 
 
-@jit
+@helper
 def write_gemm(
     table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
 ) -> int:
@@ -117,7 +117,7 @@ def write_gemm(
     return n + parts
 
 
-@jit
+@helper
 def _write_add(
     table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
 ) -> int:
@@ -146,7 +146,7 @@ def _write_add(
     return n + 1
 
 
-@jit
+@helper
 def write_epilogue(
     table: Array,
     n: int,

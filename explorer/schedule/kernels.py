@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.sections import ACC, INP, WGT, Sections, add_strides, moved_loops
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 
 
-@jit
+@helper
 def kernel(length: Array, strides: Array, distance: int) -> Array:
     """In-tile loops (loops,) with strides (3, loops): joined, then split.
 
@@ -42,7 +42,7 @@ def kernel(length: Array, strides: Array, distance: int) -> Array:
     return found
 
 
-@jit
+@helper
 def _joined(found: Array, n: int, length: int, strides: Array, i: int) -> bool:
     """Whether a loop runs on into one that is there, or that into it; they are then one."""
     for k in range(n):
@@ -60,7 +60,7 @@ def _joined(found: Array, n: int, length: int, strides: Array, i: int) -> bool:
     return False
 
 
-@jit
+@helper
 def _sort(loops: Array, n: int) -> None:
     """Put the longest loop first; of equal ones that with the smaller strides."""
     for k in range(1, n):
@@ -73,7 +73,7 @@ def _sort(loops: Array, n: int) -> None:
             at -= 1
 
 
-@jit
+@helper
 def _precedes(loops: Array, one: int, other: int) -> bool:
     if loops[one, 0] != loops[other, 0]:
         return bool(loops[one, 0] > loops[other, 0])
@@ -83,7 +83,7 @@ def _precedes(loops: Array, one: int, other: int) -> bool:
     return False
 
 
-@jit
+@helper
 def _spaced(loops: Array, distance: int) -> Array:
     """The split with the fewest micro-ops that keeps the distance; the last two loops are empty.
 
@@ -121,7 +121,7 @@ def _spaced(loops: Array, distance: int) -> Array:
     return split
 
 
-@jit
+@helper
 def _others(loops: Array, i: int, j: int, reduces: bool) -> int:
     """Iterations of all loops but two that are reductions, or that are not."""
     iterations = 1
@@ -131,13 +131,13 @@ def _others(loops: Array, i: int, j: int, reduces: bool) -> int:
     return iterations
 
 
-@jit
+@helper
 def _reduces(loops: Array, k: int) -> bool:
     """Whether all iterations of a loop use the same accumulators."""
     return bool(loops[k, 0] > 1 and loops[k, 1] == 0)
 
 
-@jit
+@helper
 def kernel_uops(loops: Array) -> int:
     """Micro-ops of a kernel."""
     count = 1
@@ -146,7 +146,7 @@ def kernel_uops(loops: Array) -> int:
     return count
 
 
-@jit
+@helper
 def gemm_kernel(sections: Sections, orders: Array, length: Array, distance: int) -> Array:
     """The kernel of a tile's GEMM."""
     strides = np.zeros((3, len(length)), np.int64)
@@ -156,7 +156,7 @@ def gemm_kernel(sections: Sections, orders: Array, length: Array, distance: int)
     return kernel(length, strides, distance)
 
 
-@jit
+@helper
 def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
     """Instructions of a tile's GEMM: one, unless it has too few outputs to keep the distance."""
     if distance <= 1:

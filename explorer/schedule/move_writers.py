@@ -46,7 +46,7 @@ from explorer.schedule.sections import (
     Sections,
     fill_box,
 )
-from simulator.jit import jit
+from simulator.jit import helper
 
 Array = NDArray[np.int64]
 _ALL_PADDING = int(Fault.ALL_PADDING)
@@ -68,7 +68,7 @@ class TileMoves(NamedTuple):
     patterns: Array
 
 
-@jit
+@helper
 def empty_moves(sections: Sections) -> TileMoves:
     """Nothing yet."""
     coordinates = sections.moves.shape[1]
@@ -79,7 +79,7 @@ def empty_moves(sections: Sections) -> TileMoves:
     )
 
 
-@jit
+@helper
 def plan_moves(
     sections: Sections,
     orders: Array,
@@ -113,7 +113,7 @@ def plan_moves(
     return total
 
 
-@jit
+@helper
 def write_moves(
     table: Array, n: int, opcode: int, sections: Sections, s: int, plan: TileMoves, sram: int
 ) -> int:

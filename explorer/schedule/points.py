@@ -15,7 +15,7 @@ from explorer.schedule.machine import Machine, Tensors
 from explorer.schedule.point_cycles import bound, work
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, Uses, use_row
-from simulator.jit import jit
+from simulator.jit import helper, jit
 from simulator.occupancy import alu_cycles, gemm_cycles
 
 Array = NDArray[np.int64]
@@ -84,7 +84,7 @@ def scan(
     return bounds, cap
 
 
-@jit
+@helper
 def _largest_tiles(extents: Array, choices: Array, sizes: Array) -> tuple[Array, Array]:
     """The last choice of each loop's tile, and how many tiles that makes."""
     digits, tiles = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
@@ -94,7 +94,7 @@ def _largest_tiles(extents: Array, choices: Array, sizes: Array) -> tuple[Array,
     return digits, tiles
 
 
-@jit
+@helper
 def _compute_floor(m: Machine, tiles: Array) -> int:
     """Cycles of the GEMMs, the resets' overheads and the immediate passes' of so many tiles.
 
@@ -110,7 +110,7 @@ def _compute_floor(m: Machine, tiles: Array) -> int:
     return int(least + m.passes * alu_cycles(0, True) * finished)
 
 
-@jit
+@helper
 def _slackened(bounds: Array, slack: int, cap: int) -> int:
     """The cap, lowered to what exceeds the least of these bounds by one part in `slack`."""
     for loads in range(2):
@@ -121,7 +121,7 @@ def _slackened(bounds: Array, slack: int, cap: int) -> int:
     return cap
 
 
-@jit
+@helper
 def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tiles: Array) -> None:
     """Go to the tiling before: the choice of each loop's tile, and how many tiles that makes."""
     for i in range(len(sizes) - 1, -1, -1):
@@ -131,7 +131,7 @@ def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tile
             break
 
 
-@jit
+@helper
 def same_order(one: Array, other: Array, tiles: Array) -> bool:
     """Whether two orders agree on the loops that have several tiles.
 
@@ -148,7 +148,7 @@ def same_order(one: Array, other: Array, tiles: Array) -> bool:
     return True
 
 
-@jit
+@helper
 def order_bounds(
     m: Machine,
     tensors: Tensors,
@@ -193,13 +193,10 @@ def contexts_met(
     # What changes when the loop at a place steps, and with it all inner ones start again.
     changed = np.zeros((3, loops), np.bool_)
     for place in range(loops - 1, -1, -1):
-        if place < loops - 1:
-            changed[:, place] = changed[:, place + 1]
         i = order[place]
-        if tiles[i] > 1:
-            changed[0, place] |= used[0].moved[i]
-            changed[1, place] |= used[1].moved[i]
-            changed[2, place] |= used[2].moved[i]
+        for port in range(3):
+            moved = tiles[i] > 1 and used[port].moved[i]
+            changed[port, place] = moved or (place < loops - 1 and changed[port, place + 1])
     met = np.zeros((2, 2, 2), np.bool_)
     index = np.zeros(loops, np.int64)
     found, a, b, c = 0, 0, 0, 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.dma import PARTS, Fault, Part, find_order
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 INP, WGT, ACC, ADDEND, RESIDUAL = range(5)  # rows: on the instruction's ports, and what is added
@@ -38,7 +38,7 @@ class Sections(NamedTuple):
     facts: Array
 
 
-@jit
+@helper
 def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
     """How often a tensor's tile changes when the tile loops run in this order.
 
@@ -53,7 +53,7 @@ def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
     return events
 
 
-@jit
+@helper
 def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     """Whether each loop moves the tensor."""
     _, coordinates, loops = sections.moves.shape
@@ -65,7 +65,7 @@ def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     return moved
 
 
-@jit
+@helper
 def fill_box(sections: Sections, s: int, first: Array, length: Array, box: Array) -> bool:
     """The box of entries that a tile touches; False where it lies wholly in the padding."""
     _, coordinates, loops = sections.moves.shape
@@ -87,7 +87,7 @@ def fill_box(sections: Sections, s: int, first: Array, length: Array, box: Array
     return True
 
 
-@jit
+@helper
 def box_entries(sections: Sections, s: int, length: Array) -> int:
     """Entries of the box that a tile touches."""
     _, coordinates, loops = sections.moves.shape
@@ -100,7 +100,7 @@ def box_entries(sections: Sections, s: int, length: Array) -> int:
     return entries
 
 
-@jit
+@helper
 def add_strides(
     sections: Sections, s: int, orders: Array, length: Array, strides: Array, port: int
 ) -> None:

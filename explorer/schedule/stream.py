@@ -46,7 +46,7 @@ from explorer.schedule.tiles import (
     tile_numbers,
 )
 from explorer.schedule.uop_table import UopTable, empty_uops, used_uops
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 _TILE = int(Fault.TILE)
@@ -69,7 +69,7 @@ class _Past(NamedTuple):
     marks: Array
 
 
-@jit
+@helper
 def _nothing_yet() -> _Past:
     """Before the first tile, with which everything is new."""
     changed, seen = np.ones(4, np.bool_), np.ones(4, np.int64)
@@ -78,7 +78,7 @@ def _nothing_yet() -> _Past:
     return _Past(changed, seen, before, marks)
 
 
-@jit
+@helper
 def _pass_on(past: _Past, share: Shares, following: int) -> None:
     """Say what is new with the next tile, which a place of the order steps to; -1 for none."""
     for s in range(4):
@@ -87,7 +87,7 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
             past.seen[s] += 1
 
 
-@jit
+@helper
 def _reader(
     before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, last: int, row: int
 ) -> tuple[int, int]:
@@ -114,7 +114,7 @@ def _reader(
     return reader, reader_row
 
 
-@jit
+@helper
 def _write_loads(
     table: Array,
     n: int,
@@ -147,7 +147,7 @@ def _write_loads(
     return n
 
 
-@jit
+@helper
 def _write_rest(
     table: Array,
     n: int,
@@ -185,7 +185,7 @@ def _write_rest(
     return n
 
 
-@jit
+@helper
 def _write_stores(table: Array, n: int, sections: Sections, plan: TileMoves, here: Tile) -> int:
     """The STOREs of a finished tile; the rows then used.
 
@@ -261,7 +261,7 @@ def stream(
     return 0, table, n, uops.table, used_uops(uops)
 
 
-@jit
+@helper
 def _end(table: Array, n: int, uops: int, stores: int) -> int:
     """Write the first and the last rows of a program; the rows then used.
 

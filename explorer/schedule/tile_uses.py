@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Operand
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 
@@ -54,16 +53,14 @@ class Uses(NamedTuple):
     moved: NDArray[np.bool_]
 
 
-class _Span(IntEnum):
-    """Column of a coordinate's table: entries along it."""
-
-    BOX = 0  # of a whole tile
-    FIRST = 1  # of the first tile, as far as they are stored
-    LAST = 2  # of the last tile
-    ONCE = 3  # stored ones of all tiles together
-
-
-_SPANS = len(_Span)
+# Columns of a coordinate's table: entries along it.
+(
+    _BOX,  # of a whole tile
+    _FIRST,  # of the first tile, as far as they are stored
+    _LAST,  # of the last tile
+    _ONCE,  # stored ones of all tiles together
+    _SPANS,
+) = range(5)
 
 
 @jit
@@ -73,7 +70,9 @@ def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
     moved, step = np.zeros(loops, np.bool_), np.zeros(loops, np.int64)
     rows = 1
     for i in range(loops):
-        moved[i] = tensor.moves[:, i].any()
+        for j in range(len(tensor.moves)):
+            if tensor.moves[j, i] != 0:
+                moved[i] = True
         if moved[i]:
             step[i] = rows
             rows *= sizes[i]
@@ -92,23 +91,25 @@ def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
                 own *= (extents[i] + tile - 1) // tile
                 whole *= extents[i] // tile
         for j in range(len(start)):
-            lines[j] = start[j] + (digits * span_step[j]).sum()
+            lines[j] = start[j]
+            for i in range(loops):
+                lines[j] += digits[i] * span_step[j, i]
         _use(tensor, spans, lines, values[row])
         values[row, 4], values[row, 5] = own, whole
     return result
 
 
-@jit
+@helper
 def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
     """All of a `Use` but its numbers of tiles, from the lines of its coordinates' tables."""
     full, cut, joined = 1, 1, False
     longest, second = 1, 1  # of the sides that are cut
     for j in range(len(lines)):
-        box = spans[lines[j], _Span.BOX]
+        box = spans[lines[j], _BOX]
         value[0] *= box
-        value[1] *= spans[lines[j], _Span.FIRST]
-        value[2] *= spans[lines[j], _Span.LAST]
-        value[3] *= spans[lines[j], _Span.ONCE]
+        value[1] *= spans[lines[j], _FIRST]
+        value[2] *= spans[lines[j], _LAST]
+        value[3] *= spans[lines[j], _ONCE]
         padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
         # Whole sides fold into a neighbour in some order of coordinates; the bound must hold for
         # the best order, so that all of them are taken to fold wherever one can.
@@ -124,7 +125,7 @@ def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
     value[6] = cut // (longest * second)
 
 
-@jit
+@helper
 def _spans(
     tensor: Operand, extents: Array, choices: Array, sizes: Array
 ) -> tuple[Array, Array, Array]:
@@ -133,7 +134,7 @@ def _spans(
     A coordinate has a line for each choice of tiles of the loops that move it.
 
     Returns:
-        The lines by `_Span`, (lines, 4); the first of each coordinate, (coordinates,); and lines
+        The lines, (lines, `_SPANS`); the first of each coordinate, (coordinates,); and lines
         from one choice of a loop's tile to the next, (coordinates, loops).
     """
     coordinates, loops = tensor.moves.shape
@@ -158,7 +159,7 @@ def _spans(
     return spans, start, step
 
 
-@jit
+@helper
 def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> None:
     """What coordinate `j` spans when its loops have these tiles."""
     moves, low, high = tensor.moves[j], tensor.low[j], tensor.high[j]
@@ -169,9 +170,9 @@ def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> 
             box += moves[i] * (tile[i] - 1)
             end += moves[i] * (extents[i] - (tiles - 1) * tile[i] - 1)
             repeats *= tiles
-    span[_Span.BOX] = box
-    span[_Span.FIRST] = max(1, min(box, high) - low)
-    span[_Span.LAST] = end
+    span[_BOX] = box
+    span[_FIRST] = max(1, min(box, high) - low)
+    span[_LAST] = end
     total = 0
     for index in range(repeats):
         begin, size, rest = 0, 1, index
@@ -183,10 +184,10 @@ def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> 
                 begin += moves[i] * place * tile[i]
                 size += moves[i] * (min(tile[i], extents[i] - place * tile[i]) - 1)
         total += max(0, min(begin + size, high) - max(begin, low))
-    span[_Span.ONCE] = total
+    span[_ONCE] = total
 
 
-@jit
+@helper
 def use_row(values: Array, row: int) -> Use:
     """A row of `Uses.values`."""
     return Use(
@@ -200,7 +201,7 @@ def use_row(values: Array, row: int) -> Use:
     )
 
 
-@jit
+@helper
 def load_instructions(held: Use, events: int) -> int:
     """LOADs of a tensor's tiles, at least: a tile that a loop's end cuts short may take one."""
     # Each of the tensor's own tiles is moved equally often: whole ones take what they need.

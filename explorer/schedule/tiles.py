@@ -20,7 +20,7 @@ from explorer.schedule.sections import (
     changes,
     moved_loops,
 )
-from simulator.jit import jit
+from simulator.jit import helper
 
 Array = NDArray[np.int64]
 
@@ -44,7 +44,7 @@ class Shares(NamedTuple):
     residual: int
 
 
-@jit
+@helper
 def shares(
     sections: Sections,
     tile: Array,
@@ -77,7 +77,7 @@ def shares(
     return Shares(held, volume, steps, chunks, residual)
 
 
-@jit
+@helper
 def shares_fit(sections: Sections, share: Shares) -> bool:
     """Whether all that is held at once fits.
 
@@ -109,7 +109,7 @@ class Tile(NamedTuple):
     entries: int
 
 
-@jit
+@helper
 def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile: Array) -> Tile:
     """The tile of a length, where its tensors' tiles have been loaded so often."""
     context, base = np.zeros(4, np.int64), np.zeros(5, np.int64)
@@ -122,7 +122,7 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     return Tile(length, context, base, cut_kind(length, tile), entries)
 
 
-@jit
+@helper
 def tile_numbers(extents: Array, tile: Array) -> Array:
     """How many tiles each loop has."""
     tiles = np.zeros(len(extents), np.int64)
@@ -131,7 +131,7 @@ def tile_numbers(extents: Array, tile: Array) -> Array:
     return tiles
 
 
-@jit
+@helper
 def following_place(index: Array, tiles: Array, order: Array) -> int:
     """The place in the order that steps to the next tile, -1 after the last."""
     place = len(order) - 1
@@ -140,7 +140,7 @@ def following_place(index: Array, tiles: Array, order: Array) -> int:
     return place
 
 
-@jit
+@helper
 def step_tile(
     order: Array,
     following: int,
@@ -158,7 +158,7 @@ def step_tile(
         length[i] = min(tile[i], extents[i] - first[i])
 
 
-@jit
+@helper
 def cut_kind(length: Array, tile: Array) -> int:
     """Which loops' ends cut a tile short, a bit each."""
     kind = 0
