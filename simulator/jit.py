@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
-_COMPILED = ("explorer", "simulator")  # the packages with compiled functions
 _ERRORS = "numpy"  # no divisor is ever 0, and code that raises takes time to compile
+# Where compiled functions are, and the constants that numba copies into them.
+_COMPILED = ("isa", "simulator", "explorer/schedule", "explorer/study")
 _KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
 
 def cache_folder() -> Path:
     """The folder for the machine code of the sources as they are now, in the user's cache."""
     digest = hashlib.sha256()
-    for package in _COMPILED:
-        for path in sorted((_HOME / package).rglob("*.py")):
+    for folder in _COMPILED:
+        for path in sorted((_HOME / folder).rglob("*.py")):
             state = path.stat()
             digest.update(f"{path}:{state.st_mtime_ns}:{state.st_size}\n".encode())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.fields import AluOp, Column, Memory, Opcode
+from simulator.block_product import multiply_block
 from simulator.implementations import Index, Semantics, Shift
 from simulator.jit import jit
 
@@ -80,8 +81,8 @@ class Machine(NamedTuple):
 
     Attributes:
         dram: uint8, by byte address.
-        inp: int8 of shape (depth, batch, block_in).
-        wgt: int8 of shape (depth, block_out, block_in).
+        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
+        wgt: the same of shape (depth, block_in, block_out); see `simulator.block_product`.
         acc: int32 of shape (depth, batch, block_out).
         out: uint8 of shape (depth, lanes); where ``fresh``, ACC's low bytes stand for it.
         uops: decoded micro-ops, int64 of shape (depth, 3).
@@ -98,8 +99,8 @@ class Machine(NamedTuple):
     """
 
     dram: NDArray[np.uint8]
-    inp: NDArray[np.int8]
-    wgt: NDArray[np.int8]
+    inp: NDArray[np.float32]
+    wgt: NDArray[np.float32]
     acc: NDArray[np.int32]
     out: NDArray[np.uint8]
     uops: NDArray[np.int64]
@@ -166,7 +167,7 @@ def _load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> Non
         machine.inp[first:last].reshape(-1)[:] = data.view(np.int8)
         machine.inp_bad[first:last] = False
     elif memory == Memory.WGT:
-        machine.wgt[first:last].reshape(-1)[:] = data.view(np.int8)
+        _turn_weights(machine.wgt[first:last], data.view(np.int8))
         machine.wgt_bad[first:last] = False
     else:
         if semantics.own_out:
@@ -181,6 +182,16 @@ def _load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> Non
         machine.acc_bad[first:last] = False
     if machine.stored_bad[0]:
         _load_marks(machine, row, first, size)
+
+
+@jit
+def _turn_weights(wgt: NDArray[np.float32], data: NDArray[np.int8]) -> None:
+    """Write blocks that lie in DRAM with block_in innermost."""
+    blocks = data.reshape(len(wgt), wgt.shape[2], wgt.shape[1])
+    for w in range(len(wgt)):
+        for k in range(wgt.shape[1]):
+            for o in range(wgt.shape[2]):
+                wgt[w, k, o] = blocks[w, o, k]
 
 
 @jit
@@ -348,7 +359,10 @@ def _clear(machine: Machine, a: int) -> None:
 def _multiply(
     machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], semantics: Semantics
 ) -> None:
+    # Named here, because taking an array out of the machine counts its users, one by one: in the
+    # innermost loop that took longer than the product.
     acc, inp, wgt, fresh = machine.acc, machine.inp, machine.wgt, machine.fresh
+    acc_bad, inp_bad, wgt_bad = machine.acc_bad, machine.inp_bad, machine.wgt_bad
     acc_bits, inp_bits = _mask(len(acc), semantics), _mask(len(inp), semantics)
     wgt_bits, reset = _mask(len(wgt), semantics), row[Column.RESET]
     for outer in range(row[Column.ITER_OUT]):
@@ -363,25 +377,13 @@ def _multiply(
                 if a >= len(acc):
                     _write_anywhere(machine)
                     continue
-                if i >= len(inp) or w >= len(wgt) or machine.inp_bad[i] or machine.wgt_bad[w]:
-                    machine.acc_bad[a] = True
+                if i >= len(inp) or w >= len(wgt) or inp_bad[i] or wgt_bad[w]:
+                    acc_bad[a] = True
                 else:
-                    _multiply_block(acc[a], inp[i], wgt[w])
+                    multiply_block(acc, inp, wgt, (a, i, w))
                 fresh[a] = True
                 if reset:
                     _clear(machine, a)
-
-
-@jit
-def _multiply_block(acc: NDArray[np.int32], inp: NDArray[np.int8], wgt: NDArray[np.int8]) -> None:
-    # The casts keep every intermediate at 32 bits: that is the wrap-around of the hardware, and
-    # lets the compiler fill a vector register with twice as many lanes.
-    for b in range(inp.shape[0]):
-        for o in range(wgt.shape[0]):
-            total = acc[b, o]
-            for k in range(wgt.shape[1]):
-                total = np.int32(total + np.int32(inp[b, k]) * np.int32(wgt[o, k]))
-            acc[b, o] = total
 
 
 @jit

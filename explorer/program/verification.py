@@ -185,21 +185,27 @@ def run(
     interleaving: Interleaving = PROGRAM,
 ) -> NDArray[np.int8]:
     """Pack the tensors, execute the binary as an implementation does, unpack the output."""
-    program = code.program
-    result = execute(
-        program, packed(code, data), implementation=implementation, interleaving=interleaving
-    )
-    return code.design.acc.unpack(program.output(result.image)).astype(np.int8)
+    (output,) = _run_as([implementation], code, data, interleaving).values()
+    return output
 
 
 def run_everywhere(
     code: Code, data: Data, *, interleaving: Interleaving = PROGRAM
 ) -> dict[Implementation, NDArray[np.int8]]:
     """The outputs as `run` gives them, of every implementation that the configuration admits."""
-    return {
-        implementation: run(code, data, implementation=implementation, interleaving=interleaving)
-        for implementation in admitted(code.design.config)
-    }
+    return _run_as(admitted(code.design.config), code, data, interleaving)
+
+
+def _run_as(
+    implementations: Iterable[Implementation], code: Code, data: Data, interleaving: Interleaving
+) -> dict[Implementation, NDArray[np.int8]]:
+    program, sections = code.program, packed(code, data)
+    outputs = {}
+    for each in implementations:
+        result = execute(program, sections, implementation=each, interleaving=interleaving)
+        output = code.design.acc.unpack(program.output(result.image))
+        outputs[each] = output.astype(np.int8, copy=False)
+    return outputs
 
 
 def verify(

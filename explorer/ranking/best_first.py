@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 CHUNK = 4  # embeddings that a worker takes at a time
 PORTION = 16  # embeddings evaluated under one limit
+PATIENCE = 1.5  # seconds of work in this process before workers are started
 SHOWN = ["rank", "embedding", "cycles", "speedup", "utilisation"]
 SHOWN_ROWS = 10  # of a ranking that is looked at, and not written
 QUICK = 2  # programs simulated for each design in a quick look
@@ -332,10 +335,32 @@ def _worst(cycles: Sequence[int], top: int, within: float) -> float:
 
 @contextmanager
 def _workers(jobs: int | None, tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` over worker processes, in order; in this process for one job or few tasks."""
+    """A `map`, in order, that goes over to worker processes once that pays.
+
+    Work is done in this process first: workers need about as long as `PATIENCE` to import what they
+    run, so that a ranking which is through by then would wait for them in vain, and a longer one
+    loses at most that time. What is found does not depend on where it was.
+    """
     count = jobs or os.cpu_count() or 1
     if count == 1 or tasks < PORTION:
         yield map
         return
-    with pool(count, evaluate.__module__) as executor:
-        yield partial(executor.map, chunksize=CHUNK)
+    with ExitStack() as stack:
+        started = time.monotonic()
+        executor: Executor | None = None
+
+        def run(work: Callable[[Embedding], Any], embeddings: Iterable[Embedding]) -> Iterator[Any]:
+            nonlocal executor
+            waiting = iter(embeddings)
+            if executor is None:
+                for embedding in waiting:
+                    yield work(embedding)
+                    if time.monotonic() - started > PATIENCE:
+                        break
+            left = list(waiting)
+            if left and executor is None:
+                executor = stack.enter_context(pool(count, evaluate.__module__))
+            if executor is not None:
+                yield from executor.map(work, left, chunksize=CHUNK)
+
+        yield run

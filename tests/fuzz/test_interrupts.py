@@ -17,12 +17,14 @@ from tests.fuzz.hostile import THOROUGH
 
 SMALL = "gemm:m=8,n=16,k=32"
 LARGE = "resnet18:C2"
+LONG = "gemm:m=1024,n=1024,k=1024"  # its program runs for a while
 COMMANDS: dict[str, list[str]] = {
     "rank": ["rank", LARGE, "--all", "--jobs", "1"],
     "rank-pool": ["rank", LARGE, "--all", "--jobs", "2"],
     "optimize": ["optimize", LARGE, "--objectives", "steps,footprint,transform", "--classes=all"],
     "pareto": ["pareto", LARGE, "--classes=all"],
     "verify": ["verify", LARGE],
+    "run": ["run", "PROGRAM"],
     "bench": ["bench", "resnet18", "--jobs", "2"],
     "sweep": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE"],
     "sweep-pool": ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE", "--jobs", "2"],
@@ -34,7 +36,8 @@ WAIT = 600.0  # seconds for what comes sooner or later, on a machine of any spee
 
 def _start(arguments: list[str], store: Path, root: Path) -> subprocess.Popen[str]:
     """A command in a session of its own, once it has begun to load itself."""
-    words = [word.replace("STORE", str(store)) for word in arguments]
+    places = {"STORE": str(store), "PROGRAM": str(store.parent / "program")}
+    words = [places.get(word, word) for word in arguments]
     # A process is ready for Ctrl-C from its own first line on; before that it is Python's alone.
     code = "import explorer.__main__ as m, sys, threading\n" + (
         "old = m.signal.signal\n"
@@ -76,6 +79,8 @@ def test_interrupts(root: Path, tmp_path: Path) -> None:
 
     A sweep that is interrupted again and again ends with the same dataset as one that is not.
     """
+    emitted = _start(["emit", LONG, "reference", "--out", "PROGRAM"], tmp_path / "store", root)
+    assert emitted.communicate(timeout=WAIT) and emitted.returncode == 0
     chance, slowest, ended = random.Random(11), 0.0, 0
     for number in range(TIMES):
         name = list(COMMANDS)[number % len(COMMANDS)] if THOROUGH else chance.choice([*COMMANDS])

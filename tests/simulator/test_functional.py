@@ -29,6 +29,7 @@ from isa.config import Config
 from isa.fields import AluOp, Memory
 from isa.program_image import Program
 from simulator import functional
+from simulator.block_product import multiply_block
 from simulator.errors import SimulationError
 from simulator.functional import Result, execute
 from simulator.implementations import Implementation, admitted
@@ -445,3 +446,21 @@ def test_stores_need_a_writer_that_hardware_forwards(writer: Row, stale: bool) -
             run(rows)
     else:
         run(rows)
+
+
+@pytest.mark.parametrize(
+    ("batch", "block_in", "block_out"), [(1, 16, 16), (2, 8, 32), (4, 4, 4), (1, 32, 2)]
+)
+def test_products_wrap_around_at_their_extremes(batch: int, block_in: int, block_out: int) -> None:
+    """Blocks of any width are exact where products are largest and accumulators overflow."""
+    rng = np.random.default_rng(7)
+    inp = rng.choice([-128, 127], (3, batch, block_in))
+    wgt = rng.choice([-128, 127], (2, block_out, block_in))
+    wgt[1] = inp[2] = -128
+    acc = rng.integers(-(2**31), 2**31, (4, batch, block_out)).astype(np.int32)
+    for a, i, w in [(0, 0, 0), (3, 2, 1), (3, 2, 1), (1, 1, 0)]:
+        expected = acc.copy()
+        expected[a] += (inp[i] @ wgt[w].T).astype(np.int32)
+        turned = np.ascontiguousarray(wgt.transpose(0, 2, 1), np.float32)
+        multiply_block(acc, inp.astype(np.float32), turned, (a, i, w))
+        np.testing.assert_array_equal(acc, expected)
