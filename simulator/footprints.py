@@ -222,7 +222,9 @@ def _walk(
     operates = row[OPCODE] == OP_ALU
     two_operands = operates and not row[USE_IMM]
     hazard, least, element, previous, now = -1, _FAR, -1, -1, 0
-    written = np.full(len(dsts), -_FAR)
+    written = np.zeros(len(dsts), np.int64)
+    for element in range(len(dsts)):
+        written[element] = -_FAR
     for outer in range(row[ITER_OUT]):
         for inner in range(row[ITER_IN]):
             a0 = outer * row[DST_OUT] + inner * row[DST_IN]

@@ -44,6 +44,7 @@ _STRICT = list(permutations(range(len(Queue))))
 _FIXED = {"program": (0, 0, 0), "eager-load": (0, 1, 1), "lazy-store": (0, 0, 1)}
 _RANKS = np.array([*_STRICT, *_FIXED.values()], np.int64)  # by `Queue`; the least comes first
 _KEEP = -1
+_WAITS, _LOSES = int(Full.WAITS), int(Full.LOSES)  # plain, for compiled code
 _MAX_LOG_PATIENCE = 6  # of the steps, on average, between two draws of a random order's priorities
 
 
@@ -153,7 +154,7 @@ def merge(
     n, queue = len(table), queues(table)
     order, heads = np.empty(n, np.int64), np.full(len(Queue), n)
     tokens, lost = np.zeros(len(Counter), np.int64), np.full(2, NO_COUNTER)
-    switches, limits = interleaving.switches(n), (semantics.tokens, semantics.full)
+    switches, limits = interleaving.switches(n), (semantics.tokens, int(semantics.full))
     done = _merge(table, queue, switches, _RANKS, order, heads, tokens, lost, limits)
     stuck = _stuck(table, heads, tokens, limits)
     return Merged(
@@ -244,7 +245,7 @@ def _blocks(tokens: NDArray[np.int64], counter: int, flag: int, limits: tuple[in
     if counter == NO_COUNTER:
         return False
     if flag >= 2:
-        return bool(limits[1] == Full.WAITS and tokens[counter] >= limits[0])
+        return bool(limits[1] == _WAITS and tokens[counter] >= limits[0])
     return bool(tokens[counter] == 0)
 
 
@@ -315,5 +316,5 @@ def _move_tokens(
             tokens[counter] += 1 if flag >= 2 else -1
             if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
                 lost[0], lost[1] = i, counter
-            if limits[1] == Full.LOSES:
+            if limits[1] == _LOSES:
                 tokens[counter] = min(tokens[counter], limits[0])

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
-_ERRORS = "numpy"  # no divisor is ever 0, and code that raises takes time to compile
 # Where compiled functions are, and the constants that numba copies into them.
 _COMPILED = ("isa", "simulator", "explorer/schedule", "explorer/study")
+_OPTIONS: dict[str, Any] = {"error_model": "numpy"}  # no divisor is 0; code that raises takes long
 _KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
 
@@ -69,9 +69,9 @@ def jit(function: Function) -> Function:
     numba ships no types, so this also is where the function's own signature survives.
     """
     try:
-        compiled = numba.njit(cache=True, nogil=True, error_model=_ERRORS)(function)
+        compiled = numba.njit(cache=True, nogil=True, **_OPTIONS)(function)
     except RuntimeError:  # neither the installation nor the user's cache folder can be written
-        compiled = numba.njit(nogil=True, error_model=_ERRORS)(function)
+        compiled = numba.njit(nogil=True, **_OPTIONS)(function)
     return cast("Function", compiled)
 
 
@@ -82,5 +82,5 @@ def helper(function: Function) -> Function:
     and is compiled once for all integers rather than again for each constant that it is given:
     that halves the time that everything takes to compile.
     """
-    options = {"error_model": _ERRORS, "no_cfunc_wrapper": True}
-    return cast("Function", register_jitable(**options)(function))
+    compiled: Function = register_jitable(no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return compiled

@@ -46,6 +46,7 @@ from simulator.occupancy import (
 from simulator.read_path import (
     ACC_CLIENT,
     BEATS,
+    CHANNEL_COLUMNS,
     CLIENT_COLUMNS,
     CLIENTS,
     FETCH_CLIENT,
@@ -60,8 +61,8 @@ from simulator.read_path import (
     begin_fetch_read,
     begin_load,
     done_cycle,
-    idle_channel,
     is_undisturbed,
+    make_idle,
     transfer,
 )
 
@@ -113,7 +114,7 @@ NARROW_FETCH_DATA, WIDE_FETCH_DATA = 2, 4
 
 @jit
 def run(
-    table: Table, queue: Table, sizes: Table, machine: Machine, steps: Table
+    table: Table, queue: Table, sizes: Table, machine: Machine, steps: Table, detailed: bool
 ) -> tuple[int, int, int, int]:
     """Fill in when each instruction runs.
 
@@ -123,12 +124,17 @@ def run(
         sizes: bytes of an element in DRAM, by `Memory`.
         machine: parameters of the configuration.
         steps: zeros, of shape (n, `STEP_COLUMNS`); filled in.
+        detailed: whether to work out what loads take alone that were not.
 
     Returns:
         A fault or 0, its counter and instruction, and the beats of all fetches.
     """
     modules = _queue_up(queue, steps)
-    clients, channel = np.zeros((CLIENTS, CLIENT_COLUMNS), np.int64), idle_channel()
+    clients, channel = (
+        np.zeros((CLIENTS, CLIENT_COLUMNS), np.int64),
+        np.zeros(CHANNEL_COLUMNS, np.int64),
+    )
+    make_idle(channel)
     for c in range(CLIENTS):
         clients[c, WRITTEN] = NEVER
     tokens = np.zeros((2, COUNTER_KINDS, len(table) + 1), np.int64)
@@ -145,17 +151,20 @@ def run(
         _settle(table, sizes, machine, steps, modules, clients, fetch, tokens)
         client = transfer(clients, channel, machine)
     fault, counter, i = _fault(table, steps, modules, tokens)
+    if detailed and not fault:
+        _fill_alone(table, sizes, machine, steps, clients[0], channel)
     return fault, counter, i, int(fetch[FETCH_BEATS])
 
 
-@jit
-def fill_alone(table: Table, sizes: Table, machine: Machine, steps: Table) -> None:
+@helper
+def _fill_alone(
+    table: Table, sizes: Table, machine: Machine, steps: Table, client: Table, channel: Table
+) -> None:
     """Work out what loads that were not alone would have taken with the channel to themselves.
 
     That can be more than they did take, since they may come behind another client's burst just in
     time; they count as not having waited then.
     """
-    client, channel = np.zeros(CLIENT_COLUMNS, np.int64), idle_channel()
     for i in range(len(table)):
         if steps[i, ALONE] == 0:
             row = table[i]

@@ -95,7 +95,8 @@ def _clocks(
                 for other in range(n_queues):
                     done[q, other] = max(done[q, other], before[source, other])
                 done[q, queue[source]] = max(done[q, queue[source]], position[source] + 1)
-        before[i] = done[q]
+        for other in range(n_queues):
+            before[i, other] = done[q, other]
         done[q, q] += 1
         for flag in range(2, 4):
             counter = COUNTERS[q, flag]
@@ -169,6 +170,12 @@ class _Found(IntEnum):
     STALE = 6  # ACC element
     UNWRITTEN = 7  # cell
     GENERATED = 8  # cell
+
+
+# Plain integers for compiled code: members of enumerations take long to compile.
+_RACE_LOAD, _CELL_LOAD = int(_Found.RACE_LOAD), int(_Found.CELL_LOAD)
+_STALE, _UNWRITTEN, _GENERATED = map(int, (_Found.STALE, _Found.UNWRITTEN, _Found.GENERATED))
+_DST_PART, _INP_PART, _WGT_PART = int(Part.DST), int(Part.INP), int(Part.WGT)
 
 
 def accesses(
@@ -276,8 +283,7 @@ def _walk(
     for i in order:
         opcode = walk.table[i, OPCODE]
         if which[i] >= 0:
-            bounds = starts[which[i] * _PARTS : (which[i] + 1) * _PARTS + 1]
-            _compute(walk, space, i, intervals, bounds)
+            _compute(walk, space, i, intervals, starts, which[i] * _PARTS)
         elif opcode != OP_FINISH and walk.table[i, X_SIZE] > 0:
             size = sizes[walk.table[i, MEMORY_TYPE]]
             _move_dram(walk, space, i, size)
@@ -286,24 +292,25 @@ def _walk(
 
 @helper
 def _compute(
-    walk: _Walk, space: _Space, i: int, intervals: Table, bounds: NDArray[np.int64]
+    walk: _Walk, space: _Space, i: int, intervals: Table, starts: NDArray[np.int64], at: int
 ) -> None:
-    """A GEMM or ALU instruction: it reads, then writes."""
+    """A GEMM or ALU instruction: it reads, then writes; `at` is the first part of its footprint."""
     row, acc = walk.table[i], space.begin[_ACC]
     is_reset = row[OPCODE] == OP_GEMM and row[RESET] != 0
     for part in range(_PARTS):
         first = acc
-        if part == Part.INP:
+        if part == _INP_PART:
             first = space.begin[_INP]
-        elif part == Part.WGT:
+        elif part == _WGT_PART:
             first = space.begin[_WGT]
-        elif part == Part.DST and is_reset:
+        elif part == _DST_PART and is_reset:
             continue
-        for run in range(bounds[part], bounds[part + 1]):
+        for run in range(starts[at + part], starts[at + part + 1]):
             _read(walk, i, first + intervals[run, 0], first + intervals[run, 1], True)
-    for run in range(bounds[Part.DST], bounds[Part.DST + 1]):
+    for run in range(starts[at + _DST_PART], starts[at + _DST_PART + 1]):
         _write(walk, i, acc + intervals[run, 0], acc + intervals[run, 1])
-        walk.fresh[intervals[run, 0] : intervals[run, 1]] = not is_reset
+        for element in range(intervals[run, 0], intervals[run, 1]):
+            walk.fresh[element] = not is_reset
 
 
 @helper
@@ -324,12 +331,13 @@ def _move_scratchpad(walk: _Walk, space: _Space, i: int) -> None:
     if row[OPCODE] == OP_LOAD:
         _write(walk, i, low, high)
         if where == _ACC:
-            walk.fresh[first:end] = False
+            for element in range(first, end):
+                walk.fresh[element] = False
         return
     _read(walk, i, low, high, True)
     for element in range(first, end):
         if not walk.fresh[element]:
-            walk.found[i, _Found.STALE] = element
+            walk.found[i, _STALE] = element
             return
 
 
@@ -353,7 +361,7 @@ def _move_dram(walk: _Walk, space: _Space, i: int, size: int) -> None:
         if row[MEMORY_TYPE] == UOP:
             for cell in range(low, high):
                 if walk.last[cell, 0] != _NONE:
-                    walk.found[i, _Found.GENERATED] = cell
+                    walk.found[i, _GENERATED] = cell
 
 
 @helper
@@ -364,8 +372,8 @@ def _read(walk: _Walk, i: int, low: int, high: int, must_be_written: bool) -> No
         writer = last[cell, 0]
         if writer != _NONE:
             _compare(walk, i, q, writer, cell)
-        elif must_be_written and found[_Found.UNWRITTEN] == _NONE:
-            found[_Found.UNWRITTEN] = cell
+        elif must_be_written and found[_UNWRITTEN] == _NONE:
+            found[_UNWRITTEN] = cell
         last[cell, 1 + q] = i
 
 
@@ -386,6 +394,6 @@ def _compare(walk: _Walk, i: int, q: int, other: int, cell: int) -> None:
     p = walk.queue[other]
     if p != q and walk.position[other] >= walk.before[i, p]:
         found = walk.found[i]
-        if found[_Found.RACE_LOAD + p] == _NONE:
-            found[_Found.RACE_LOAD + p] = other
-            found[_Found.CELL_LOAD + p] = cell
+        if found[_RACE_LOAD + p] == _NONE:
+            found[_RACE_LOAD + p] = other
+            found[_CELL_LOAD + p] = cell

@@ -84,12 +84,11 @@ CHANNEL_COLUMNS = TAGS + 5
 
 
 @helper
-def idle_channel() -> Table:
-    """A channel on which nothing was ever read."""
-    channel = np.full(CHANNEL_COLUMNS, -1)
-    channel[COUNT] = 0
-    channel[PASSED] = 0
-    return channel
+def make_idle(channel: Table) -> None:
+    """Make this a channel, (CHANNEL_COLUMNS,), on which nothing was ever read."""
+    for column in range(CHANNEL_COLUMNS):
+        channel[column] = -1
+    channel[COUNT], channel[PASSED] = 0, 0
 
 
 # --- Clients --------------------------------------------------------------------------------------
@@ -301,8 +300,7 @@ def is_undisturbed(client: Table, channel: Table) -> bool:
 @helper
 def alone_cycles(row: Table, size: int, machine: Machine, client: Table, channel: Table) -> int:
     """Cycles of a LOAD that has the read path to itself; client and channel are scratch rows."""
-    channel[:] = -1
-    channel[COUNT], channel[PASSED] = 0, 0
+    make_idle(channel)
     begin_load(client, row, size, machine, 0)
     _serve(client, channel, machine, NEVER)
     return done_cycle(client) + 1

@@ -29,10 +29,14 @@ def scan(
     choices: Array,
     sizes: Array,
     orders: Array,
+    digits: Array,
+    tilings: int,
     limit: int,
     slack: int,
 ) -> tuple[Array, int]:
     """The bounds of the points that are worth a look.
+
+    Of all points and of a single one alike: a second door would compile all of this again.
 
     Args:
         m: the machine and the operator.
@@ -41,6 +45,8 @@ def scan(
         choices: candidate tile extents of each loop, (loops, most), of which `sizes` are used.
         sizes: number of candidates of each loop.
         orders: orders of the tile loops, slowest first, (orders, loops).
+        digits: the last tiling to look at, as the choice of each loop's tile; stepped back from.
+        tilings: how many to look at, up to that one.
         limit: bounds from here on are of no interest.
         slack: nor are those that exceed the least by more than one part in `slack`; 0 for any.
 
@@ -50,12 +56,12 @@ def scan(
         not fit, repeats another, or may be of no interest. And a limit below which no bound is
         left out.
     """
-    tilings, loops = 1, len(sizes)
-    for size in sizes:
-        tilings *= size
+    loops = len(sizes)
     bounds = np.full((tilings, len(orders), 2, 2), -1, np.int64)
     # Large tiles first: they tend to be the good ones, and then rule out the others.
-    digits, tiles = _largest_tiles(m.extents, choices, sizes)
+    tiles = np.zeros(loops, np.int64)
+    for i in range(loops):
+        tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
     inp, wgt, acc = used
     cap = limit
     for tiling in range(tilings - 1, -1, -1):
@@ -82,16 +88,6 @@ def scan(
                         cap = _slackened(bounds[tiling, k], slack, cap)
         _step_back(m.extents, choices, sizes, digits, tiles)
     return bounds, cap
-
-
-@helper
-def _largest_tiles(extents: Array, choices: Array, sizes: Array) -> tuple[Array, Array]:
-    """The last choice of each loop's tile, and how many tiles that makes."""
-    digits, tiles = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
-    for i in range(len(sizes)):
-        digits[i] = sizes[i] - 1
-        tiles[i] = (extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
-    return digits, tiles
 
 
 @helper
@@ -223,25 +219,3 @@ def contexts_met(
             b ^= changed[1, place]
         if accs == 2:
             c ^= changed[2, place]
-
-
-@jit
-def point_bound(
-    m: Machine,
-    tensors: Tensors,
-    used: tuple[Uses, Uses, Uses],
-    digits: Array,
-    tiles: Array,
-    order: Array,
-    loads: int,
-    accs: int,
-) -> int:
-    """The bound of one point; see `scan`."""
-    rows = (
-        use_row(used[0].values, (digits * used[0].step).sum()),
-        use_row(used[1].values, (digits * used[1].step).sum()),
-        use_row(used[2].values, (digits * used[2].step).sum()),
-    )
-    bounds = np.full((2, 2), -1, np.int64)
-    order_bounds(m, tensors, used, rows, tiles, order, bounds)
-    return int(bounds[loads - 1, accs - 1])
