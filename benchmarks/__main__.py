@@ -3,7 +3,7 @@
 ``python -m benchmarks portability --programs N`` is a test instead: see `benchmarks.portability`.
 
 Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
-first, so that neither compilation nor caches are measured.
+first, so that neither compilation nor caches are measured; `cold` measures just these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 
 from clingo import Symbol
 
-from benchmarks import portability, sweeps
+from benchmarks import cold, portability, sweeps
 from explorer.embedding.counting import count_answers
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
@@ -177,6 +177,7 @@ def _proven(operator: Operator, wishes: Wishes) -> None:
 
 
 BENCHMARKS = (
+    cold.cold,
     enumeration,
     functional,
     cycle_model,

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
+from numba.core import event
 from numba.extending import register_jitable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -26,6 +27,7 @@ _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, in
 # Where compiled functions are, and the constants that numba copies into them.
 _COMPILED = ("isa", "simulator", "explorer/schedule", "explorer/study")
 _OPTIONS: dict[str, Any] = {"error_model": "numpy"}  # no divisor is 0; code that raises takes long
+SECONDS = 3.0  # that a door takes to compile with its helpers, on average
 _KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
 
@@ -56,6 +58,7 @@ def _prepare() -> None:
 
 
 _prepare()
+_doors: list[Callable[..., Any]] = []  # of the modules that are loaded
 
 
 def jit(function: Function) -> Function:
@@ -72,6 +75,7 @@ def jit(function: Function) -> Function:
         compiled = numba.njit(cache=True, nogil=True, **_OPTIONS)(function)
     except RuntimeError:  # neither the installation nor the user's cache folder can be written
         compiled = numba.njit(nogil=True, **_OPTIONS)(function)
+    _doors.append(compiled)
     return cast("Function", compiled)
 
 
@@ -84,3 +88,43 @@ def helper(function: Function) -> Function:
     """
     compiled: Function = register_jitable(no_cfunc_wrapper=True, **_OPTIONS)(function)
     return compiled
+
+
+def is_kept() -> bool:
+    """Whether there is a folder in which machine code is kept."""
+    return bool(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+
+
+def missing(doors: Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """Those without machine code on disk, as far as can be told: all where none can be kept."""
+    folder = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    # numba calls the index of a function's machine code MODULE.FUNCTION-LINE.VERSION.nbi.
+    kept = {path.name.split("-")[0] for path in Path(folder).rglob("*.nbi")} if folder else set()
+    return [
+        door for door in doors if f"{door.__module__.split('.')[-1]}.{door.__name__}" not in kept
+    ]
+
+
+def estimate(doors: Iterable[Callable[..., Any]]) -> int:
+    """About how many seconds of a processor it takes to compile what is missing of them."""
+    return round(SECONDS * len(missing(doors)))
+
+
+def announce(say: Callable[[int], None]) -> None:
+    """Have a function told once, when compiling begins, about how many seconds it will take."""
+    event.register("numba:compile", _Announcement(say))
+
+
+class _Announcement(event.Listener):
+    """Passes on the first of the compiler's events, and that to one function alone."""
+
+    def __init__(self, say: Callable[[int], None]) -> None:
+        self._say: Callable[[int], None] | None = say
+
+    def on_start(self, event: object) -> None:
+        if self._say is not None:
+            say, self._say = self._say, None
+            say(estimate(_doors))
+
+    def on_end(self, event: object) -> None:
+        """Nothing: the end of the first one is not the end of all."""

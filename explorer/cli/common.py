@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -34,6 +35,9 @@ def extended(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         tokens = [(state, state.set(arguments.pop(name))) for name, (state, _) in added.items()]
+        # Commands without compiled functions do not wait for the compiler to be imported.
+        if (jit := sys.modules.get("simulator.jit")) is not None:
+            jit.announce(compiling)
         try:
             command(**arguments)
         finally:
@@ -50,6 +54,12 @@ def extended(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = signature.replace(parameters=[*known, *extra])  # type: ignore[attr-defined]
     del run.__wrapped__  # its signature is not the one to be read
     return run
+
+
+def compiling(seconds: int) -> None:
+    """Say that compiled functions are compiled, which is once for all commands to come."""
+    if not is_quiet():
+        print(f"compiling for this machine (once), about {seconds} s", file=sys.stderr, flush=True)
 
 
 def wants_json() -> bool:

@@ -11,7 +11,7 @@ import typer
 
 from explorer.baselines.template_search import TvmScheduled
 from explorer.baselines.template_search import best as best_template
-from explorer.cli.common import note, wrapped
+from explorer.cli.common import compiling, note, wrapped
 from explorer.cli.embeddings import (
     EVERY_CLASS,
     ClassesOption,
@@ -29,6 +29,7 @@ from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.ranking.best_first import Known, Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
+from explorer.ranking.compilation import compiled
 from explorer.report.searched import explained
 from isa.computation import Operator
 from isa.config import Config
@@ -100,7 +101,8 @@ def rank(
     op, machine = resolve(operator), Config.load(config)
     restrictions = Restrictions.of(target, safe_distance, machine)
     share, chosen = parse_share(within), _columns(columns)
-    found = embeddings_of(op, machine, classes, all_tiles)
+    with compiled(1 if explain_space else jobs, compiling):
+        found = embeddings_of(op, machine, classes, all_tiles)
     if explain_space:
         typer.echo(wrapped(explained(op, machine, found)))
         return

@@ -217,6 +217,13 @@ def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     return _Space(Lowering(design)).points()
 
 
+def rehearse(design: Design) -> None:
+    """Bound a design's points roughly, for nothing but to have that compiled."""
+    space = _Space(Lowering(design))
+    _, index = next(space.rough())
+    space.copies(index)
+
+
 class _Space:
     """A design's points: rough bounds of all, and a closer one where it is asked for.
 
@@ -300,12 +307,16 @@ class _Space:
         _, tile, order, loads, accs = self._point(index)
         return Schedule(tuple(tile.tolist()), tuple(self.orders[order].tolist()), loads, accs)
 
+    def copies(self, index: int) -> int:
+        """How many combinations of scratchpad contexts its tiles meet."""
+        _, tile, order, loads, accs = self._point(index)
+        tiles = -(-self.machine.extents // tile)
+        return contexts_met(self.uses, tiles, self.orders[order], loads, accs)
+
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
         digits, tile, order, loads, accs = self._point(index)
-        tiles = -(-self.machine.extents // tile)
-        copies = contexts_met(self.uses, tiles, self.orders[order], loads, accs)
-        uops = self.lowering.kernel_size(tile) * copies
+        uops = self.lowering.kernel_size(tile) * self.copies(index)
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
         bounds, _ = scan(
