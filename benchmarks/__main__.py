@@ -1,6 +1,7 @@
 """``python -m benchmarks [NAME]...``: benchmarks, all by default, one line a figure.
 
-``python -m benchmarks portability --programs N`` is a test instead: see `benchmarks.portability`.
+``python -m benchmarks portability --programs N`` is a test instead: see `benchmarks.portability`;
+so is ``python -m benchmarks steps``: see `benchmarks.steps`.
 
 Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
 first, so that neither compilation nor caches are measured; `cold` measures just these.
@@ -15,7 +16,7 @@ from functools import partial
 
 from clingo import Symbol
 
-from benchmarks import cold, portability, sweeps
+from benchmarks import cold, portability, steps, sweeps
 from explorer.embedding.counting import count_answers
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
@@ -202,4 +203,6 @@ def main(names: Sequence[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == [portability.__name__.rpartition(".")[2]]:
         sys.exit(portability.main(sys.argv[2:]))
+    if sys.argv[1:2] == [steps.__name__.rpartition(".")[2]]:
+        sys.exit(steps.main(sys.argv[2:]))
     main(sys.argv[1:])

@@ -84,7 +84,7 @@ class Case:
     def is_rich(self) -> bool:
         """Whether there are several tiles, and a bias or a residual."""
         design = self.code.design
-        return self.tiles > 1 and (design.bias is not None or design.residual is not None)
+        return self.tiles > 1 and bool(design.spread or design.dense)
 
 
 def case(number: int) -> Case:

@@ -190,13 +190,17 @@ class Add:
     Attributes:
         value: what is added; a tensor's access map uses dimensions of the output only.
         bits: a tensor's values are signed integers of so many bits, 1 to 32.
+        left: how far a tensor's values are shifted to the left before, 0 to 31.
     """
 
     value: int | Tensor
     bits: int = 32
+    left: int = 0
 
     def __str__(self) -> str:
-        return f"+ {self.value.name if isinstance(self.value, Tensor) else self.value}"
+        if isinstance(self.value, int):
+            return f"+ {self.value}"
+        return f"+ {self.value.name}" if not self.left else f"+ ({self.value.name} << {self.left})"
 
 
 Rounding = Literal["floor", "half-up", "half-even"]
@@ -389,22 +393,27 @@ class Operator:
 
     @property
     def epilogue(self) -> Epilogue:
-        """What follows the only term, where it is what programs can do.
+        """What follows the only term, where it is what an epilogue has.
 
         Raises:
             InputError: there are several terms, or other steps than an epilogue has.
         """
         assert self.only is self.terms[0]
-        steps = tuple(stage for stage in self.stages if not isinstance(stage, Term))
+        steps = self.steps
         found = Epilogue.of(steps, self.out)
         if found is None:
             text = ", ".join(map(str, steps))
             allowed = (
-                "programs are made of a term and then, in this order, + bias of 32 bits, "
+                "this takes a term and then, in this order, + bias of 32 bits, "
                 ">> 0 to 31 (floor), + residual, max 0, max and min of a clip"
             )
             raise InputError(self.name, "stages", text, allowed)
         return found
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The stages that are no terms."""
+        return tuple(stage for stage in self.stages if not isinstance(stage, Term))
 
     def followed_by(self, epilogue: Epilogue) -> Operator:
         """The same product with another epilogue.
@@ -413,8 +422,3 @@ class Operator:
             InputError: there are several terms.
         """
         return replace(self, stages=(self.only, *epilogue.steps(self.out)))
-
-    @property
-    def residual(self) -> Tensor | None:
-        """The int8 tensor that the epilogue adds: of the output's shape and access map."""
-        return replace(self.out, name="residual") if self.epilogue.residual else None

@@ -159,8 +159,14 @@ def portable_violations(table: Table) -> Iterator[Violations]:
     pads, empty = _has_pads(table), column[Column.X_SIZE] == 0
     uop, wgt = loads & (memory == Memory.UOP), loads & (memory == Memory.WGT)
     shifts = alu & (column[Column.ALU_OPCODE] == AluOp.SHR)
-    far = (column[Column.USE_IMM] == 0) | (np.abs(column[Column.IMM]) > MAX_SHIFT)
-    shift = f"a shift by other than an immediate of -{MAX_SHIFT} to {MAX_SHIFT}"
+    # Amounts in a tensor are seen when the program is executed; CHISEL takes the direction of such
+    # a shift from the immediate's sign all the same.
+    far = np.where(
+        column[Column.USE_IMM] == 0,
+        column[Column.IMM] < 0,
+        np.abs(column[Column.IMM]) > MAX_SHIFT,
+    )
+    shift = f"a shift by an immediate beyond -{MAX_SHIFT} to {MAX_SHIFT}, or a tensor with its sign"
     mul = alu & (column[Column.ALU_OPCODE] == AluOp.MUL)
     yield Violations("nop-padding", loads & empty & pads, "a no-op with padding")
     yield Violations("padding", (uop | wgt) & pads, "padding on a UOP or WGT load")

@@ -54,7 +54,7 @@ RULES = {
     "uop-rows": "LOAD of micro-ops has one row",
     "acc-8bit": "no 8-bit ACC load",
     "mul": "no ALU MUL",
-    "shift": "shifts are by an immediate of -15 to 15",
+    "shift": "shifts are by an immediate of -15 to 15, or by a tensor of 0 to 15",
     "accumulation-distance": "an accumulator is used again no sooner than the safe distance",
     "chisel-uops": "for Chisel: micro-ops lie below index 2048",
     "chisel-batch": "for Chisel: the batch is 1",

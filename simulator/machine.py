@@ -422,7 +422,7 @@ def _alu(
                     _write_anywhere(machine)
                     continue
                 late = previous == src or (use_imm and previous == dst)
-                _operate(machine, row, dst, src, semantics)
+                _operate(machine, row, dst, src, semantics, portable)
                 if late and semantics.late_write:
                     machine.acc_bad[dst] = True
                 previous = dst
@@ -450,9 +450,9 @@ def _alu_fault(
 
 @jit
 def _operate(
-    machine: Machine, row: NDArray[np.int64], dst: int, src: int, semantics: Semantics
+    machine: Machine, row: NDArray[np.int64], dst: int, src: int, semantics: Semantics, strict: bool
 ) -> None:
-    """What one micro-op of an ALU instruction does."""
+    """What one micro-op of an ALU instruction does; `strict` where it has to be portable."""
     depth, lanes, bad = len(machine.acc), machine.element_bytes[Memory.OUT], machine.acc_bad
     operation, use_imm, imm = row[Column.ALU_OPCODE], row[Column.USE_IMM], row[Column.IMM]
     if operation == AluOp.MUL and not semantics.mul:
@@ -470,6 +470,7 @@ def _operate(
         unknown = bad[left, lane] or bad[right, lane] or not exists
         if operation == AluOp.SHR:
             unknown = unknown or (rule == Shift.FULL and abs(y) >= SHIFT_BITS)
+            unknown = unknown or (strict and not use_imm and not 0 <= y < SHIFT_BITS // 2)
             y = _places(y, rule, imm)
         acc[dst, lane] = _combine(operation, int(acc[left, lane]), y)
         bad[dst, lane] = unknown

@@ -100,7 +100,7 @@ def stepped(
     if isinstance(stage, Add):
         if isinstance(stage.value, int):
             return values + np.int32(stage.value)
-        return values + spread(stage.value)
+        return values + (spread(stage.value) << stage.left)
     if isinstance(stage, Shift):
         amount = stage.amount
         return shifted(

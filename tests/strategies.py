@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from explorer.layout.design import Restrictions
 from explorer.operators.kinds import construct
+from explorer.operators.stages import check_stages
 from isa import intrinsics
-from isa.computation import Computation, Operator
+from isa.computation import (
+    ROUNDINGS,
+    Add,
+    Affine,
+    Computation,
+    Max,
+    Min,
+    Operator,
+    Shift,
+    Step,
+    Tensor,
+)
 from isa.config import Config, Timing
 from isa.errors import InputError
 
@@ -49,6 +64,49 @@ def operators(draw: st.DrawFn, high: int = 4, *, epilogues: bool = False) -> Ope
         return construct("random", built, arguments)
     except InputError:  # a transposed convolution whose padding leaves no output
         return construct("random", built, arguments | {"pad": 0})
+
+
+@st.composite
+def stepped(draw: st.DrawFn, high: int = 4) -> Operator:
+    """An operator of any shipped kind with steps of every sort, as far as they can be exact."""
+    base = draw(operators(high))
+    made = replace(base, stages=base.stages[:1])
+    for place in range(draw(st.integers(1, 5))):
+        longer = replace(made, stages=(*made.stages, draw(_steps(base.out, f"t{place}"))))
+        with suppress(InputError):
+            check_stages(longer, "random")
+            made = longer
+    return made
+
+
+@st.composite
+def _steps(draw: st.DrawFn, out: Tensor, name: str) -> Step:
+    """A step; its tensor has this name and some of the output's dimensions, all of them or none."""
+    kept = [x for x in range(len(out.shape)) if draw(st.booleans())]
+    shape = tuple(out.shape[x] for x in kept) or (1,)
+    index = tuple(out.index[x] for x in kept) or (Affine.of({}),)
+    some = Tensor(name, shape, index, "ABCDEF"[: len(shape)])
+    rounding = draw(st.sampled_from(ROUNDINGS))
+    match draw(
+        st.sampled_from(["even", "shift", "amounts", "number", "add", "dense", "max", "min"])
+    ):
+        case "even":
+            return Shift(draw(st.integers(1, 20)), "half-even")
+        case "shift":
+            return Shift(draw(st.integers(-8, 20)), rounding)
+        case "amounts":
+            low, high = sorted((draw(st.integers(-8, 20)), draw(st.integers(-8, 20))))
+            return Shift(some, rounding, (low, high))
+        case "number":
+            return Add(draw(st.integers(-(2**18), 2**18)))
+        case "add":
+            return Add(some, draw(st.integers(2, 24)))
+        case "dense":
+            return Add(replace(out, name=name), 8, draw(st.integers(0, 4)))
+        case "max":
+            return Max(draw(st.integers(-(2**17), 100)))
+        case _:
+            return Min(draw(st.integers(-100, 2**17)))
 
 
 _PLAIN = {

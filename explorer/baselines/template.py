@@ -26,7 +26,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.alu_passes import alu_passes
+from explorer.layout.alu_passes import alu_program
 from isa.computation import Affine, Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -107,7 +107,7 @@ class PackedLayer:
             InputError: TVM's two templates do not take the operator.
         """
         computation = operator.computation
-        if operator.residual:
+        if operator.epilogue.residual:
             raise _unsupported(operator)
         match operator.kind, tuple(computation.extents):
             case "gemm", ("m", "n", "k") if _is_dense(computation):
@@ -134,7 +134,10 @@ class PackedLayer:
     @property
     def passes(self) -> list[tuple[AluOp, int]]:
         """The ALU operations with an immediate, after the bias."""
-        return alu_passes(self.operator.epilogue)
+        passes = alu_program(self.operator).passes
+        return [
+            (p.opcode, p.src) for p in passes if p.opcode is not None and isinstance(p.src, int)
+        ]
 
     @property
     def alu_stages(self) -> int:

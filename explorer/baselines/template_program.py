@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from explorer.baselines.template import PackedLayer, Pieces, TvmTiling
 from explorer.baselines.template_tile import Kernel, Tile, reason_invalid
 from explorer.embedding.virtual_loops import Loop, Row
+from explorer.layout.alu_passes import AluProgram, alu_program
 from explorer.layout.packed import Coordinate, Layout
 from explorer.schedule.dma import Infeasible
 from isa.codec import Queue, alu, finish, gemm, load, nop, store, table_of
@@ -60,8 +61,19 @@ class TvmDesign:
         return self.layer.operator
 
     @property
-    def residual(self) -> None:
-        """TVM's template adds none."""
+    def alu(self) -> AluProgram:
+        """What the steps take: a bias at most."""
+        return alu_program(self.operator)
+
+    @property
+    def spread(self) -> tuple[Layout, ...]:
+        """The bias's layout, where there is one."""
+        return (self.bias,) if self.bias else ()
+
+    @property
+    def dense(self) -> tuple[Layout, ...]:
+        """TVM's template adds no residual."""
+        return ()
 
     @classmethod
     def of(cls, layer: PackedLayer) -> TvmDesign:

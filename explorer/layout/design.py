@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import Nest, nest
+from explorer.layout.alu_passes import AluProgram, alu_program
 from explorer.layout.packed import Layout, derive, overlaps
-from isa.computation import Computation, Operator
+from isa import intrinsics
+from isa.computation import Computation, Epilogue, Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.implementations import Implementation, check_admitted
@@ -55,7 +57,8 @@ class Design:
 
     Attributes:
         inp, wgt, acc: the layout on each of VTA's ports.
-        bias: the layout of the bias on port acc, where the operator has one.
+        alu: what the steps of the operator take.
+        spread: the layouts on port acc of the vectors over fewer dimensions than the output has.
         fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
         restrictions: what its programs keep to.
     """
@@ -67,15 +70,23 @@ class Design:
     inp: Layout
     wgt: Layout
     acc: Layout
-    bias: Layout | None
+    alu: AluProgram
+    spread: tuple[Layout, ...]
     fixed_order: bool = False
     restrictions: Restrictions = Restrictions()
 
     @property
-    def residual(self) -> Layout | None:
-        """The layout of the residual, where the operator adds one: the output's, in int32."""
-        tensor = self.operator.residual
-        return replace(self.acc, role=None, tensor=tensor) if tensor else None
+    def dense(self) -> tuple[Layout, ...]:
+        """The layouts of the vectors as large as the output: its own, in int32."""
+        return tuple(replace(self.acc, role=None, tensor=v.tensor) for v in self.alu.dense)
+
+    def followed_by(self, epilogue: Epilogue) -> Design:
+        """The same design of the same product with another epilogue, in the order it has."""
+        operator = self.operator.followed_by(epilogue)
+        alu = alu_program(operator)
+        intrinsic = intrinsics.load("vta_gemm", self.config.axes)
+        spread = _spread(alu, self.nest, intrinsic)
+        return replace(self, operator=operator, alu=alu, spread=spread, fixed_order=True)
 
     @property
     def layouts(self) -> tuple[Layout, Layout, Layout]:
@@ -97,8 +108,8 @@ def designs(
     ports = (intrinsic.in0, intrinsic.in1)
     roles = (embedding.role("in0"), embedding.role("in1"))
     acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
-    bias = operator.epilogue.bias
-    bias_layout = derive(loops, bias, intrinsic.out, intrinsic, role=None) if bias else None
+    alu = alu_program(operator)
+    spread = _spread(alu, loops, intrinsic)
     choices: list[list[Layout]] = []
     for port, role in zip(ports, roles, strict=True):
         tensor = computation.tensor(role)
@@ -117,16 +128,21 @@ def designs(
         choices.append(found)
     for inp in choices[0]:
         for wgt in choices[1]:
-            design = Design(operator, config, embedding, loops, inp, wgt, acc, bias_layout)
+            design = Design(operator, config, embedding, loops, inp, wgt, acc, alu, spread)
             yield _ordered(design) if embedding.order else design
+
+
+def _spread(alu: AluProgram, loops: Nest, intrinsic: Computation) -> tuple[Layout, ...]:
+    port = intrinsic.out
+    return tuple(derive(loops, v.tensor, port, intrinsic, role=None) for v in alu.spread)
 
 
 def _ordered(design: Design) -> Design:
     """The design with every layout in the order of the outer loops."""
     outer = design.nest.outer
     inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
-    bias = design.bias.along(outer) if design.bias else None
-    return replace(design, inp=inp, wgt=wgt, acc=acc, bias=bias, fixed_order=True)
+    spread = tuple(layout.along(outer) for layout in design.spread)
+    return replace(design, inp=inp, wgt=wgt, acc=acc, spread=spread, fixed_order=True)
 
 
 def reference_designs(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
 from inspect import signature
-from typing import Literal, ParamSpec, TypedDict, Unpack
+from typing import Literal, ParamSpec, Unpack
 
 from explorer.operators.axes import (
     Pads,
@@ -29,8 +29,10 @@ from explorer.operators.axes import (
     subpixels_along,
     windows_along,
 )
+from explorer.operators.epilogue_steps import StepOptions, changed
+from explorer.operators.stages import check_stages
 from explorer.operators.validate import check_size
-from isa.computation import Affine, Computation, Dimension, Epilogue, Operator, Role, Tensor
+from isa.computation import Affine, Computation, Dimension, Epilogue, Operator, Role, Tensor, Term
 from isa.errors import InputError
 
 _Parameters = ParamSpec("_Parameters")
@@ -42,8 +44,8 @@ Right = Literal["nk", "kn"]
 _WEIGHTS: frozenset[Role] = frozenset({"in1"})
 
 
-class EpilogueOptions(TypedDict, total=False):
-    """How the int32 accumulators become int8.
+class EpilogueOptions(StepOptions, total=False):
+    """How the int32 accumulators become int8; see `StepOptions` too.
 
     Attributes:
         shift: arithmetic right shift, 0 to 31; 8 when not given.
@@ -449,7 +451,12 @@ def _operator(
         relu=options.get("relu", False),
         clip=_clip(kind, options),
     )
-    return Operator.of(kind, kind, computation, epilogue, constants)
+    if not options.keys() & StepOptions.__annotations__.keys():
+        return Operator.of(kind, kind, computation, epilogue, constants)
+    steps = changed(epilogue.steps(out), options)
+    operator = Operator(kind, kind, (Term(computation, constants), *steps))
+    check_stages(operator, kind)
+    return operator
 
 
 def _clip(kind: str, options: EpilogueOptions) -> tuple[int, int] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from math import prod
 
 from explorer.operators.validate import check
-from isa.computation import Add, Computation, Max, Min, Operator, Shift, Stage, Tensor, Term
+from isa.computation import Add, Computation, Max, Min, Operator, Shift, Stage, Step, Tensor, Term
 from isa.errors import InputError
 
 LEAST, GREATEST = -(2**31), 2**31 - 1
@@ -83,6 +84,8 @@ def _check_step(stage: Stage, operator: Operator, source: str, field: str) -> No
     if isinstance(stage, Add):
         if not 1 <= stage.bits <= 32:
             raise InputError(source, field, stage.bits, "bits are 1 to 32")
+        if not 0 <= stage.left <= 31 or (stage.left and isinstance(stage.value, int)):
+            raise InputError(source, field, stage.left, "a tensor is shifted by 0 to 31")
         if isinstance(stage.value, int) and not LEAST <= stage.value <= GREATEST:
             raise InputError(source, field, stage.value, "must be an integer of 32 bits")
     tensor = tensor_of(stage)
@@ -124,6 +127,18 @@ def ranges(operator: Operator) -> list[Range]:
     return found
 
 
+def limits(steps: Sequence[Step]) -> list[Range]:
+    """Between which values an accumulator is before each step, if it may be any before the first.
+
+    Unlike `ranges`, that holds of lanes too in which no output lies.
+    """
+    found, now = [], (LEAST, GREATEST)
+    for step in steps:
+        found.append(now)
+        now = _wrapped(*_after(step, now))
+    return found
+
+
 def _wrapped(low: int, high: int) -> Range:
     """A range that leaves int32 wraps, and may then be anything."""
     return (low, high) if low >= LEAST and high <= GREATEST else (LEAST, GREATEST)
@@ -139,7 +154,8 @@ def _after(stage: Stage, now: Range) -> Range:
     if isinstance(stage, Add):
         if isinstance(stage.value, int):
             return low + stage.value, high + stage.value
-        return low - 2 ** (stage.bits - 1), high + 2 ** (stage.bits - 1) - 1
+        reach = 2 ** (stage.bits - 1)
+        return low - (reach << stage.left), high + ((reach - 1) << stage.left)
     if isinstance(stage, Shift):
         # Rounding adds less than one; and it keeps the order, so the ends of the range are enough.
         ends = [rounded(value, by, stage) for value in now for by in stage.reach]

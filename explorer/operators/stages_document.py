@@ -80,6 +80,7 @@ class _AddendDocument(TensorDocument):
     """A tensor that is added."""
 
     bits: Annotated[int, Field(ge=1, le=32)] = 32
+    left: Annotated[int, Field(ge=0, le=31)] = 0
 
 
 class _AmountsDocument(TensorDocument):
@@ -160,7 +161,9 @@ def _computation(
 def _step(stage: _StageDocument, names: list[str], source: str, field: str) -> Stage:
     """A step; `names` are the dimensions of the output that its tensor's map may use."""
     if isinstance(stage.add, TensorDocument):
-        return Add(read_tensor(stage.add, names, source, f"{field}.add"), stage.add.bits)
+        return Add(
+            read_tensor(stage.add, names, source, f"{field}.add"), stage.add.bits, stage.add.left
+        )
     if stage.add is not None:
         return Add(stage.add)
     if stage.max is not None:
@@ -204,7 +207,8 @@ def _dumped(stage: Stage) -> dict[str, object]:
     if isinstance(stage, Add):
         if isinstance(stage.value, int):
             return {"add": stage.value}
-        return {"add": {**dump_tensor(stage.value), "bits": stage.bits}}
+        left = {"left": stage.left} if stage.left else {}
+        return {"add": {**dump_tensor(stage.value), "bits": stage.bits, **left}}
     if isinstance(stage, Shift):
         by: object = stage.amount
         if not isinstance(stage.amount, int):

@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 
 from explorer.layout.packed import Layout
 from explorer.operators import document
+from explorer.operators.stages import tensor_of
 from explorer.program import npy
 from explorer.program.framework_arrays import arranged
-from explorer.program.verification import Packable, complete, direct, packed
+from explorer.program.verification import (
+    Packable,
+    complete,
+    direct,
+    packed,
+    value_range,
+    value_type,
+)
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor
 from isa.errors import InputError
@@ -26,13 +34,6 @@ from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
 from simulator.functional import run_everywhere
 
 Tensors = dict[str, NDArray[np.generic]]
-
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "in0": np.dtype(np.int8),
-    "in1": np.dtype(np.int8),
-    "bias": np.dtype(np.int32),
-    "residual": np.dtype(np.int8),
-}
 
 
 def emit(
@@ -51,7 +52,7 @@ def emit(
     Args:
         code: the program.
         form: the format of the folder.
-        given: tensors by the fields of `Data`; the others are random.
+        given: tensors by the keys of `tensors_of`; the others are random.
         seed: of the random ones.
 
     Raises:
@@ -109,14 +110,16 @@ def _schedule(code: Code) -> dict[str, object]:
     }
 
 
-def _entries(code: Packable) -> dict[str, TensorEntry]:
+def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
     design = code.design
     layouts = {"INP": design.inp, "WGT": design.wgt, "OUT": design.acc}
-    entries = {name: _entry(layout, "int8") for name, layout in layouts.items()}
-    if design.bias is not None:
-        entries["ACC"] = _entry(design.bias, "int32")
-    if design.residual is not None:
-        entries["ACC_BIS"] = _entry(design.residual, "int32")
+    entries: dict[str, TensorEntry | list[TensorEntry]] = {
+        name: _entry(layout, "int8") for name, layout in layouts.items()
+    }
+    for name, beside in (("ACC", design.spread), ("ACC_BIS", design.dense)):
+        each = [_entry(layout, "int32") for layout in beside]
+        if each:
+            entries[name] = each if len(each) > 1 else each[0]
     return entries
 
 
@@ -155,19 +158,23 @@ def _guards(layout: Layout) -> Iterator[str]:
 
 
 def tensors_of(operator: Operator) -> dict[str, Tensor]:
-    """The tensors that a program reads, in order, by the fields of `Data`."""
+    """The tensors that a program is given, in order: ``in0``, ``in1``, those of steps by name."""
     computation = operator.computation
-    tensors = {
-        "in0": computation.in0,
-        "in1": computation.in1,
-        "bias": operator.epilogue.bias,
-        "residual": operator.residual,
-    }
-    return {field: tensor for field, tensor in tensors.items() if tensor is not None}
+    taken = (tensor for step in operator.steps if (tensor := tensor_of(step)))
+    return {"in0": computation.in0, "in1": computation.in1} | {each.name: each for each in taken}
+
+
+def _range_of(operator: Operator, field: str) -> tuple[np.dtype[Any], int, int]:
+    """The type of a tensor of `tensors_of`, and the least and greatest value it may hold."""
+    for step in operator.steps:
+        tensor = tensor_of(step)
+        if tensor is not None and tensor.name == field:
+            return np.dtype(value_type(step)), *value_range(step)
+    return np.dtype(np.int8), -128, 127
 
 
 def load_data(operator: Operator, text: str, layouts: str = "") -> Tensors:
-    """The tensors in ``.npy`` files, by the fields of `explorer.program.verification.Data`.
+    """The tensors in ``.npy`` files, by the keys of `tensors_of`.
 
     Args:
         operator: what they are for.
@@ -193,12 +200,12 @@ def load_data(operator: Operator, text: str, layouts: str = "") -> Tensors:
             raise InputError("--data", "", part, allowed)
         if known in found:
             raise InputError("--data", tensors[known].name, path, "is given twice")
-        found[known] = _load(tensors[known], known, Path(path), letters.get(known))
+        found[known] = _load(operator, known, Path(path), letters.get(known))
     return found
 
 
 def _layouts(text: str, fields: Mapping[str, str]) -> dict[str, str]:
-    """The layouts that are given, by the fields of `Data`."""
+    """The layouts that are given, by the keys of `tensors_of`."""
     found: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         name, equals, letters = (piece.strip() for piece in part.partition("="))
@@ -210,14 +217,17 @@ def _layouts(text: str, fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _load(tensor: Tensor, field: str, path: Path, letters: str | None) -> NDArray[np.generic]:
-    wanted, otherwise = _DTYPES[field], letters is not None
+def _load(operator: Operator, field: str, path: Path, letters: str | None) -> NDArray[np.generic]:
+    tensor, otherwise = tensors_of(operator)[field], letters is not None
+    wanted = _range_of(operator, field)[0]
     array = npy.load(path, wanted, tensor.shape, tensor.name, laid_out_otherwise=otherwise)
-    return array if letters is None else arranged(array, letters, tensor, str(path))
+    array = array if letters is None else arranged(array, letters, tensor, str(path))
+    _check(operator, field, array, str(path))
+    return array
 
 
 def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> None:
-    """Check that tensors are an operator's, in type and shape.
+    """Check that tensors are an operator's, in type, shape and range.
 
     Raises:
         InputError: one is not.
@@ -226,14 +236,19 @@ def check_data(operator: Operator, data: Mapping[str, NDArray[np.generic]]) -> N
     for field, array in data.items():
         if field not in tensors:
             raise InputError("data", "", field, f"some of {', '.join(tensors)}")
-        _check(tensors[field], field, array, "data")
+        _check(operator, field, array, "data")
 
 
-def _check(tensor: Tensor, field: str, array: NDArray[np.generic], source: str) -> None:
-    wanted = _DTYPES[field]
+def _check(operator: Operator, field: str, array: NDArray[np.generic], source: str) -> None:
+    tensor = tensors_of(operator)[field]
+    wanted, low, high = _range_of(operator, field)
     if array.dtype != wanted or array.shape != tensor.shape:
         allowed = f"{tensor.name} is {wanted.name} of shape {tensor.shape}"
         raise InputError(source, "", f"{array.dtype} of shape {array.shape}", allowed)
+    values = np.asarray(array, wanted)
+    if values.size and not low <= int(values.min()) <= int(values.max()) <= high:
+        found = f"{values.min()} to {values.max()}"
+        raise InputError(source, "", found, f"{tensor.name} holds {low} to {high}")
 
 
 # --- Folders on disk ------------------------------------------------------------------------------

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.layout.alu_passes import AluProgram
 from explorer.layout.packed import Layout
+from explorer.operators.stages import tensor_of
 from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
-from isa.computation import Epilogue, Operator
+from isa.computation import Add, Epilogue, Operator, Shift, Step, Tensor
 from isa.program_image import Program
 from simulator.functional import run as execute
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
-from simulator.reference import accumulate, epilogue
+from simulator.reference import accumulate, stepped
 
 SPREAD = 45
 """Standard deviation of the outputs of random data: 127 is 2.8 of them away."""
 NUDGE = 32
-"""By how much bias and residual of random data move an output at most."""
+"""By how much each tensor of random data that is added moves an output at most."""
 _UNIFORM = math.sqrt((256**2 - 1) / 12)
 """Standard deviation of the whole numbers from -128 to 127."""
 
@@ -55,12 +57,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Logical tensors for one run, and the operator's direct result before the epilogue."""
+    """Logical tensors for one run, and the operator's direct result before its steps.
+
+    Attributes:
+        in0, in1: the inputs of the product.
+        taken: what the steps take, by the tensors' names.
+        accumulated: the products' sums.
+    """
 
     in0: NDArray[np.int8]
     in1: NDArray[np.int8]
-    bias: NDArray[np.int32] | None
-    residual: NDArray[np.int8] | None
+    taken: Mapping[str, NDArray[np.signedinteger[Any]]]
     accumulated: NDArray[np.int32]
 
 
@@ -74,12 +81,14 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
 
     A tensor that is left out is the same whichever others are given. The first input is uniform
     over int8. The second is uniform around 0, as wide as makes the standard deviation of a shifted
-    sum `SPREAD`, or, where that is less than one unit, ±1 as seldom. Bias and residual are uniform
-    and move outputs by up to `NUDGE`. So few outputs are saturated, and most errors show.
+    sum `SPREAD`, or, where that is less than one unit, ±1 as seldom. Tensors that are added are
+    uniform and move outputs by up to `NUDGE`; amounts of shifts are uniform over their span. So few
+    outputs are saturated, and most errors show.
 
     Args:
         operator: what is computed.
-        given: tensors by the field of `Data`, of the right types and shapes.
+        given: tensors by ``in0``, ``in1`` or the name of one that a step takes, of the right types
+            and shapes.
         seed: of the random ones.
 
     Raises:
@@ -90,22 +99,56 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     computation = operator.computation
     in0 = rng.integers(-128, 128, computation.in0.shape, np.int8)
     in1 = _weights(operator, rng)
-    shift = operator.epilogue.shift
-    extents = operator.epilogue.bias.shape if operator.epilogue.bias else None
-    reach = min(NUDGE << shift, 2**31 - 1)
-    bias = rng.integers(-reach, reach, extents, np.int32) if extents is not None else None
-    shape = operator.residual.shape if operator.residual else None
-    residual = rng.integers(-NUDGE, NUDGE, shape, np.int8) if shape is not None else None
-    random: dict[str, Any] = {"in0": in0, "in1": in1, "bias": bias, "residual": residual}
-    tensors = random | dict(given)
-    return Data(**tensors, accumulated=accumulate(computation, tensors["in0"], tensors["in1"]))
+    random: dict[str, NDArray[Any]] = {"in0": in0, "in1": in1}
+    for number, step in enumerate(operator.steps):
+        tensor = tensor_of(step)
+        if tensor is not None:
+            low, end = _drawn(step, _places(operator.steps[number + 1 :]))
+            random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(step))
+    in0, in1 = (given.get(name, random.pop(name)) for name in ("in0", "in1"))
+    taken = {name: given.get(name, array) for name, array in random.items()}
+    return Data(in0, in1, taken, accumulate(computation, in0, in1))
+
+
+def _places(steps: Iterable[Step]) -> int:
+    """By how many places steps shift to the right, those of a tensor in the middle of its span."""
+    reaches = (step.reach for step in steps if isinstance(step, Shift))
+    return sum((low + high) // 2 for low, high in reaches)
+
+
+def _drawn(step: Step, places: int) -> tuple[int, int]:
+    """The least random value of a step's tensor, and one more than the greatest.
+
+    Args:
+        step: what takes the tensor.
+        places: by how many the steps after it shift to the right.
+    """
+    low, high = value_range(step)
+    if isinstance(step, Shift):
+        return low, high + 1
+    assert isinstance(step, Add)
+    reach = min(math.ceil(math.ldexp(NUDGE, places - step.left)), 2**31 - 1)
+    return max(low, -reach), min(high + 1, reach)
+
+
+def value_range(step: Step) -> tuple[int, int]:
+    """Between which values, both inclusive, a step's tensor may lie."""
+    if isinstance(step, Shift):
+        return step.span
+    assert isinstance(step, Add)
+    return -(2 ** (step.bits - 1)), 2 ** (step.bits - 1) - 1
+
+
+def value_type(step: Step) -> type[np.int8] | type[np.int32]:
+    """The type of a step's tensor: the lesser of the two that holds its values."""
+    return np.int32 if isinstance(step, Add) and step.bits > 8 else np.int8
 
 
 def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
     """The second input, by the distribution that `complete` states."""
     computation = operator.computation
     terms = math.prod(computation.extents[name] for name in computation.reductions)
-    deviation = SPREAD * 2.0**operator.epilogue.shift / (_UNIFORM * math.sqrt(terms))
+    deviation = SPREAD * 2.0 ** _places(operator.steps) / (_UNIFORM * math.sqrt(terms))
     # Of the whole numbers from -b to b, the variance is b*(b+1)/3.
     bound = min(math.floor(math.sqrt(3 * deviation**2 + 0.25) - 0.5), 127)
     if bound >= 1:
@@ -117,9 +160,15 @@ def _weights(operator: Operator, rng: np.random.Generator) -> NDArray[np.int8]:
 
 def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
     """The operator's output by its definition."""
-    return epilogue(
-        operator.epilogue, data.accumulated, data.bias, operator.computation, data.residual
-    )
+    return after(operator, operator.steps, data).astype(np.int8)
+
+
+def after(operator: Operator, steps: Iterable[Step], data: Data) -> NDArray[np.int32]:
+    """The accumulators after some steps, by their definitions."""
+    values = data.accumulated
+    for step in steps:
+        values = stepped(step, values, data.taken, operator.computation)
+    return values
 
 
 class Packed(Protocol):
@@ -142,12 +191,16 @@ class Packed(Protocol):
         """The layout of the output."""
 
     @property
-    def bias(self) -> Layout | None:
-        """The layout of the bias, where there is one."""
+    def alu(self) -> AluProgram:
+        """What the steps take."""
 
     @property
-    def residual(self) -> Layout | None:
-        """The layout of the residual, where there is one."""
+    def spread(self) -> tuple[Layout, ...]:
+        """The layouts of vectors over fewer dimensions than the output has, in section ACC."""
+
+    @property
+    def dense(self) -> tuple[Layout, ...]:
+        """The layouts of vectors as large as the output, in section ACC_BIS."""
 
 
 class Packable(Protocol):
@@ -170,10 +223,16 @@ def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     for name, layout in (("INP", design.inp), ("WGT", design.wgt)):
         assert layout.role is not None
         sections[name] = layout.pack(by_role[layout.role])
-    if design.bias is not None and data.bias is not None:
-        sections["ACC"] = design.bias.pack(data.bias)
-    if design.residual is not None and data.residual is not None:
-        sections["ACC_BIS"] = design.residual.pack(data.residual.astype(np.int32))
+    alu = design.alu
+    parts = (("ACC", design.spread, alu.spread), ("ACC_BIS", design.dense, alu.dense))
+    for name, layouts, vectors in parts:
+        if layouts:
+            values = (vector.values(data.taken) for vector in vectors)
+            each = [layout.pack(array) for layout, array in zip(layouts, values, strict=True)]
+            # A single tensor keeps its shape; several stand one after the other.
+            sections[name] = (
+                each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
+            )
     return sections
 
 
@@ -218,8 +277,8 @@ def verify(
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
     It is executed as each implementation of VTA that its configuration admits. VTA stores bytes
-    only. To see the accumulators, the same design and schedule runs four more
-    times with an epilogue that stores one byte of each.
+    only. To see the accumulators, with the bias if that is added first, the same design and
+    schedule runs four more times with an epilogue that stores one byte of each.
     """
     operator = code.design.operator
     expected = direct(operator, data)
@@ -228,14 +287,14 @@ def verify(
     wrong = _differing(outputs.values(), expected)
     if not accumulators:
         return Verdict(expected.size, wrong, implementations=implementations)
+    bias = _bias(operator)
+    raw = after(operator, (Add(bias),) if bias else (), data)
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
-        shifted = replace(operator.epilogue, shift=8 * byte, residual=False, relu=False, clip=None)
-        design = replace(code.design, operator=operator.followed_by(shifted), fixed_order=True)
+        design = code.design.followed_by(Epilogue(8 * byte, bias=bias, clip=None))
         one = run_everywhere(lower(design, code.schedule), data, interleaving=interleaving)
         for each, stored in one.items():
             found[each] |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
-    raw = _biased(operator, data)
     wrong_raw = _differing((whole.view(np.int32) for whole in found.values()), raw)
     return Verdict(expected.size, wrong, expected.size, wrong_raw, implementations)
 
@@ -245,11 +304,8 @@ def _differing(found: Iterable[NDArray[np.generic]], expected: NDArray[np.generi
     return int(np.any([array != expected for array in found], axis=0).sum())
 
 
-def _biased(operator: Operator, data: Data) -> NDArray[np.int32]:
-    """The accumulators with the bias, before shift and clip, reassembled from their bytes."""
-    value, data = np.zeros(data.accumulated.shape, np.uint32), replace(data, residual=None)
-    for byte in range(4):
-        shifted = Epilogue(shift=8 * byte, bias=operator.epilogue.bias, clip=None)
-        part = direct(operator.followed_by(shifted), data)
-        value |= part.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
-    return value.view(np.int32)
+def _bias(operator: Operator) -> Tensor | None:
+    """The tensor that the first step adds as it is."""
+    first = operator.steps[0] if operator.steps else None
+    plain = isinstance(first, Add) and first.left == 0 and first.bits > 8
+    return tensor_of(first) if first and plain else None

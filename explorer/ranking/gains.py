@@ -168,7 +168,7 @@ def table(
     Raises:
         InputError: a layer has no program.
     """
-    layers = [(operator, (operator.computation, operator.epilogue)) for operator in operators]
+    layers = [(operator, (operator.computation, operator.steps)) for operator in operators]
     distinct = {key: operator for operator, key in reversed(layers)}
     with pool(jobs, __name__) as executor:
         rows = {

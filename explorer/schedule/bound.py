@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from explorer.embedding.virtual_loops import Nest
+from explorer.layout.alu_passes import AluProgram, alu_program
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
-from explorer.schedule.alu_passes import alu_passes
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -31,23 +31,28 @@ from simulator.occupancy import (
 def compute_bound(operator: Operator, config: Config, loops: Nest) -> int:
     """Cycles of the compute module that no schedule of an embedding undercuts in any layout.
 
-    Every step, reset and immediate ALU micro-op takes a cycle; an entry holds a lane each for as
-    many outputs.
+    Every step, reset and immediate ALU micro-op takes a cycle, others two; an entry holds a lane
+    each for as many outputs.
     """
     outputs = -(-math.prod(operator.computation.out.shape) // (config.batch * config.block_out))
-    passes = len(alu_passes(operator.epilogue))
-    cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs) + passes * alu_cycles(outputs, True)
-    return cycles + (_residual_cycles(config, outputs) if operator.residual else 0)
+    cycles = gemm_cycles(loops.steps) + gemm_cycles(outputs)
+    return cycles + _alu_cycles(alu_program(operator), config, outputs)
 
 
-def _residual_cycles(config: Config, outputs: int) -> int:
-    """Cycles in which the compute module loads and adds a residual of so many entries, at least."""
+def _alu_cycles(alu: AluProgram, config: Config, outputs: int) -> int:
+    """Cycles in which the compute module does the steps on so many entries, at least."""
+    cycles = alu.immediates * alu_cycles(outputs, True) + alu.pairs * alu_cycles(outputs, False)
+    cycles += alu.resets * gemm_cycles(outputs)
+    return cycles + len(alu.dense) * _dense_load(config, outputs)
+
+
+def _dense_load(config: Config, outputs: int) -> int:
+    """Cycles in which the compute module loads a vector for each of so many entries, at least."""
     timing = config.timing
     latency = timing.memory_latency
     lead = following_lead(load_lead(0, config.acc_bytes, timing.bus_bytes, latency), latency, 1)
-    # One LOAD and one ADD at the least, whatever the tiles; beats round down, as entries may share.
-    beats = outputs * config.acc_bytes // timing.bus_bytes
-    return lead + beats + alu_cycles(outputs, False)
+    # One LOAD at the least, whatever the tiles; beats round down, as entries may share.
+    return lead + outputs * config.acc_bytes // timing.bus_bytes
 
 
 def lower_bound(design: Design) -> int:
@@ -55,18 +60,13 @@ def lower_bound(design: Design) -> int:
     config = design.config
     outputs = math.prod(c.extent for c in design.acc.coordinates)
     compute = gemm_cycles(design.nest.steps) + gemm_cycles(outputs)
-    compute += len(alu_passes(design.operator.epilogue)) * alu_cycles(outputs, True)
-    if design.bias:
-        compute += alu_cycles(outputs, False)
-    if design.residual:
-        compute += _residual_cycles(config, outputs)
+    compute += _alu_cycles(design.alu, config, outputs)
     extents = {loop.name: loop.extent for loop in design.nest.outer}
     moved = sum(
         used_entries(layout, extents) * config.element_bytes(memory)
         for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
     )
-    if design.residual:
-        moved += outputs * config.acc_bytes
+    moved += len(design.alu.dense) * outputs * config.acc_bytes
     # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     timing = config.timing
     bus = timing.bus_bytes

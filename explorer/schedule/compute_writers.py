@@ -24,9 +24,7 @@ from explorer.schedule.instruction_rows import (
 from explorer.schedule.kernels import MAX_ITERATIONS, gemm_kernel, gemm_parts, kernel
 from explorer.schedule.sections import (
     ACC,
-    ADDEND,
     INP,
-    RESIDUAL,
     WGT,
     Sections,
     add_strides,
@@ -37,7 +35,12 @@ from explorer.schedule.uop_table import UopTable, add_uops
 from simulator.jit import helper
 
 Array = NDArray[np.int64]
-ADD_IMMEDIATE, ADD_RESIDUAL = -1, -2
+# Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
+# and which of the different pairs of these two it has, spread and others counted apart.
+KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
+IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE = range(5)  # what is done: ALU operations, then resets
+ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
+"""The reset of accumulators; other steps on them alone have the same micro-ops."""
 
 
 @helper
@@ -55,26 +58,22 @@ def _write_compute(
 
 @helper
 def _write_sweeps(
-    table: Array, n: int, opcode: int, uops: UopTable, share: Shares, here: Tile, residual: bool
+    table: Array, n: int, opcode: int, uops: UopTable, share: Shares, here: Tile, step: Array
 ) -> int:
     """One operation on every accumulator of a tile; the rows then used, or a `Fault`.
 
     Accumulators are dense, so that one loop of the instruction passes over as many as its field
-    can count, and a single micro-op says where it starts. Its source is the residual of the
-    accumulator if there is to be one, else the accumulator itself: Chisel's ALU takes the operand
-    beside an immediate from there. A reset has the same micro-ops, since it has no use for its
-    source.
+    can count, and a single micro-op says where it starts. Its source is the dense operand if there
+    is one, else the accumulator itself: Chisel's ALU takes the operand beside an immediate from
+    there. A reset has the same micro-ops, since it has no use for its source.
     """
+    dst, src = here.base[step[DST]], here.base[step[SRC]]
     for chunk in range((here.entries + MAX_ITERATIONS - 1) // MAX_ITERATIONS):
         begin = chunk * MAX_ITERATIONS
-        key = 10 * uops.kinds + here.context[ACC] * share.chunks + chunk
-        source = here.base[ACC] + begin
-        if residual:
-            key += 2 * share.chunks
-            source = here.base[RESIDUAL] + begin
+        key = uops.sweeps + (2 * step[SLOT] + here.context[ACC]) * share.chunks + chunk
         if uops.rows[key] == 0:
             single = kernel(np.zeros(0, np.int64), np.zeros((3, 0), np.int64), 1)
-            fault = add_uops(uops, key, single, here.base[ACC] + begin, source, 0)
+            fault = add_uops(uops, key, single, dst + begin, src + begin, 0)
             if fault < 0:
                 return fault
         begin_row(table, n, opcode)
@@ -88,9 +87,11 @@ def _write_sweeps(
 
 
 @helper
-def write_reset(table: Array, n: int, uops: UopTable, share: Shares, here: Tile) -> int:
-    """The reset of a tile's accumulators; the rows then used, or a `Fault`."""
-    end = _write_sweeps(table, n, GEMM, uops, share, here, False)
+def write_reset(
+    table: Array, n: int, uops: UopTable, share: Shares, here: Tile, step: Array
+) -> int:
+    """The reset of a tile's accumulators, or of what a step says; the rows, or a `Fault`."""
+    end = _write_sweeps(table, n, GEMM, uops, share, here, step)
     for row in range(n, end):
         table[row, RESET] = 1
     return end
@@ -118,26 +119,32 @@ def write_gemm(
 
 
 @helper
-def _write_add(
-    table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
+def _write_spread(
+    table: Array,
+    n: int,
+    uops: UopTable,
+    sections: Sections,
+    orders: Array,
+    here: Tile,
+    step: Array,
 ) -> int:
-    """The addition of the addend to a tile's accumulators; the rows then used, or a `Fault`.
+    """An operation with a vector over fewer dimensions; the rows then used, or a `Fault`.
 
-    It may have fewer coordinates than the output (a bias has the channels alone), so that its
-    kernel runs over the loops of the output with strides of its own.
+    A bias, say, has the channels alone, so that the kernel runs over the loops of the output with
+    strides of the vector's own.
     """
-    key = 8 * uops.kinds + 2 * here.kind + here.context[ACC]
+    key = 8 * uops.kinds + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
     if uops.rows[key] == 0:
         loops = len(here.length)
         strides, length = np.zeros((3, loops), np.int64), np.ones(loops, np.int64)
         add_strides(sections, ACC, orders, here.length, strides, 0)
-        add_strides(sections, ADDEND, orders, here.length, strides, 1)
+        add_strides(sections, step[SRC], orders, here.length, strides, 1)
         moved = moved_loops(sections, ACC)
         for i in range(loops):
             if moved[i]:
                 length[i] = here.length[i]
         fault = add_uops(
-            uops, key, kernel(length, strides, 1), here.base[ACC], here.base[ADDEND], 0
+            uops, key, kernel(length, strides, 1), here.base[step[DST]], here.base[step[SRC]], 0
         )
         if fault < 0:
             return fault
@@ -156,18 +163,25 @@ def write_epilogue(
     orders: Array,
     share: Shares,
     here: Tile,
+    first: bool,
 ) -> int:
-    """The ALU operations on a tile's accumulators; the rows then used, or a `Fault`."""
-    for step in range(len(epilogue)):
-        what, begin = epilogue[step, 0], n
-        if what >= 0:
-            n = _write_add(table, n, uops, sections, orders, here)
-        else:
-            n = _write_sweeps(table, n, ALU, uops, share, here, what == ADD_RESIDUAL)
+    """The ALU operations on a tile's accumulators; the rows then used, or a `Fault`.
+
+    What is done once is done with the first tile, which is as large as any.
+    """
+    for step in epilogue:
+        what, begin = step[KIND], n
+        if what == SPREAD:
+            n = _write_spread(table, n, uops, sections, orders, here, step)
+        elif what == RESETTING or (what == ONCE and first):
+            n = write_reset(table, n, uops, share, here, step)
+        elif what != ONCE:
+            n = _write_sweeps(table, n, ALU, uops, share, here, step)
         if n < 0:
             return n
-        for row in range(begin, n):
-            table[row, ALU_OPCODE] = epilogue[step, 1]
-            if what == ADD_IMMEDIATE:
-                table[row, USE_IMM], table[row, IMM] = 1, epilogue[step, 2]
+        if what <= SPREAD:
+            for row in range(begin, n):
+                table[row, ALU_OPCODE] = step[OPERATION]
+                if what == IMMEDIATE:
+                    table[row, USE_IMM], table[row, IMM] = 1, step[NUMBER]
     return n

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.layout.alu_passes import AluProgram, Pass, Vector
 from explorer.layout.design import Design
-from explorer.schedule.alu_passes import alu_passes
-from explorer.schedule.compute_writers import ADD_IMMEDIATE, ADD_RESIDUAL
+from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
-from explorer.schedule.sections import ADDEND, Sections, arrangement
+from explorer.schedule.sections import ACC, BESIDE, Sections, arrangement
 from explorer.schedule.space import Schedule, coefficients
 from explorer.schedule.stream import stream
-from isa.fields import AluOp, Column, Memory
+from isa.fields import Column, Memory
 from isa.program_image import Program, memory_map
 
-__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "alu_passes", "lower"]
+__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "lower"]
 Array = NDArray[np.int64]
 
 
@@ -57,8 +57,8 @@ class Lowering:
         self.sizes = {
             "INP": design.inp.entries * config.inp_bytes,
             "WGT": design.wgt.entries * config.wgt_bytes,
-            "ACC": design.bias.entries * config.acc_bytes if design.bias else 0,
-            "ACC_BIS": design.acc.entries * config.acc_bytes if design.residual else 0,
+            "ACC": sum(layout.entries for layout in design.spread) * config.acc_bytes,
+            "ACC_BIS": len(design.dense) * design.acc.entries * config.acc_bytes,
             "OUT": design.acc.entries * config.out_bytes,
         }
         uop_bytes = config.element_bytes(Memory.UOP)
@@ -66,41 +66,33 @@ class Lowering:
         self._uop_base = bases["UOP"] // uop_bytes
 
         self.extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
-        residual = design.residual
-        stored = (
-            (design.inp, Memory.INP, "INP"),
-            (design.wgt, Memory.WGT, "WGT"),
-            (design.acc, Memory.OUT, "OUT"),
-            (design.bias, Memory.ACC, "ACC"),
-            (residual, Memory.ACC, "ACC_BIS"),
-        )
-        most = max(len(layout.coordinates) for layout, _, _ in stored if layout)
+        stored = [
+            (design.inp, Memory.INP, bases["INP"]),
+            (design.wgt, Memory.WGT, bases["WGT"]),
+            (design.acc, Memory.OUT, bases["OUT"]),
+        ]
+        for section, layouts in (("ACC", design.spread), ("ACC_BIS", design.dense)):
+            base = bases[section]
+            for layout in layouts:  # one after the other in the section
+                stored.append((layout, Memory.ACC, base))
+                base += layout.entries * config.acc_bytes
+        most = max(len(layout.coordinates) for layout, _, _ in stored)
         moves = np.zeros((len(stored), most, len(self.extents)), np.int64)
-        spans, facts = (
-            np.zeros((len(stored), most, 2), np.int64),
-            np.zeros((len(stored), 3), np.int64),
-        )
+        spans = np.zeros((len(stored), most, 2), np.int64)
+        facts = np.zeros((len(stored), 3), np.int64)
         spans[:, :, 1] = 1
-        for s, (layout, memory, name) in enumerate(stored):
-            if layout:
-                moves[s, : len(layout.coordinates)] = coefficients(design, layout)
-                for j, coordinate in enumerate(layout.coordinates):
-                    spans[s, j] = coordinate.low, coordinate.high
-                base = bases[name] // config.element_bytes(memory)
-                facts[s] = base, config.depth(memory), int(memory)
-        self.sections = Sections(moves, spans, facts)
-        steps = [(ADDEND, AluOp.ADD, 0)] if design.bias else []
-        passes = alu_passes(design.operator.epilogue)
-        shifts = [(ADD_IMMEDIATE, op, imm) for op, imm in passes if op == AluOp.SHR]
-        limits = [(ADD_IMMEDIATE, op, imm) for op, imm in passes if op != AluOp.SHR]
-        adds = [(ADD_RESIDUAL, AluOp.ADD, 0)] if residual else []
-        steps = [*steps, *shifts, *adds, *limits]
-        self._epilogue = np.array(steps, np.int64).reshape(-1, 3)
+        for s, (layout, memory, base) in enumerate(stored):
+            moves[s, : len(layout.coordinates)] = coefficients(design, layout)
+            for j, coordinate in enumerate(layout.coordinates):
+                spans[s, j] = coordinate.low, coordinate.high
+            facts[s] = base // config.element_bytes(memory), config.depth(memory), int(memory)
+        self.sections = Sections(moves, spans, facts, BESIDE + len(design.spread))
+        self._epilogue = _steps(design.alu)
 
     @property
     def signature(self) -> bytes:
         """What programs depend on, besides the configuration and the schedule."""
-        parts = (self.extents, self._epilogue, *self.sections)
+        parts = map(np.asarray, (self.extents, self._epilogue, *self.sections))
         return b"".join(np.array(p.shape, np.int64).tobytes() + p.tobytes() for p in parts)
 
     def _orders(self, tile: Array) -> Array:
@@ -168,6 +160,34 @@ class Lowering:
             )
         # Copies, that the buffers they were written in can go.
         return Code(design, schedule, table.copy(), uops.copy(), self.sizes)
+
+
+def _steps(alu: AluProgram) -> Array:
+    """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`."""
+    rows = {vector: BESIDE + place for place, vector in enumerate((*alu.spread, *alu.dense))}
+    places = {"acc": ACC, "scratch": BESIDE + len(rows)}
+    spread: dict[tuple[int, int], int] = {}
+    others = {(ACC, ACC): 0}
+    steps = np.zeros((len(alu.passes), 6), np.int64)
+    for step, done in zip(steps, alu.passes, strict=True):
+        dst, src, number = places[done.dst], places[done.dst], 0
+        if isinstance(done.src, int):
+            number = done.src
+        else:
+            src = rows[done.src] if isinstance(done.src, Vector) else places[done.src]
+        kind = _kind(done, alu)
+        slots = spread if kind == SPREAD else others
+        slot = slots.setdefault((dst, src), len(slots))
+        step[:] = kind, done.opcode or 0, number, dst, src, slot
+    return steps
+
+
+def _kind(done: Pass, alu: AluProgram) -> int:
+    if done.opcode is None:
+        return ONCE if done.once else RESETTING
+    if isinstance(done.src, int):
+        return IMMEDIATE
+    return SPREAD if done.src in alu.spread else DENSE
 
 
 def lower(design: Design, schedule: Schedule) -> Code:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
-from explorer.schedule.alu_passes import alu_passes
 from explorer.schedule.space import coefficients, output_loops
 from isa.fields import Memory
 from simulator.jit import helper
@@ -54,10 +53,11 @@ class Machine(NamedTuple):
     Attributes:
         extents: of the outer loops.
         outputs: whether a loop moves the output.
-        bias_moves: whether a loop moves the bias; all False without one.
-        bias: cycles of a bias LOAD besides its beats, and beats of an entry; zeros without one.
-        residual: cycles of a residual LOAD besides its beats, and bytes of an entry; zeros without.
-        passes: immediate ALU passes of the epilogue.
+        spread_moves: whether a loop moves each spread vector that steps take, (vectors, loops).
+        dense: how many vectors as large as the output they take.
+        vector: cycles of a LOAD of either besides its beats, and beats and bytes of an entry.
+        passes: ALU passes with an immediate, with a second vector, and resets, of every tile.
+        scratch: whether each accumulator has a scratch vector.
         uop_beats: of the micro-op LOAD.
         saved: cycles of its lead that a LOAD of inp or wgt can save behind another client's burst.
         spared: what all of them can save beyond that, behind the few bursts that may be shorter.
@@ -66,10 +66,11 @@ class Machine(NamedTuple):
 
     extents: Array
     outputs: NDArray[np.bool_]
-    bias_moves: NDArray[np.bool_]
-    bias: tuple[int, int]
-    residual: tuple[int, int]
-    passes: int
+    spread_moves: NDArray[np.bool_]
+    dense: int
+    vector: tuple[int, int, int]
+    passes: tuple[int, int, int]
+    scratch: bool
     uop_beats: int
     saved: int
     spared: int
@@ -105,24 +106,21 @@ def machine(design: Design) -> Machine:
     extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
     outputs = np.zeros(len(extents), np.bool_)
     outputs[output_loops(design)] = True
-    bias_moves: NDArray[np.bool_] = np.zeros(len(extents), np.bool_)
+    spread_moves: NDArray[np.bool_] = np.zeros((len(design.spread), len(extents)), np.bool_)
+    for row, layout in enumerate(design.spread):
+        spread_moves[row] = np.any(coefficients(design, layout), axis=0)
     # The compute module's loads may come behind any burst of inp or wgt.
     acc_lead = following_lead(load_lead(0, config.acc_bytes, bus, latency), latency, 1)
-    bias = residual = (0, 0)
-    if design.bias:
-        numbers = operand(design, design.bias, Memory.ACC)
-        bias_moves = np.any(numbers.moves, axis=0)
-        bias = (acc_lead, beats(numbers, 1))
-    if design.residual:
-        residual = (acc_lead, config.acc_bytes)
+    alu = design.alu
     saved = -following_lead(0, latency, _shortest_burst(design))
     return Machine(
         extents,
         outputs,
-        bias_moves,
-        bias,
-        residual,
-        len(alu_passes(design.operator.epilogue)),
+        spread_moves,
+        len(alu.dense),
+        (acc_lead, config.acc_bytes // bus, config.acc_bytes),
+        (alu.immediates, alu.pairs, alu.resets),
+        alu.scratch,
         1,
         saved,
         SHORT_BURSTS * (-following_lead(0, latency, 1) - saved),
@@ -143,7 +141,7 @@ def _shortest_burst(design: Design) -> int:
     shortest = fetch_beats(timing.fetch_batch, timing.bus_bytes)
     if shortest > timing.burst_beats:  # the batch comes in several bursts
         shortest = shortest % timing.burst_beats or timing.burst_beats
-    if design.bias or design.residual:
+    if design.alu.spread or design.alu.dense:
         element = max(1, config.acc_bytes // timing.bus_bytes)
         shortest = min(shortest, element, timing.burst_beats)
     return shortest

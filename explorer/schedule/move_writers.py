@@ -38,11 +38,9 @@ from explorer.schedule.instruction_rows import (
 )
 from explorer.schedule.sections import (
     ACC,
-    ADDEND,
     BASE,
-    DEPTH,
+    BESIDE,
     MEMORY,
-    RESIDUAL,
     Sections,
     fill_box,
 )
@@ -55,12 +53,12 @@ _ALL_PADDING = int(Fault.ALL_PADDING)
 class TileMoves(NamedTuple):
     """How a tile's boxes are moved, by tensor; filled in anew for each tile.
 
-    The residual has the same entries in DRAM as the output and shares its row.
+    Vectors as large as the output have the same entries in DRAM and share its row.
 
     Attributes:
         box: scratch for the box of one, (coordinates, parts).
-        runs: its folded sides, (4, coordinates, 4).
-        patterns: see `explorer.schedule.dma.PATTERN`; all 0 where nothing is moved, (4, 11).
+        runs: its folded sides, (tensors, coordinates, 4).
+        patterns: see `explorer.schedule.dma.PATTERN`; all 0 where nothing is moved, (tensors, 11).
     """
 
     box: Array
@@ -74,8 +72,8 @@ def empty_moves(sections: Sections) -> TileMoves:
     coordinates = sections.moves.shape[1]
     return TileMoves(
         np.zeros((coordinates, PARTS), np.int64),
-        np.zeros((4, coordinates, RUNS), np.int64),
-        np.zeros((4, PATTERN), np.int64),
+        np.zeros((sections.dense, coordinates, RUNS), np.int64),
+        np.zeros((sections.dense, PATTERN), np.int64),
     )
 
 
@@ -89,19 +87,19 @@ def plan_moves(
     changed: NDArray[np.bool_],
     moves_out: bool,
 ) -> int:
-    """Plan what a tile loads and, where outputs or residuals are moved, how these lie in DRAM.
+    """Plan what a tile loads and, where outputs or as much are moved, how these lie in DRAM.
 
     Returns:
         How many instructions the patterns have, or a `Fault`.
     """
     total = 0
-    for s in range(4):
+    for s in range(sections.dense):
         wanted = changed[s]
         if s == ACC:
             wanted = moves_out
-        elif s == ADDEND:
-            # It is added once an output tile, before anything else is done to it.
-            wanted = sections.facts[s, DEPTH] > 0 and changed[s] and changed[ACC]
+        elif s >= BESIDE:
+            # It is used once an output tile, and loaded before anything else is done to it.
+            wanted = changed[s] and changed[ACC]
         plan.patterns[s, MOVES] = 0
         if wanted:
             if not fill_box(sections, s, first, length, plan.box):
@@ -118,7 +116,7 @@ def write_moves(
     table: Array, n: int, opcode: int, sections: Sections, s: int, plan: TileMoves, sram: int
 ) -> int:
     """Write the LOADs or STOREs of a tensor's box; the rows then used."""
-    shape = ACC if s == RESIDUAL else s
+    shape = ACC if s >= sections.dense else s
     found, runs = plan.patterns[shape], plan.runs[shape]
     for index in range(found[MOVES]):
         at, dram = place(found, runs, index)

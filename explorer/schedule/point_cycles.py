@@ -71,29 +71,26 @@ def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
 
 @helper
 def _fewest_instructions(
-    m: Machine, moves: int, stores: int, count: int, finished: int, bias_events: int
+    m: Machine, moves: int, stores: int, count: int, finished: int, spread_events: int
 ) -> int:
     """Instructions of a program whose loads of inp and wgt and stores are so many, at least.
 
-    Each tile has a GEMM, and each output tile a reset, its ALU passes and what it adds. The three
-    others load the micro-ops, wait for the last store, and finish.
+    Each tile has a GEMM, and each output tile a reset and the passes of its steps. The three others
+    load the micro-ops, wait for the last store, and finish.
     """
-    total = moves + stores + count + finished * (1 + m.passes) + 3
-    if m.bias[0] > 0:
-        total += finished + bias_events
-    if m.residual[0] > 0:
-        total += finished + stores  # the residual's pattern is the output's
-    return total
+    immediates, pairs, resets = m.passes
+    total = moves + stores + count + finished * (1 + immediates + pairs + resets) + 3
+    # Vectors as large as the output have the pattern of its stores.
+    return total + spread_events + m.dense * stores
 
 
 @helper
 def _alu_work(m: Machine, entries: int, finished: int) -> int:
-    """Cycles of the epilogue's ALU instructions: at least one of each kind an output tile."""
-    alu = m.passes * (entries + alu_cycles(0, True) * finished)
-    for added in (m.bias[0] > 0, m.residual[0] > 0):
-        if added:
-            alu += 2 * entries + alu_cycles(0, False) * finished
-    return alu
+    """Cycles of the steps' instructions: at least one of each pass an output tile."""
+    immediates, pairs, resets = m.passes
+    alu = immediates * (entries + alu_cycles(0, True) * finished)
+    alu += pairs * (2 * entries + alu_cycles(0, False) * finished)
+    return alu + resets * (entries + gemm_cycles(0) * finished)
 
 
 @helper
@@ -105,9 +102,11 @@ def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int
     # Until the first beat of all loads there is nothing that one could come behind.
     first_load = inp.lead + following_lead(wgt.lead, m.latency, 1) + first_beats
     uop_load = m.latency + WIDE_LOAD_CYCLES + m.uop_beats
-    # A residual is loaded where the bias is: that of the first tile before the first GEMM.
-    residual = m.residual[0] + a.first * m.residual[1] // m.bus_bytes
-    own = uop_load + gemm_cycles(a.volume) + m.bias[0] + m.bias[1] + residual
+    # What the steps of the first tile take is loaded before the first GEMM; scratch vectors that
+    # are reset once are so behind it, and count nowhere.
+    lead, entry, size = m.vector
+    own = uop_load + gemm_cycles(a.volume) + len(m.spread_moves) * (lead + entry)
+    own += m.dense * (lead + a.first * size // m.bus_bytes)
     # Micro-ops share the read channel with the first tiles.
     return max(first_load, own, uop_load + first_beats)
 
@@ -134,7 +133,7 @@ def work(
     events: tuple[int, int, int],
     tiles: Array,
 ) -> Work:
-    """Cycles of the parts of a point whose tiles of inp, wgt and bias change so often."""
+    """Cycles of the parts of a point whose tiles of inp, wgt and spread vectors change so often."""
     inp, wgt, acc = tensors
     i, w, a = uses
     count, finished, steps = _tile_counts(m, tiles)
@@ -148,20 +147,19 @@ def work(
 
     gemm = steps + gemm_cycles(0) * count
     reset = a.once + gemm_cycles(0) * finished
-    # The first reset, bias and residual are in `before`.
+    # The first reset and the vectors of the first tile are in `before`.
     serial = gemm + reset - gemm_cycles(a.volume) + _alu_work(m, a.once, finished)
-    residual_lead, residual_size = m.residual
-    other_residuals = residual_lead * max(0, stores - a.instructions)
-    other_residuals += (a.once - a.first) * residual_size // m.bus_bytes
-    other_biases = (m.bias[0] + m.bias[1]) * max(0, events[2] - 1)
-    moved = inp_beats + wgt_beats + a.once * residual_size // m.bus_bytes + m.uop_beats
+    lead, entry, size = m.vector
+    others = lead * max(0, stores - a.instructions) + (a.once - a.first) * size // m.bus_bytes
+    others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
+    moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
     return Work(
         m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),
         inp_count * (inp.lead - m.saved) + inp_beats,
         wgt_count * (wgt.lead - m.saved) + wgt_beats,
         gemm,
-        serial + other_biases + other_residuals,
+        serial + others,
         serial,
         store_bound(a.once, stores, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
         store_bound(a.last, 1, acc.size, m.batch, m.bus_bytes, m.burst_bytes),
@@ -178,7 +176,7 @@ def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs
 
     Args:
         part: cycles of its parts.
-        events: how often the tile of inp, wgt and bias changes.
+        events: how often the tile of inp and wgt changes, and of all spread vectors together.
         count: number of tiles.
         loads: load contexts.
         accs: accumulator contexts.

@@ -92,7 +92,7 @@ def scan(
 
 @helper
 def _compute_floor(m: Machine, tiles: Array) -> int:
-    """Cycles of the GEMMs, the resets' overheads and the immediate passes' of so many tiles.
+    """Cycles of the GEMMs, and overheads of the resets and ALU passes, of so many tiles.
 
     Each is below any bound of the tiling, and far cheaper: most tilings go no further.
     """
@@ -103,7 +103,9 @@ def _compute_floor(m: Machine, tiles: Array) -> int:
         if m.outputs[i]:
             finished *= tiles[i]
     least = steps + gemm_cycles(0) * (count + finished)
-    return int(least + m.passes * alu_cycles(0, True) * finished)
+    immediates, pairs, _ = m.passes
+    passes = immediates * alu_cycles(0, True) + pairs * alu_cycles(0, False)
+    return int(least + passes * finished)
 
 
 @helper
@@ -155,17 +157,17 @@ def order_bounds(
     bounds: Array,
 ) -> None:
     """The bounds of a tiling in one order, for every number of contexts that differs."""
-    count, finished, bias_events = 1, 1, 1
+    count, finished, spread_events = 1, 1, 0
     for i in order:
         count *= tiles[i]
         if m.outputs[i]:
             finished *= tiles[i]
-        if m.bias_moves[i] and tiles[i] > 1:
-            bias_events = count
+    for vector in range(len(m.spread_moves)):
+        spread_events += changes(m.spread_moves[vector], tiles, order)
     events = (
         changes(used[0].moved, tiles, order),
         changes(used[1].moved, tiles, order),
-        bias_events,
+        spread_events,
     )
     part = work(m, tensors, rows, events, tiles)
     # A second context is of use only to a tensor that has a second tile; the point would repeat.
@@ -174,7 +176,7 @@ def order_bounds(
         if not fits or rows[1].volume * min(loads, events[1]) > tensors[1].depth:
             continue
         for accs in range(1, 3 if finished > 1 else 2):
-            if rows[2].volume * (accs + (m.residual[0] > 0)) <= tensors[2].depth:
+            if rows[2].volume * (accs + m.dense + m.scratch) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
 
 

@@ -11,7 +11,7 @@ from explorer.schedule.dma import PARTS, Fault, Part, find_order
 from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
-INP, WGT, ACC, ADDEND, RESIDUAL = range(5)  # rows: on the instruction's ports, and what is added
+INP, WGT, ACC, BESIDE = range(4)  # rows: on the instruction's ports; then what lies beside acc
 BASE, DEPTH, MEMORY = range(3)  # columns of `Sections.facts`
 _FIRST, _COUNT, _EXTENT = int(Part.FIRST), int(Part.COUNT), int(Part.EXTENT)
 _BEFORE, _AFTER = int(Part.BEFORE), int(Part.AFTER)
@@ -21,21 +21,27 @@ _ALL_PADDING = int(Fault.ALL_PADDING)
 class Sections(NamedTuple):
     """The tensors in DRAM and their scratchpads, a row each.
 
+    The first three are on the instruction's ports. Then come the vectors that steps of the operator
+    take: those over fewer dimensions than the output has, and from row `dense` on those as large as
+    the output, which lie in DRAM as it does.
+
     Compilation takes every array apart at every call, so there are few of them. All tensors have
     as many coordinates as the one with the most: the last ones of the others have one entry, which
     nothing moves, and so change no box, stride or order.
 
     Attributes:
-        moves: how far each coordinate moves with each outer loop, (5, coordinates, loops).
+        moves: how far each coordinate moves with each outer loop, (tensors, coordinates, loops).
         spans: of each coordinate, the first stored value and one past the last,
-            (5, coordinates, 2).
-        facts: the first entry in DRAM; the entries that the scratchpad holds, 0 where there is no
-            such tensor; and `isa.fields.Memory` of its LOAD or STORE, (5, 3).
+            (tensors, coordinates, 2).
+        facts: the first entry in DRAM; the entries that the scratchpad holds; and
+            `isa.fields.Memory` of its LOAD or STORE, (tensors, 3).
+        dense: the first row of those as large as the output.
     """
 
     moves: Array
     spans: Array
     facts: Array
+    dense: int
 
 
 @helper
@@ -121,14 +127,14 @@ def add_strides(
 
 @jit
 def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
-    """A `Fault` or 0, and the DRAM orders of all tensors, (5, coordinates), the slowest first.
+    """A `Fault` or 0, and the DRAM orders of all tensors, (tensors, coordinates), slowest first.
 
-    They suit whole tiles of this length, which move most; `fixed` keeps the tensors' own. So does
-    the addend, which takes no part in the choice: it is one LOAD in most cases.
+    They suit whole tiles of this length, which move most; `fixed` keeps the tensors' own. So do
+    spread vectors, which take no part in the choice: they are one LOAD each in most cases.
     """
-    _, coordinates, loops = sections.moves.shape
-    orders = np.zeros((5, coordinates), np.int64)
-    for s in range(5):
+    tensors, coordinates, loops = sections.moves.shape
+    orders = np.zeros((tensors, coordinates), np.int64)
+    for s in range(tensors):
         for j in range(coordinates):
             orders[s, j] = j
     if fixed:
@@ -139,6 +145,7 @@ def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Ar
             find_order(box, orders[s])
         elif s != ACC:
             return _ALL_PADDING, orders
-    for j in range(coordinates):  # the residual lies in DRAM as the output does
-        orders[RESIDUAL, j] = orders[ACC, j]
+    for s in range(sections.dense, tensors):
+        for j in range(coordinates):
+            orders[s, j] = orders[ACC, j]
     return 0, orders

@@ -13,7 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.compute_writers import write_epilogue, write_gemm, write_reset
+from explorer.schedule.compute_writers import (
+    ACCUMULATORS,
+    DST,
+    KIND,
+    SLOT,
+    SPREAD,
+    write_epilogue,
+    write_gemm,
+    write_reset,
+)
 from explorer.schedule.dma import Fault
 from explorer.schedule.instruction_rows import (
     COLUMNS,
@@ -34,7 +43,7 @@ from explorer.schedule.instruction_rows import (
 )
 from explorer.schedule.kernels import gemm_parts
 from explorer.schedule.move_writers import TileMoves, empty_moves, plan_moves, write_moves
-from explorer.schedule.sections import ACC, ADDEND, INP, RESIDUAL, WGT, Sections
+from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections
 from explorer.schedule.tiles import (
     Shares,
     Tile,
@@ -57,8 +66,8 @@ class _Past(NamedTuple):
     """What was written before, as far as tokens depend on it; filled in from tile to tile.
 
     Attributes:
-        changed: which tensors' tiles are new with this tile, (4,).
-        seen: how often each has been, with this time, (4,).
+        changed: which tensors' tiles are new with this tile, (tensors,).
+        seen: how often each has been, with this time, (tensors,).
         before: see `_reader`, (2, 2, 2).
         marks: the last tile that a load has waited for, and the row of the last GEMM; or -1, (2,).
     """
@@ -70,9 +79,9 @@ class _Past(NamedTuple):
 
 
 @helper
-def _nothing_yet() -> _Past:
+def _nothing_yet(tensors: int) -> _Past:
     """Before the first tile, with which everything is new."""
-    changed, seen = np.ones(4, np.bool_), np.ones(4, np.int64)
+    changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
     before, marks = np.zeros((2, 2, 2), np.int64), np.zeros(2, np.int64)
     marks[_AWAITED], marks[_GEMM] = -1, -1
     return _Past(changed, seen, before, marks)
@@ -81,7 +90,7 @@ def _nothing_yet() -> _Past:
 @helper
 def _pass_on(past: _Past, share: Shares, following: int) -> None:
     """Say what is new with the next tile, which a place of the order steps to; -1 for none."""
-    for s in range(4):
+    for s in range(len(past.changed)):
         past.changed[s] = following >= 0 and share.steps[s, following]
         if past.changed[s]:
             past.seen[s] += 1
@@ -141,9 +150,10 @@ def _write_loads(
             table[begin, POP_NEXT] = table[row, PUSH_PREV] = 1
     past.marks[_AWAITED] = max(past.marks[_AWAITED], reader)
     # Loads to the accumulators run in the compute queue, behind whatever used them: no token.
-    n = write_moves(table, n, LOAD, sections, ADDEND, plan, here.base[ADDEND])
-    if share.residual > 0 and past.changed[ACC]:
-        n = write_moves(table, n, LOAD, sections, RESIDUAL, plan, here.base[RESIDUAL])
+    for s in range(BESIDE, len(sections.facts)):
+        # Those as large as the output are planned with it, also where only the output moves.
+        if s < sections.dense or past.changed[ACC]:
+            n = write_moves(table, n, LOAD, sections, s, plan, here.base[s])
     return n
 
 
@@ -164,7 +174,7 @@ def _write_rest(
     """A tile's reset and GEMM, and in the end epilogue and STOREs; the rows used or a `Fault`."""
     if past.changed[ACC]:
         begin = n
-        n = write_reset(table, n, uops, share, here)
+        n = write_reset(table, n, uops, share, here, ACCUMULATORS)
         if n < 0:
             return n
         # The reset writes accumulators that an earlier store may still be reading.
@@ -179,7 +189,8 @@ def _write_rest(
         table[begin, POP_PREV] = 1
     past.marks[_GEMM] = n - 1
     if final:
-        n = write_epilogue(table, n, epilogue, uops, sections, orders, share, here)
+        opening = past.seen[ACC] == 1
+        n = write_epilogue(table, n, epilogue, uops, sections, orders, share, here, opening)
         if n > 0:
             n = _write_stores(table, n, sections, plan, here)
     return n
@@ -215,10 +226,10 @@ def stream(
 
     Args:
         extents: of the outer loops.
-        sections: the tensors; ADD_RESIDUAL adds the last one.
-        orders: of their coordinates in DRAM, the slowest first, (5, coordinates).
-        epilogue: ALU operations in order, (n, 3): ADDEND, ADD_RESIDUAL, or ADD_IMMEDIATE; opcode;
-            immediate.
+        sections: the tensors.
+        orders: of their coordinates in DRAM, the slowest first, (tensors, coordinates).
+        epilogue: ALU operations in order, (n, 6), columns as in `compute_writers`; base row
+            `len(sections.facts)` stands for scratch vectors.
         uop_depth: micro-ops that their scratchpad holds.
         distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
@@ -232,22 +243,24 @@ def stream(
     """
     loops, tiles = len(extents), tile_numbers(extents, tile)
     index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
-    share = shares(sections, tile, tiles, order, loads, accs)
-    uops = empty_uops(uop_depth, loops, 4 * share.chunks, distance)
+    slots, scratch = _slots(epilogue, len(sections.facts))
+    share = shares(sections, tile, tiles, order, loads, accs, scratch)
+    uops = empty_uops(uop_depth, loops, slots[0], 2 * slots[1] * share.chunks, distance)
     table, n = np.empty((256, COLUMNS), np.int64), 1  # row 0 loads the micro-ops
     if not shares_fit(sections, share):
         return _TILE, table, 0, uops.table, 0
-    plan, past, t, following = empty_moves(sections), _nothing_yet(), 0, 0
+    plan, past, t, following = empty_moves(sections), _nothing_yet(len(sections.facts)), 0, 0
     while following >= 0:
         following = following_place(index, tiles, order)
         final = following < 0 or share.steps[ACC, following]
         here = tile_at(sections, share, past.seen, length, tile)
-        moves_out = final or (share.residual > 0 and past.changed[ACC])
+        dense = len(sections.facts) - sections.dense
+        moves_out = final or (dense > 0 and past.changed[ACC])
         need = plan_moves(sections, orders, first, length, plan, past.changed, moves_out)
         if need < 0:
             return need, table, 0, uops.table, 0
-        # Twice, as a residual is loaded with the pattern that the outputs are stored with.
-        need = 2 * need + (1 + len(epilogue)) * (1 + share.chunks)
+        # Vectors as large as the output are loaded with the pattern that it is stored with.
+        need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
         table = grown(table, n, need + gemm_parts(sections, length, distance))
         n = _write_loads(table, n, sections, plan, here, share, past, t)
         n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
@@ -259,6 +272,19 @@ def stream(
     table = grown(table, n, share.held[ACC] + 1)
     n = _end(table, n, used_uops(uops), share.held[ACC])
     return 0, table, n, uops.table, used_uops(uops)
+
+
+@helper
+def _slots(epilogue: Array, scratch: int) -> tuple[tuple[int, int], bool]:
+    """Spread and other pairs of operands that steps have; and whether one uses scratch vectors."""
+    spread, dense, used = 0, 1, False
+    for step in epilogue:
+        if step[KIND] == SPREAD:
+            spread = max(spread, step[SLOT] + 1)
+        else:
+            dense = max(dense, step[SLOT] + 1)
+        used = used or step[DST] == scratch
+    return (spread, dense), used
 
 
 @helper

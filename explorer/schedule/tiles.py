@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from explorer.schedule.kernels import MAX_ITERATIONS
 from explorer.schedule.sections import (
     ACC,
-    ADDEND,
+    BESIDE,
     DEPTH,
     INP,
-    RESIDUAL,
     WGT,
     Sections,
     box_entries,
@@ -29,19 +28,18 @@ class Shares(NamedTuple):
     """How tensors share their scratchpads.
 
     Attributes:
-        held: tiles of each that are held at once, (4,).
-        volume: entries of the largest, (4,).
-        steps: whether each one's tile changes when a place of the order steps, (4, loops).
+        held: tiles of each that are held at once, (tensors,).
+        volume: entries of the largest, (tensors,).
+        steps: whether each one's tile changes when a place of the order steps, (tensors, loops).
         chunks: instructions that sweep the accumulators of the largest tile.
-        residual: entries of the largest tile of the residual, which is as large as that of acc; 0
-            without one.
+        scratch: scratch vectors that the largest tile takes.
     """
 
     held: Array
     volume: Array
     steps: NDArray[np.bool_]
     chunks: int
-    residual: int
+    scratch: int
 
 
 @helper
@@ -52,40 +50,41 @@ def shares(
     order: Array,
     loads: int,
     accs: int,
+    scratch: bool,
 ) -> Shares:
     """How a schedule shares the scratchpads.
 
-    Whoever has fewer tiles than contexts needs no more than its tiles; the addend has one context,
-    as it is used at once.
+    Whoever has fewer tiles than contexts needs no more than its tiles; what steps take has one
+    context, as it is used at once, and so have the scratch vectors.
     """
-    loops = len(tile)
-    held, volume = np.ones(4, np.int64), np.zeros(4, np.int64)
+    tensors, loops = len(sections.facts), len(tile)
+    held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
     held[INP], held[WGT], held[ACC] = loads, loads, accs
-    steps = np.zeros((4, loops), np.bool_)
-    for s in range(4):
+    steps = np.zeros((tensors, loops), np.bool_)
+    for s in range(tensors):
         moved = moved_loops(sections, s)
         held[s] = min(held[s], changes(moved, tiles, order))
-        if sections.facts[s, DEPTH] > 0:
-            volume[s] = box_entries(sections, s, tile)
+        volume[s] = box_entries(sections, s, tile)
         stepped = False
         for at in range(loops - 1, -1, -1):
             if tiles[order[at]] > 1 and moved[order[at]]:
                 stepped = True
             steps[s, at] = stepped
     chunks = (volume[ACC] + MAX_ITERATIONS - 1) // MAX_ITERATIONS
-    residual = volume[ACC] if sections.facts[RESIDUAL, DEPTH] > 0 else 0
-    return Shares(held, volume, steps, chunks, residual)
+    return Shares(held, volume, steps, chunks, volume[ACC] if scratch else 0)
 
 
 @helper
 def shares_fit(sections: Sections, share: Shares) -> bool:
     """Whether all that is held at once fits.
 
-    The accumulators' scratchpad also holds what the epilogue adds, behind all accumulator tiles:
-    the addend, then the residual.
+    The accumulators' scratchpad also holds what the steps take, behind all accumulator tiles, and
+    then the scratch vectors.
     """
-    accs = share.held[ACC] * share.volume[ACC]
-    if accs + share.volume[ADDEND] + share.residual > sections.facts[ACC, DEPTH]:
+    accs = share.held[ACC] * share.volume[ACC] + share.scratch
+    for s in range(BESIDE, len(share.volume)):
+        accs += share.volume[s]
+    if accs > sections.facts[ACC, DEPTH]:
         return False
     inp, wgt = share.held[INP] * share.volume[INP], share.held[WGT] * share.volume[WGT]
     return bool(inp <= sections.facts[INP, DEPTH] and wgt <= sections.facts[WGT, DEPTH])
@@ -96,8 +95,9 @@ class Tile(NamedTuple):
 
     Attributes:
         length: iterations of each loop, (loops,).
-        context: which of a tensor's tiles its own is, (4,).
-        base: its first scratchpad entry; that of the residual in the last place, (5,).
+        context: which of a tensor's tiles its own is, (tensors,).
+        base: its first scratchpad entry; that of the scratch vectors in the last place,
+            (tensors + 1,).
         kind: which loops' ends cut it short, a bit each.
         entries: accumulators.
     """
@@ -112,12 +112,14 @@ class Tile(NamedTuple):
 @helper
 def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile: Array) -> Tile:
     """The tile of a length, where its tensors' tiles have been loaded so often."""
-    context, base = np.zeros(4, np.int64), np.zeros(5, np.int64)
-    for s in range(3):
+    tensors = len(share.volume)
+    context, base = np.zeros(tensors, np.int64), np.zeros(tensors + 1, np.int64)
+    for s in range(BESIDE):
         context[s] = (seen[s] - 1) % share.held[s]
         base[s] = context[s] * share.volume[s]
-    base[ADDEND] = share.held[ACC] * share.volume[ACC]
-    base[RESIDUAL] = base[ADDEND] + share.volume[ADDEND]
+    base[BESIDE] = share.held[ACC] * share.volume[ACC]
+    for s in range(BESIDE, tensors):
+        base[s + 1] = base[s] + share.volume[s]
     entries = box_entries(sections, ACC, length)
     return Tile(length, context, base, cut_kind(length, tile), entries)
 

@@ -23,16 +23,17 @@ class UopTable(NamedTuple):
     """The micro-op scratchpad, and which sequence an instruction uses.
 
     A tile is of one of 2^loops kinds, by which loops' ends cut it short, and contexts are two each.
-    The instructions of a program have a key each: GEMMs by kind and three contexts, from 0 on;
-    additions of the addend by kind and one, from 8 kinds on; and sweeps from 10 kinds on, of which
-    those over the residual stand in the second half.
+    The instructions of a program have a key each: GEMMs by kind and three contexts, from 0 on; from
+    8 kinds on, for each spread vector and what it changes, those that take it by kind and one
+    context; and from `sweeps` on, for each pair of dense operands, sweeps by context and chunk.
 
     Attributes:
         table: micro-ops, (depth, 3).
         sequences: begin and end of each, from row 1 on; row 0 holds how many there are, and 0.
         rows: the row in `sequences` by key, or 0.
-        loops: the instruction's two loops by key, (10 kinds, 8).
+        loops: the instruction's two loops by key, (sweeps, 8).
         kinds: of tiles.
+        sweeps: the first key of a sweep.
         distance: see `kernel`.
     """
 
@@ -41,19 +42,22 @@ class UopTable(NamedTuple):
     rows: Array
     loops: Array
     kinds: int
+    sweeps: int
     distance: int
 
 
 @helper
-def empty_uops(depth: int, loops: int, sweeps: int, distance: int) -> UopTable:
-    """Nothing yet."""
+def empty_uops(depth: int, loops: int, spread: int, sweeps: int, distance: int) -> UopTable:
+    """Nothing yet, with room for the keys of so many spread operands and sweeps."""
     kinds = 1 << loops
+    first = (8 + 2 * spread) * kinds
     return UopTable(
         np.empty((depth, 3), np.int64),
         np.zeros((depth + 1, 2), np.int64),
-        np.zeros(10 * kinds + sweeps, np.int64),
-        np.zeros((10 * kinds, 8), np.int64),
+        np.zeros(first + sweeps, np.int64),
+        np.zeros((first, 8), np.int64),
         kinds,
+        first,
         distance,
     )
 

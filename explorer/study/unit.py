@@ -24,7 +24,7 @@ from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
 from explorer.study.parameters import PARAMETERS, Point, configuration, label, sizes
 from explorer.study.version import model_version
-from isa.computation import Operator
+from isa.computation import Epilogue, Operator
 from isa.config import Config
 from isa.errors import InputError
 
@@ -146,14 +146,17 @@ class Layer:
         Raises:
             InputError: no programs are made of the operator's stages.
         """
-        # Of its product and epilogue, not of its stages: so stored results keep their names.
         content = {
             "kind": self.operator.kind,
             "computation": asdict(self.operator.computation),
-            "epilogue": asdict(self.operator.epilogue),
             "constants": sorted(self.operator.constants),
         }
-        return _hash(content, 16)
+        # Of its epilogue where it is one, not of its steps: so stored results keep their names.
+        epilogue = Epilogue.of(self.operator.steps, self.operator.out)
+        if epilogue is not None:
+            return _hash(content | {"epilogue": asdict(epilogue)}, 16)
+        steps = [[type(step).__name__, asdict(step)] for step in self.operator.steps]
+        return _hash(content | {"steps": steps}, 16)
 
 
 @dataclass(frozen=True, slots=True)

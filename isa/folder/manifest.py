@@ -67,6 +67,7 @@ class SectionEntry(Document):
     Attributes:
         address: of its first byte; null where the program is base-relative.
         alignment: what its address has to be a multiple of.
+        tensor: what it holds; several tensors stand one after the other.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z_]+$")]
@@ -76,7 +77,7 @@ class SectionEntry(Document):
     element_bytes: Annotated[int, Field(ge=1)]
     file: FileName | None
     sha256: Digest | None
-    tensor: TensorEntry | None = None
+    tensor: TensorEntry | list[TensorEntry] | None = None
 
 
 class Manifest(Document):

@@ -34,7 +34,7 @@ def contents(
     expected: bytes,
     form: Format,
     *,
-    tensors: Mapping[str, TensorEntry],
+    tensors: Mapping[str, TensorEntry | list[TensorEntry]],
     source: dict[str, Any],
     generator: str,
 ) -> dict[str, bytes]:
@@ -100,7 +100,7 @@ def _section_entry(
     part: Section,
     form: Format,
     files: Mapping[str, bytes],
-    tensors: Mapping[str, TensorEntry],
+    tensors: Mapping[str, TensorEntry | list[TensorEntry]],
 ) -> SectionEntry:
     size = element_bytes(program.config, part.name)
     # OUT has a file too, but what it holds is to be compared, never loaded.

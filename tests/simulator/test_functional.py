@@ -403,7 +403,6 @@ def test_instructions_have_to_be_in_memory_and_exist() -> None:
         ([alu(AluOp.MUL, 0, 1, imm=1)], "MUL"),
         ([alu(AluOp.SHR, 0, 1, imm=16)], "shift"),
         ([alu(AluOp.SHR, 0, 1, imm=-16)], "shift"),
-        ([alu(AluOp.SHR, 0, 1)], "shift"),
         ([alu(AluOp.ADD, 0, 1, imm=1, iter_in=2)], "adjacent ALU micro-ops meet in ACC element 0"),
         ([alu(AluOp.ADD, 0, 2, imm=1, iter_in=2), alu(AluOp.ADD, 1, 3)], "element 1"),
         ([alu(AluOp.ADD, 2, 3, imm=1)], "another source than destination 2"),

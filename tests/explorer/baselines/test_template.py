@@ -46,8 +46,8 @@ def _output(code: TvmCode, data: Data, interleaving: Interleaving = PROGRAM) -> 
         "INP": design.inp.pack(data.in0),
         "WGT": design.wgt.pack(data.in1),
     }
-    if design.bias is not None and data.bias is not None:
-        sections["ACC"] = design.bias.pack(data.bias)
+    if design.bias is not None:
+        sections["ACC"] = design.bias.pack(data.taken["bias"])
     program = code.program
     results = functional.run_everywhere(program, sections, interleaving=interleaving)
     output, *others = (program.output(result.image) for result in results.values())
@@ -56,7 +56,9 @@ def _output(code: TvmCode, data: Data, interleaving: Interleaving = PROGRAM) -> 
 
 
 def _expected(operator: Operator, data: Data) -> NDArray[np.int8]:
-    return epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
+    return epilogue(
+        operator.epilogue, data.accumulated, data.taken.get("bias"), operator.computation
+    )
 
 
 # ----------------------------------------------------------------------------- published numbers

@@ -45,28 +45,25 @@ def refused(arguments: list[str]) -> str:
     ],
     ids=lambda a: a[0],
 )
-@pytest.mark.parametrize("document", ["block", "rounded"])
-def test_what_no_program_does_is_refused_by_name(
-    arguments: list[str],
-    document: str,
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_several_terms_are_refused_by_name(
+    arguments: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commands that make programs or layouts name the stages they cannot take, and make nothing."""
-    path = root / BLOCK
-    if document == "rounded":
-        path = tmp_path / "rounded.yaml"
-        path.write_text(ROUNDED, encoding="utf-8")
+    """Commands that make programs or layouts say which terms they cannot take, and make nothing."""
     monkeypatch.chdir(tmp_path)
-    if document == "rounded" and arguments[0] == "execute":
-        arguments = ["execute", "y=n:16/z=k:16"]
     command, *rest = arguments
-    text = refused([command, str(path), *rest])
-    named = {"block": "residual * identity", "rounded": ">> 8 (half-even)"}
-    assert f"{document}: stages: '" in text
-    assert named[document] in text
-    assert not [path for path in (tmp_path / "never").rglob("*") if path.suffix == ".parquet"]
+    text = refused([command, str(root / BLOCK), *rest])
+    assert "block: stages: '" in text
+    assert "residual * identity" in text
+    assert not list((tmp_path / "never").rglob("*.parquet"))
+
+
+def test_the_template_refuses_steps_by_name(tmp_path: Path) -> None:
+    """TVM's template has an epilogue and no other steps; the one it lacks is named."""
+    path = tmp_path / "rounded.yaml"
+    path.write_text(ROUNDED, encoding="utf-8")
+    text = refused(["template", str(path)])
+    assert "rounded: stages: '" in text
+    assert ">> 8 (half-even)" in text
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,7 @@ def test_the_manifest_says_how_to_pack_and_what_was_made() -> None:
     operator = document.parse(manifest["source"]["operator"], MANIFEST)
     assert operator == code().design.operator
     data = complete(operator, {})
-    assert data.bias is not None
-    direct = epilogue(operator.epilogue, data.accumulated, data.bias, operator.computation)
+    direct = epilogue(operator.epilogue, data.accumulated, data.taken["bias"], operator.computation)
     packed = np.frombuffer(files["expected_out.bin"], np.int8)
     assert np.array_equal(code().design.acc.unpack(packed), direct)
     tensors = {s["name"]: s["tensor"] for s in manifest["sections"] if s["tensor"]}
@@ -122,8 +121,7 @@ def test_given_tensors_replace_random_ones(tmp_path: Path) -> None:
     assert set(given_tensors) == {"in0", "bias"}
     tensors = complete(operator, given_tensors)
     assert np.array_equal(tensors.in0, data)
-    assert tensors.bias is not None
-    assert np.array_equal(tensors.bias, bias)
+    assert np.array_equal(tensors.taken["bias"], bias)
     assert np.array_equal(tensors.in1, complete(operator, {}).in1)
     files = emit(code(), "raw", given=given_tensors)
     assert files["weight.bin"] == emit(code(), "raw")["weight.bin"]
@@ -245,8 +243,8 @@ def test_the_manifest_is_enough_to_pack_tensors(operator: Operator, data: st.Dat
     by_section = {
         "INP": getattr(tensors, design.inp.role or ""),
         "WGT": getattr(tensors, design.wgt.role or ""),
-        "ACC": tensors.bias,
-        "ACC_BIS": tensors.residual,
+        "ACC": tensors.taken.get("bias"),
+        "ACC_BIS": tensors.taken.get("residual"),
     }
     for section in json.loads(files[MANIFEST])["sections"]:
         if section["file"] and section["tensor"]:

@@ -19,7 +19,7 @@ from explorer.schedule.search import candidates, points, search
 from isa.computation import Operator
 from isa.config import Config, Timing, fetch_batch
 from simulator.timing import cycles
-from tests.strategies import configs, operators, restrictions
+from tests.strategies import configs, operators, restrictions, stepped
 
 
 def _design(data: st.DataObject, operator: Operator, config: Config) -> Design:
@@ -53,6 +53,15 @@ def test_bounds_hold_and_the_search_finds_the_optimum(
     """Simulating the whole space gives the search's cycles; no bound exceeds a simulation."""
     design = _design(data, operator, config)
     _check_whole_space(replace(design, restrictions=data.draw(restrictions())))
+
+
+@settings(max_examples=100)
+@given(stepped(4), configs(), st.data())
+def test_bounds_hold_with_steps_of_every_sort(
+    operator: Operator, config: Config, data: st.DataObject
+) -> None:
+    """The same with roundings, tensors of amounts, limits and scratch vectors."""
+    _check_whole_space(_design(data, operator, config))
 
 
 @st.composite
