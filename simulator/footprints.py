@@ -223,8 +223,8 @@ def _walk(
     two_operands = operates and not row[USE_IMM]
     hazard, least, element, previous, now = -1, _FAR, -1, -1, 0
     written = np.zeros(len(dsts), np.int64)
-    for element in range(len(dsts)):
-        written[element] = -_FAR
+    for dst in range(len(dsts)):
+        written[dst] = -_FAR
     for outer in range(row[ITER_OUT]):
         for inner in range(row[ITER_IN]):
             a0 = outer * row[DST_OUT] + inner * row[DST_IN]
@@ -253,18 +253,7 @@ def _walk(
     return hazard, least, element
 
 
-@jit
 def _runs(marks: Marks) -> Table:
     """First index and one past the last of every run of marked elements, (runs, 2)."""
-    count = 0
-    for i in range(len(marks)):
-        count += marks[i] and (i == 0 or not marks[i - 1])
-    runs = np.empty((count, 2), np.int64)
-    run = 0
-    for i in range(len(marks)):
-        if marks[i]:
-            if i == 0 or not marks[i - 1]:
-                runs[run, 0] = i
-                run += 1
-            runs[run - 1, 1] = i + 1
-    return runs
+    steps = np.diff(marks.view(np.int8), prepend=np.int8(0), append=np.int8(0))
+    return np.flatnonzero(steps).reshape(-1, 2)

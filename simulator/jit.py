@@ -58,7 +58,10 @@ def _prepare() -> None:
 
 
 _prepare()
-_doors: list[Callable[..., Any]] = []  # of the modules that are loaded
+# Of the modules that are loaded.
+_doors: list[Callable[..., Any]] = []
+_helpers: list[Callable[..., Any]] = []
+_makers: list[Callable[..., Any]] = []
 
 
 def jit(function: Function) -> Function:
@@ -83,11 +86,56 @@ def helper(function: Function) -> Function:
     """Have compiled functions call this one, which is compiled as a part of them.
 
     Called from Python it runs as Python. Unlike a door it gets no wrappers and no place on disk,
-    and is compiled once for all integers rather than again for each constant that it is given:
-    that halves the time that everything takes to compile.
+    and is compiled once for all integers rather than again for each constant that it is given.
+
+    It makes no arrays and returns none, so that none needs its references counted: what counts them
+    takes long to compile. One that does make or return some, or calls one that does, is a `maker`.
     """
-    compiled: Function = register_jitable(no_cfunc_wrapper=True, **_OPTIONS)(function)
+    _helpers.append(function)
+    return _part(function, _nrt=False)
+
+
+def maker(function: Function) -> Function:
+    """The same of a function that makes or returns arrays."""
+    _makers.append(function)
+    return _part(function)
+
+
+def _part(function: Function, **options: Any) -> Function:
+    compiled: Function = register_jitable(no_cfunc_wrapper=True, **_OPTIONS, **options)(function)
     return compiled
+
+
+class _Thrift(event.Listener):
+    """Has the parts of a door optimised lightly while they are compiled one by one.
+
+    The door's own code, which then contains all of theirs, is optimised in full, so that nothing is
+    lost but time in which the same code would be optimised again and again.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._full: tuple[int, object] | None = None
+
+    def on_start(self, event: event.Event) -> None:
+        """Go over to light optimisation with the first part of a door."""
+        if self._depth or event.data["dispatcher"] in _doors:
+            self._depth += 1
+        if self._depth == 2 and self._full is None:
+            config: Any = numba.config
+            self._full = config.OPT, config.LOOP_VECTORIZE
+            config.OPT, config.LOOP_VECTORIZE = type(config.OPT)(1), 0
+
+    def on_end(self, event: event.Event) -> None:
+        """Come back to the door itself."""
+        self._depth = max(0, self._depth - 1)
+        if self._depth == 1 and self._full is not None:
+            config: Any = numba.config
+            config.OPT, config.LOOP_VECTORIZE = self._full
+            self._full = None
+
+
+event.register("numba:compile", _Thrift())
 
 
 def is_kept() -> bool:

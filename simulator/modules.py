@@ -31,7 +31,7 @@ from simulator.columns import (
     Y_SIZE,
 )
 from simulator.counts import uop_count
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 from simulator.occupancy import (
     FINISH_CYCLES,
     NOP_CYCLES,
@@ -173,7 +173,7 @@ def _fill_alone(
             steps[i, ALONE] = min(alone, steps[i, END] - steps[i, START])
 
 
-@helper
+@maker
 def _queue_up(queue: Table, steps: Table) -> Table:
     """The modules before the run; links the instructions of each."""
     n = len(queue)

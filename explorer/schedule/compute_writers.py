@@ -32,7 +32,7 @@ from explorer.schedule.sections import (
 )
 from explorer.schedule.tiles import Shares, Tile
 from explorer.schedule.uop_table import UopTable, add_uops
-from simulator.jit import helper
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 # Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
@@ -56,7 +56,7 @@ def _write_compute(
         table[n, DST_IN + 2 * port] = uops.loops[key, 5 + port]
 
 
-@helper
+@maker
 def _write_sweeps(
     table: Array, n: int, opcode: int, uops: UopTable, share: Shares, here: Tile, step: Array
 ) -> int:
@@ -86,7 +86,7 @@ def _write_sweeps(
     return n
 
 
-@helper
+@maker
 def write_reset(
     table: Array, n: int, uops: UopTable, share: Shares, here: Tile, step: Array
 ) -> int:
@@ -97,7 +97,7 @@ def write_reset(
     return end
 
 
-@helper
+@maker
 def write_gemm(
     table: Array, n: int, uops: UopTable, sections: Sections, orders: Array, here: Tile
 ) -> int:
@@ -118,7 +118,7 @@ def write_gemm(
     return n + parts
 
 
-@helper
+@maker
 def _write_spread(
     table: Array,
     n: int,
@@ -153,7 +153,7 @@ def _write_spread(
     return n + 1
 
 
-@helper
+@maker
 def write_epilogue(
     table: Array,
     n: int,

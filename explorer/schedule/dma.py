@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 
 MAX_SIZE = 65_535  # x_size, y_size and x_stride have 16 bits
 MAX_PAD = 15  # pads have 4 bits
@@ -180,7 +180,7 @@ def place(found: Array, runs: Array, index: int) -> tuple[int, int]:
     return index * block, dram
 
 
-@helper
+@maker
 def find_order(box: Array, best: Array) -> None:
     """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions.
 

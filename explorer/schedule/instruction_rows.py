@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.fields import Column, Memory, Opcode
-from simulator.jit import helper
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 COLUMNS = len(Column)
@@ -53,7 +53,7 @@ def begin_row(table: Array, n: int, opcode: int) -> None:
     table[n, OPCODE] = opcode
 
 
-@helper
+@maker
 def grown(table: Array, n: int, need: int) -> Array:
     """The table, with room for so many rows more."""
     if n + need <= len(table):

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.sections import ACC, INP, WGT, Sections, add_strides, moved_loops
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 
 
-@helper
+@maker
 def kernel(length: Array, strides: Array, distance: int) -> Array:
     """In-tile loops (loops,) with strides (3, loops): joined, then split.
 
@@ -83,7 +83,7 @@ def _precedes(loops: Array, one: int, other: int) -> bool:
     return False
 
 
-@helper
+@maker
 def _spaced(loops: Array, distance: int) -> Array:
     """The split with the fewest micro-ops that keeps the distance; the last two loops are empty.
 
@@ -146,7 +146,7 @@ def kernel_uops(loops: Array) -> int:
     return count
 
 
-@helper
+@maker
 def gemm_kernel(sections: Sections, orders: Array, length: Array, distance: int) -> Array:
     """The kernel of a tile's GEMM."""
     strides = np.zeros((3, len(length)), np.int64)
@@ -156,7 +156,7 @@ def gemm_kernel(sections: Sections, orders: Array, length: Array, distance: int)
     return kernel(length, strides, distance)
 
 
-@helper
+@maker
 def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
     """Instructions of a tile's GEMM: one, unless it has too few outputs to keep the distance."""
     if distance <= 1:

@@ -44,7 +44,7 @@ from explorer.schedule.sections import (
     Sections,
     fill_box,
 )
-from simulator.jit import helper
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 _ALL_PADDING = int(Fault.ALL_PADDING)
@@ -66,7 +66,7 @@ class TileMoves(NamedTuple):
     patterns: Array
 
 
-@helper
+@maker
 def empty_moves(sections: Sections) -> TileMoves:
     """Nothing yet."""
     coordinates = sections.moves.shape[1]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.dma import PARTS, Fault, Part, find_order
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 INP, WGT, ACC, BESIDE = range(4)  # rows: on the instruction's ports; then what lies beside acc
@@ -59,7 +59,7 @@ def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
     return events
 
 
-@helper
+@maker
 def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     """Whether each loop moves the tensor."""
     _, coordinates, loops = sections.moves.shape

@@ -55,7 +55,7 @@ from explorer.schedule.tiles import (
     tile_numbers,
 )
 from explorer.schedule.uop_table import UopTable, empty_uops, used_uops
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 _TILE = int(Fault.TILE)
@@ -78,7 +78,7 @@ class _Past(NamedTuple):
     marks: Array
 
 
-@helper
+@maker
 def _nothing_yet(tensors: int) -> _Past:
     """Before the first tile, with which everything is new."""
     changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
@@ -157,7 +157,7 @@ def _write_loads(
     return n
 
 
-@helper
+@maker
 def _write_rest(
     table: Array,
     n: int,

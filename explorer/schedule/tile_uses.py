@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Operand
-from simulator.jit import helper, jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 
@@ -125,7 +125,7 @@ def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
     value[6] = cut // (longest * second)
 
 
-@helper
+@maker
 def _spans(
     tensor: Operand, extents: Array, choices: Array, sizes: Array
 ) -> tuple[Array, Array, Array]:

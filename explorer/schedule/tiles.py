@@ -19,7 +19,7 @@ from explorer.schedule.sections import (
     changes,
     moved_loops,
 )
-from simulator.jit import helper
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class Shares(NamedTuple):
     scratch: int
 
 
-@helper
+@maker
 def shares(
     sections: Sections,
     tile: Array,
@@ -109,7 +109,7 @@ class Tile(NamedTuple):
     entries: int
 
 
-@helper
+@maker
 def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile: Array) -> Tile:
     """The tile of a length, where its tensors' tiles have been loaded so often."""
     tensors = len(share.volume)
@@ -124,7 +124,7 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     return Tile(length, context, base, cut_kind(length, tile), entries)
 
 
-@helper
+@maker
 def tile_numbers(extents: Array, tile: Array) -> Array:
     """How many tiles each loop has."""
     tiles = np.zeros(len(extents), np.int64)

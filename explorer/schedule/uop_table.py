@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, kernel_uops
-from simulator.jit import helper
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 _UOPS, _LOOP = int(Fault.UOPS), int(Fault.LOOP)
@@ -46,7 +46,7 @@ class UopTable(NamedTuple):
     distance: int
 
 
-@helper
+@maker
 def empty_uops(depth: int, loops: int, spread: int, sweeps: int, distance: int) -> UopTable:
     """Nothing yet, with room for the keys of so many spread operands and sweeps."""
     kinds = 1 << loops
@@ -68,7 +68,7 @@ def used_uops(uops: UopTable) -> int:
     return int(uops.sequences[uops.sequences[0, 0], 1])
 
 
-@helper
+@maker
 def add_uops(uops: UopTable, key: int, loops: Array, dst: int, src: int, wgt: int) -> int:
     """Find or append a kernel's micro-ops from these entries on, for a key; 0 or a `Fault`."""
     if loops[0, 0] > MAX_ITERATIONS:
@@ -95,7 +95,7 @@ def add_uops(uops: UopTable, key: int, loops: Array, dst: int, src: int, wgt: in
     return 0
 
 
-@helper
+@maker
 def _unrolled(loops: Array, count: int, dst: int, src: int, wgt: int) -> Array:
     """The micro-ops of a kernel, (count, 3), the fastest loop first."""
     fresh = np.empty((count, 3), np.int64)
