@@ -159,20 +159,27 @@ def estimate(doors: Iterable[Callable[..., Any]]) -> int:
 
 
 def announce(say: Callable[[int], None]) -> None:
-    """Have a function told once, when compiling begins, about how many seconds it will take."""
-    event.register("numba:compile", _Announcement(say))
+    """Have a function told when compiling begins, about how many seconds of a processor it takes.
+
+    It is told once; the function of an earlier call is not told any more.
+    """
+    _ANNOUNCEMENT.say = say
 
 
 class _Announcement(event.Listener):
-    """Passes on the first of the compiler's events, and that to one function alone."""
+    """Passes on the first of the compiler's events after it has been told to whom."""
 
-    def __init__(self, say: Callable[[int], None]) -> None:
-        self._say: Callable[[int], None] | None = say
+    say: Callable[[int], None] | None = None
 
-    def on_start(self, event: object) -> None:
-        if self._say is not None:
-            say, self._say = self._say, None
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - whatever it is
+        """Say it."""
+        if self.say is not None:
+            say, self.say = self.say, None
             say(estimate(_doors))
 
-    def on_end(self, event: object) -> None:
+    def on_end(self, event: event.Event) -> None:
         """Nothing: the end of the first one is not the end of all."""
+
+
+_ANNOUNCEMENT = _Announcement()
+event.register("numba:compile", _ANNOUNCEMENT)

@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from explorer.cli.common import extended
+from explorer.cli.common import extended, own_process
 from explorer.cli.interrupts import INTERRUPTED, supervise
 from isa.errors import InputError, InputWarning, one_line, shown
 
@@ -198,4 +198,5 @@ def _explorer(
 
 def main() -> None:
     """Run the command line; the installed `explorer` calls this, by way of `explorer.__main__`."""
+    own_process()
     sys.exit(supervise(app))

@@ -21,6 +21,7 @@ INDENT = 15
 
 _json: ContextVar[bool] = ContextVar("json", default=False)
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_own: ContextVar[bool] = ContextVar("own", default=False)
 _OPTIONS: dict[str, tuple[ContextVar[bool], Any]] = {
     "as_json": (_json, typer.Option("--json", help="Print JSON instead of text or tables.")),
     "quiet": (_quiet, typer.Option("--quiet", help="No progress on standard error.")),
@@ -56,9 +57,18 @@ def extended(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def own_process() -> None:
+    """Note that this process runs a command and nothing else."""
+    _own.set(True)
+
+
 def compiling(seconds: int) -> None:
-    """Say that compiled functions are compiled, which is once for all commands to come."""
-    if not is_quiet():
+    """Say that functions are being compiled, which is done once for all commands to come.
+
+    Only in a process of the command's own: elsewhere it is for the caller to say, and what a
+    command prints there does not depend on what was compiled before.
+    """
+    if _own.get() and not is_quiet():
         print(f"compiling for this machine (once), about {seconds} s", file=sys.stderr, flush=True)
 
 
