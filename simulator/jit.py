@@ -171,7 +171,7 @@ class _Announcement(event.Listener):
 
     say: Callable[[int], None] | None = None
 
-    def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - whatever it is
+    def on_start(self, event: event.Event) -> None:
         """Say it."""
         if self.say is not None:
             say, self.say = self.say, None
