@@ -19,9 +19,10 @@ from isa.fields import INSTRUCTION_BYTES, uop_widths
 from simulator.checks import check
 from simulator.counts import Counts, count, element_bytes
 from simulator.errors import SimulationError
+from simulator.execution import execute_all
 from simulator.implementations import SEMANTICS, Implementation, admitted, check_admitted
 from simulator.interleaving import PROGRAM, Interleaving, execution_order
-from simulator.machine import NEVER_LOADED, REASONS, Fault, Machine, execute_all
+from simulator.machine import NEVER_LOADED, REASONS, Fault, Machine
 from simulator.specialisation import specialise
 
 if TYPE_CHECKING:

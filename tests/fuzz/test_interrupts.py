@@ -80,7 +80,8 @@ def test_interrupts(root: Path, tmp_path: Path) -> None:
     A sweep that is interrupted again and again ends with the same dataset as one that is not.
     """
     emitted = _start(["emit", LONG, "reference", "--out", "PROGRAM"], tmp_path / "store", root)
-    assert emitted.communicate(timeout=WAIT) and emitted.returncode == 0
+    _, error = emitted.communicate(timeout=WAIT)
+    assert emitted.returncode == 0, error
     chance, slowest, ended = random.Random(11), 0.0, 0
     for number in range(TIMES):
         name = list(COMMANDS)[number % len(COMMANDS)] if THOROUGH else chance.choice([*COMMANDS])
