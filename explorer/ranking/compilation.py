@@ -27,7 +27,7 @@ from simulator import jit, modules, timing
 DOORS = (
     points.scan,
     points.contexts_met,
-    tile_uses.uses,
+    tile_uses.fill_uses,
     sections.arrangement,
     whole_tile_uops,
     stream.stream,

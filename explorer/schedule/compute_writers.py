@@ -39,7 +39,7 @@ Array = NDArray[np.int64]
 # and which of the different pairs of these two it has, spread and others counted apart.
 KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
 IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE = range(5)  # what is done: ALU operations, then resets
-ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
+ACCUMULATORS = (RESETTING, 0, 0, ACC, ACC, 0)
 """The reset of accumulators; other steps on them alone have the same micro-ops."""
 
 
@@ -136,13 +136,12 @@ def _write_spread(
     key = 8 * uops.kinds + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
     if uops.rows[key] == 0:
         loops = len(here.length)
-        strides, length = np.zeros((3, loops), np.int64), np.ones(loops, np.int64)
+        strides, length = np.zeros((3, loops), np.int64), np.zeros(loops, np.int64)
         add_strides(sections, ACC, orders, here.length, strides, 0)
         add_strides(sections, step[SRC], orders, here.length, strides, 1)
         moved = moved_loops(sections, ACC)
         for i in range(loops):
-            if moved[i]:
-                length[i] = here.length[i]
+            length[i] = here.length[i] if moved[i] else 1
         fault = add_uops(
             uops, key, kernel(length, strides, 1), here.base[step[DST]], here.base[step[SRC]], 0
         )
@@ -169,8 +168,9 @@ def write_epilogue(
 
     What is done once is done with the first tile, which is as large as any.
     """
-    for step in epilogue:
-        what, begin = step[KIND], n
+    for place in range(len(epilogue)):
+        step, begin = epilogue[place], n
+        what = step[KIND]
         if what == SPREAD:
             n = _write_spread(table, n, uops, sections, orders, here, step)
         elif what == RESETTING or (what == ONCE and first):

@@ -173,4 +173,9 @@ def gemm_parts(sections: Sections, length: Array, distance: int) -> int:
 @jit
 def whole_tile_uops(sections: Sections, orders: Array, tile: Array, distance: int) -> int:
     """Micro-ops of a whole tile's GEMM, for one combination of scratchpad contexts."""
+    return _gemm_uops(sections, orders, tile, distance)  # what a door calls is compiled apart
+
+
+@maker
+def _gemm_uops(sections: Sections, orders: Array, tile: Array, distance: int) -> int:
     return kernel_uops(gemm_kernel(sections, orders, tile, distance))

@@ -77,7 +77,7 @@ def empty_moves(sections: Sections) -> TileMoves:
     )
 
 
-@helper
+@maker
 def plan_moves(
     sections: Sections,
     orders: Array,

@@ -30,10 +30,10 @@ def scan(
     sizes: Array,
     orders: Array,
     digits: Array,
-    tilings: int,
+    bounds: Array,
     limit: int,
     slack: int,
-) -> tuple[Array, int]:
+) -> int:
     """The bounds of the points that are worth a look.
 
     Of all points and of a single one alike: a second door would compile all of this again.
@@ -46,25 +46,24 @@ def scan(
         sizes: number of candidates of each loop.
         orders: orders of the tile loops, slowest first, (orders, loops).
         digits: the last tiling to look at, as the choice of each loop's tile; stepped back from.
-        tilings: how many to look at, up to that one.
+        bounds: all -1, (tilings, orders, 2, 2), the last two load and acc contexts minus one; how
+            many tilings to look at, up to that one, which count in mixed radix, the last loop
+            fastest. Filled in; what stays -1 stands for a point that does not fit, repeats another,
+            or may be of no interest.
         limit: bounds from here on are of no interest.
         slack: nor are those that exceed the least by more than one part in `slack`; 0 for any.
 
     Returns:
-        The bounds, int64 of shape (tilings, orders, 2, 2), the last two load and acc contexts minus
-        one; tilings count in mixed radix, the last loop fastest. -1 stands for a point that does
-        not fit, repeats another, or may be of no interest. And a limit below which no bound is
-        left out.
+        A limit below which no bound is left out.
     """
     loops = len(sizes)
-    bounds = np.full((tilings, len(orders), 2, 2), -1, np.int64)
     # Large tiles first: they tend to be the good ones, and then rule out the others.
     tiles = np.zeros(loops, np.int64)
     for i in range(loops):
         tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
     inp, wgt, acc = used
     cap = limit
-    for tiling in range(tilings - 1, -1, -1):
+    for tiling in range(len(bounds) - 1, -1, -1):
         inp_row, wgt_row, acc_row = 0, 0, 0
         for i in range(loops):
             inp_row += digits[i] * inp.step[i]
@@ -87,7 +86,7 @@ def scan(
                     if slack > 0:
                         cap = _slackened(bounds[tiling, k], slack, cap)
         _step_back(m.extents, choices, sizes, digits, tiles)
-    return bounds, cap
+    return int(cap)
 
 
 @helper
@@ -189,21 +188,22 @@ def contexts_met(
     # Contexts alternate, so that which one a tensor is in is the parity of its changes so far; the
     # walk over the tiles ends as soon as all combinations that there can be have been met.
     # What changes when the loop at a place steps, and with it all inner ones start again.
-    changed = np.zeros((3, loops), np.bool_)
+    changed = np.zeros((3, loops), np.int64)
     for place in range(loops - 1, -1, -1):
         i = order[place]
         for port in range(3):
             moved = tiles[i] > 1 and used[port].moved[i]
-            changed[port, place] = moved or (place < loops - 1 and changed[port, place + 1])
-    met = np.zeros((2, 2, 2), np.bool_)
+            outside = place == loops - 1 or changed[port, place + 1] == 0
+            changed[port, place] = 1 if moved or not outside else 0
+    met = np.zeros(8, np.int64)
     index = np.zeros(loops, np.int64)
     found, a, b, c = 0, 0, 0, 0
     most = accs
     for port in range(2):
         most *= min(loads, changes(used[port].moved, tiles, order))
     while True:
-        if not met[a, b, c]:
-            met[a, b, c] = True
+        if met[4 * a + 2 * b + c] == 0:
+            met[4 * a + 2 * b + c] = 1
             found += 1
             if found == most:
                 return found

@@ -276,7 +276,8 @@ class _Space:
         """Bounds below a limit that leave out the loading of micro-ops, the least first."""
         seen = -1
         for slack in (256, 16, 0):
-            found, horizon = scan(
+            found = np.full((math.prod(self.sizes.tolist()), len(self.orders), 2, 2), -1, np.int64)
+            horizon = scan(
                 self.machine,
                 self.tensors,
                 self.uses,
@@ -284,7 +285,7 @@ class _Space:
                 self.sizes,
                 self.orders,
                 self.sizes - 1,
-                math.prod(self.sizes.tolist()),
+                found,
                 limit,
                 slack,
             )
@@ -319,7 +320,8 @@ class _Space:
         uops = self.lowering.kernel_size(tile) * self.copies(index)
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
-        bounds, _ = scan(
+        bounds = np.full((1, 1, 2, 2), -1, np.int64)
+        scan(
             loaded,
             self.tensors,
             self.uses,
@@ -327,7 +329,7 @@ class _Space:
             self.sizes,
             self.orders[order : order + 1],
             digits,
-            1,
+            bounds,
             UNLIMITED,
             0,
         )

@@ -127,6 +127,12 @@ def add_strides(
 
 @jit
 def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
+    """See `_arranged`; a door alone, since what a door calls is compiled apart from all else."""
+    return _arranged(sections, length, fixed)
+
+
+@maker
+def _arranged(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
     """A `Fault` or 0, and the DRAM orders of all tensors, (tensors, coordinates), slowest first.
 
     They suit whole tiles of this length, which move most; `fixed` keeps the tensors' own. So do

@@ -81,7 +81,9 @@ class _Past(NamedTuple):
 @maker
 def _nothing_yet(tensors: int) -> _Past:
     """Before the first tile, with which everything is new."""
-    changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
+    changed, seen = np.zeros(tensors, np.bool_), np.zeros(tensors, np.int64)
+    for s in range(tensors):
+        changed[s], seen[s] = True, 1
     before, marks = np.zeros((2, 2, 2), np.int64), np.zeros(2, np.int64)
     marks[_AWAITED], marks[_GEMM] = -1, -1
     return _Past(changed, seen, before, marks)
@@ -170,11 +172,12 @@ def _write_rest(
     here: Tile,
     past: _Past,
     final: bool,
+    reset: Array,
 ) -> int:
     """A tile's reset and GEMM, and in the end epilogue and STOREs; the rows used or a `Fault`."""
     if past.changed[ACC]:
         begin = n
-        n = write_reset(table, n, uops, share, here, ACCUMULATORS)
+        n = write_reset(table, n, uops, share, here, reset)
         if n < 0:
             return n
         # The reset writes accumulators that an earlier store may still be reading.
@@ -243,6 +246,9 @@ def stream(
     """
     loops, tiles = len(extents), tile_numbers(extents, tile)
     index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
+    reset = np.zeros(len(ACCUMULATORS), np.int64)
+    for column in range(len(ACCUMULATORS)):  # a constant array would be of a type of its own
+        reset[column] = ACCUMULATORS[column]
     slots, scratch = _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
     uops = empty_uops(uop_depth, loops, slots[0], 2 * slots[1] * share.chunks, distance)
@@ -263,7 +269,9 @@ def stream(
         need = (1 + dense) * need + (1 + len(epilogue)) * (1 + share.chunks)
         table = grown(table, n, need + gemm_parts(sections, length, distance))
         n = _write_loads(table, n, sections, plan, here, share, past, t)
-        n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
+        n = _write_rest(
+            table, n, epilogue, uops, sections, orders, plan, share, here, past, final, reset
+        )
         if n < 0:
             return n, table, 0, uops.table, 0
         _pass_on(past, share, following)
@@ -278,12 +286,12 @@ def stream(
 def _slots(epilogue: Array, scratch: int) -> tuple[tuple[int, int], bool]:
     """Spread and other pairs of operands that steps have; and whether one uses scratch vectors."""
     spread, dense, used = 0, 1, False
-    for step in epilogue:
-        if step[KIND] == SPREAD:
-            spread = max(spread, step[SLOT] + 1)
+    for step in range(len(epilogue)):
+        if epilogue[step, KIND] == SPREAD:
+            spread = max(spread, epilogue[step, SLOT] + 1)
         else:
-            dense = max(dense, step[SLOT] + 1)
-        used = used or step[DST] == scratch
+            dense = max(dense, epilogue[step, SLOT] + 1)
+        used = used or epilogue[step, DST] == scratch
     return (spread, dense), used
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Operand
-from simulator.jit import helper, jit, maker
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 
@@ -63,40 +63,79 @@ class Uses(NamedTuple):
 ) = range(5)
 
 
-@jit
 def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
     """The uses for tile extents of each loop (loops, most), of which `sizes` are given."""
-    loops = len(extents)
-    moved, step = np.zeros(loops, np.bool_), np.zeros(loops, np.int64)
-    rows = 1
-    for i in range(loops):
-        for j in range(len(tensor.moves)):
-            if tensor.moves[j, i] != 0:
-                moved[i] = True
-        if moved[i]:
-            step[i] = rows
-            rows *= sizes[i]
+    moved: NDArray[np.bool_] = (tensor.moves != 0).any(axis=0)
+    step, rows = _steps(moved, sizes)
     values = np.ones((rows, _USES), np.int64)
-    result = Uses(values, step, moved)
     # Coordinates are independent: entries of a box are the product of what each one spans, so that
     # a table a coordinate is enough, far shorter than one row for each choice of all loops.
-    spans, start, span_step = _spans(tensor, extents, choices, sizes)
-    digits, lines = np.zeros(loops, np.int64), np.zeros(len(start), np.int64)
-    for row in range(rows):
+    tables = [_steps(moves != 0, sizes) for moves in tensor.moves]
+    span_step = np.array([steps for steps, _ in tables], np.int64).reshape(tensor.moves.shape)
+    start = np.cumsum([0, *(lines for _, lines in tables)])
+    spans = np.zeros((start[-1], _SPANS), np.int64)
+    fill_uses(tensor, extents, choices, sizes, step, span_step, start, spans, values)
+    return Uses(values, step, moved)
+
+
+def _steps(moved: NDArray[np.bool_], sizes: Array) -> tuple[Array, int]:
+    """Lines of a table from one choice of a loop's tile to the next, and of the whole table.
+
+    A table has a line for each choice of tiles of the loops that move something.
+    """
+    counts = np.where(moved, sizes, 1)
+    lines = np.cumprod(np.concatenate([np.ones(1, np.int64), counts]))
+    return np.where(moved, lines[:-1], 0), int(lines[-1])
+
+
+@jit
+def fill_uses(
+    tensor: Operand,
+    extents: Array,
+    choices: Array,
+    sizes: Array,
+    step: Array,
+    span_step: Array,
+    start: Array,
+    spans: Array,
+    values: Array,
+) -> None:
+    """Fill in what the uses are.
+
+    Args:
+        tensor: whose uses.
+        extents: see `uses`.
+        choices: see `uses`.
+        sizes: see `uses`.
+        step: rows of `values` from one choice of a loop's tile to the next, (loops,).
+        span_step: lines of `spans` from one to the next, (coordinates, loops).
+        start: the first line of each coordinate, and one past the last of all.
+        spans: the coordinates' tables, one after the other, (lines, `_SPANS`); filled in.
+        values: ones, see `Uses`; filled in.
+    """
+    loops, coordinates = len(extents), len(tensor.moves)
+    digits, lines = np.zeros(loops, np.int64), np.zeros(coordinates, np.int64)
+    for j in range(coordinates):
+        for line in range(start[j], start[j + 1]):
+            for i in range(loops):
+                if span_step[j, i] > 0:
+                    digits[i] = choices[i, (line - start[j]) // span_step[j, i] % sizes[i]]
+            _span(tensor, j, extents, digits, spans[line])
+    for row in range(len(values)):
         own, whole = 1, 1
         for i in range(loops):
-            if moved[i]:
+            digits[i] = 0
+            if step[i] > 0:
                 digits[i] = row // step[i] % sizes[i]
                 tile = choices[i, digits[i]]
                 own *= (extents[i] + tile - 1) // tile
                 whole *= extents[i] // tile
-        for j in range(len(start)):
+        for j in range(coordinates):
             lines[j] = start[j]
             for i in range(loops):
                 lines[j] += digits[i] * span_step[j, i]
         _use(tensor, spans, lines, values[row])
         values[row, 4], values[row, 5] = own, whole
-    return result
 
 
 @helper
@@ -123,40 +162,6 @@ def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
         cut *= full
         longest, second = max(longest, full), max(second, min(longest, full))
     value[6] = cut // (longest * second)
-
-
-@maker
-def _spans(
-    tensor: Operand, extents: Array, choices: Array, sizes: Array
-) -> tuple[Array, Array, Array]:
-    """The coordinates' tables, one after the other.
-
-    A coordinate has a line for each choice of tiles of the loops that move it.
-
-    Returns:
-        The lines, (lines, `_SPANS`); the first of each coordinate, (coordinates,); and lines
-        from one choice of a loop's tile to the next, (coordinates, loops).
-    """
-    coordinates, loops = tensor.moves.shape
-    start, step = np.zeros(coordinates, np.int64), np.zeros((coordinates, loops), np.int64)
-    lines = 0
-    for j in range(coordinates):
-        start[j], count = lines, 1
-        for i in range(loops):
-            if tensor.moves[j, i]:
-                step[j, i] = count
-                count *= sizes[i]
-        lines += count
-    spans = np.empty((lines, _SPANS), np.int64)
-    tile = np.ones(loops, np.int64)
-    for j in range(coordinates):
-        end = start[j + 1] if j + 1 < coordinates else lines
-        for line in range(start[j], end):
-            for i in range(loops):
-                if tensor.moves[j, i]:
-                    tile[i] = choices[i, (line - start[j]) // step[j, i] % sizes[i]]
-            _span(tensor, j, extents, tile, spans[line])
-    return spans, start, step
 
 
 @helper

@@ -58,12 +58,12 @@ def shares(
     context, as it is used at once, and so have the scratch vectors.
     """
     tensors, loops = len(sections.facts), len(tile)
-    held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
-    held[INP], held[WGT], held[ACC] = loads, loads, accs
+    held, volume = np.zeros(tensors, np.int64), np.zeros(tensors, np.int64)
     steps = np.zeros((tensors, loops), np.bool_)
     for s in range(tensors):
         moved = moved_loops(sections, s)
-        held[s] = min(held[s], changes(moved, tiles, order))
+        most = loads if s in (INP, WGT) else accs if s == ACC else 1
+        held[s] = min(most, changes(moved, tiles, order))
         volume[s] = box_entries(sections, s, tile)
         stepped = False
         for at in range(loops - 1, -1, -1):
