@@ -193,8 +193,8 @@ def contexts_met(
         i = order[place]
         for port in range(3):
             moved = tiles[i] > 1 and used[port].moved[i]
-            outside = place == loops - 1 or changed[port, place + 1] == 0
-            changed[port, place] = 1 if moved or not outside else 0
+            still = place == loops - 1 or changed[port, place + 1] == 0
+            changed[port, place] = 1 if moved or not still else 0
     met = np.zeros(8, np.int64)
     index = np.zeros(loops, np.int64)
     found, a, b, c = 0, 0, 0, 0
