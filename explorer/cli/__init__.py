@@ -198,5 +198,9 @@ def _explorer(
 
 def main() -> None:
     """Run the command line; the installed `explorer` calls this, by way of `explorer.__main__`."""
-    own_process()
-    sys.exit(supervise(app))
+    sys.exit(supervise(_alone))
+
+
+def _alone() -> object:
+    own_process()  # here, as the thread in which commands run has a context of its own
+    return app()
