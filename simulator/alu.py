@@ -14,6 +14,7 @@ from simulator.machine import (
     SHIFT_BITS,
     Fault,
     Machine,
+    Marks,
     Outcome,
     largest,
     mask,
@@ -38,6 +39,7 @@ def alu(
         if fault != Fault.NONE:
             return fault, value
     depth = len(machine.acc)
+    acc = machine.acc.reshape(depth, machine.element_bytes[Memory.OUT])
     use_imm, previous, bits = row[Column.USE_IMM], -1, mask(depth, semantics)
     for outer in range(row[Column.ITER_OUT]):
         for inner in range(row[Column.ITER_IN]):
@@ -54,7 +56,7 @@ def alu(
                     write_anywhere(machine)
                     continue
                 late = previous == src or (use_imm and previous == dst)
-                _operate(machine, row, dst, src, semantics, portable)
+                _operate(machine, acc, row, dst, src, semantics, portable)
                 if late and semantics.late_write:
                     machine.acc_bad[dst] = True
                 previous = dst
@@ -82,31 +84,75 @@ def _alu_fault(
 
 @jit
 def _operate(
-    machine: Machine, row: NDArray[np.int64], dst: int, src: int, semantics: Semantics, strict: bool
+    machine: Machine,
+    acc: NDArray[np.int32],
+    row: NDArray[np.int64],
+    dst: int,
+    src: int,
+    semantics: Semantics,
+    strict: bool,
 ) -> None:
-    """What one micro-op of an ALU instruction does; `strict` where it has to be portable."""
-    depth, lanes, bad = len(machine.acc), machine.element_bytes[Memory.OUT], machine.acc_bad
-    operation, use_imm, imm = row[Column.ALU_OPCODE], row[Column.USE_IMM], row[Column.IMM]
+    """What one micro-op does to the accumulators, of shape (depth, lanes).
+
+    `strict` is where the program has to be portable.
+    """
+    operation, use_imm, bad = row[Column.ALU_OPCODE], row[Column.USE_IMM], machine.acc_bad
     if operation == AluOp.MUL and not semantics.mul:
         machine.fresh[dst] = False
         machine.out_bad[dst] = True
         return
-    acc = machine.acc.reshape(depth, lanes)
     left = src if use_imm and semantics.immediate_source else dst
-    exists = use_imm or src < depth
+    exists = use_imm or src < len(acc)
     right = left if use_imm or not exists else src
+    for lane in range(acc.shape[1]):
+        bad[dst, lane] = bad[left, lane] or bad[right, lane] or not exists
+    if operation == AluOp.SHR:
+        _shift(acc, bad, row, (dst, left, right), semantics, strict)
+    else:
+        _combine(acc, row, dst, left, right)
+    machine.fresh[dst] = True
+
+
+@jit
+def _combine(
+    acc: NDArray[np.int32], row: NDArray[np.int64], dst: int, left: int, right: int
+) -> None:
+    # One loop with the choice inside, and no call: the compiler makes a loop of each choice.
+    operation, use_imm, imm = row[Column.ALU_OPCODE], row[Column.USE_IMM], row[Column.IMM]
+    for lane in range(acc.shape[1]):
+        x, y = np.int64(acc[left, lane]), np.int64(imm if use_imm else acc[right, lane])
+        if operation == AluOp.MIN:
+            x = min(x, y)
+        elif operation == AluOp.MAX:
+            x = max(x, y)
+        elif operation == AluOp.ADD:
+            x += y
+        else:
+            x *= y
+        acc[dst, lane] = x  # its low 32 bits
+
+
+@jit
+def _shift(
+    acc: NDArray[np.int32],
+    bad: Marks,
+    row: NDArray[np.int64],
+    operands: tuple[int, int, int],
+    semantics: Semantics,
+    strict: bool,
+) -> None:
+    dst, left, right = operands
+    use_imm, imm = row[Column.USE_IMM], row[Column.IMM]
     # Immediate amounts are settled before execution: see `simulator.specialisation`.
     rule = Shift.FULL if use_imm else semantics.shift
-    for lane in range(lanes):
-        y = int(imm if use_imm else acc[right, lane])
-        unknown = bad[left, lane] or bad[right, lane] or not exists
-        if operation == AluOp.SHR:
-            unknown = unknown or (rule == Shift.FULL and abs(y) >= SHIFT_BITS)
-            unknown = unknown or (strict and not use_imm and not 0 <= y < SHIFT_BITS // 2)
-            y = _places(y, rule, imm)
-        acc[dst, lane] = _combine(operation, int(acc[left, lane]), y)
-        bad[dst, lane] = unknown
-    machine.fresh[dst] = True
+    for lane in range(acc.shape[1]):
+        x, y = np.int64(acc[left, lane]), np.int64(imm if use_imm else acc[right, lane])
+        if rule == Shift.FULL and abs(y) >= SHIFT_BITS:
+            bad[dst, lane] = True
+        if strict and not use_imm and not 0 <= y < SHIFT_BITS // 2:
+            bad[dst, lane] = True
+        places = _places(int(y), rule, imm)
+        acc[dst, lane] = x >> places if places >= 0 else x << -places
 
 
 @jit
@@ -117,17 +163,3 @@ def _places(y: int, rule: int, imm: int) -> int:
         return low - SHIFT_BITS if low >= SHIFT_BITS // 2 else low
     to_left = imm < 0 if rule == Shift.IMMEDIATE_SIGN else y < 0
     return -(-y & (SHIFT_BITS - 1)) if to_left else low
-
-
-@jit
-def _combine(operation: int, x: int, y: int) -> int:
-    """The result before it wraps around to int32; of a shift, y is what `_places` says."""
-    if operation == AluOp.MIN:
-        return min(x, y)
-    if operation == AluOp.MAX:
-        return max(x, y)
-    if operation == AluOp.ADD:
-        return x + y
-    if operation == AluOp.MUL:
-        return x * y
-    return x >> y if y >= 0 else x << -y

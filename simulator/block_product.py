@@ -11,105 +11,128 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
-from simulator.jit import jit
-
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-WIDE, NARROW = 16, 4
-"""Accumulators in a register: of the usual blocks, and of the smallest that has any use of one."""
+LANES = (16, 4, 1)
+"""Accumulators in a register, the most that divide a block: of the usual blocks, the smallest that
+have any use of one, and the others."""
+
+CHAINS = 4
+"""Sums side by side: a multiply-add waits four cycles for the one before, and so for no other."""
 
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 
 
-@jit
-def multiply_block(
-    acc: NDArray[np.int32],
-    inp: NDArray[np.float32],
-    wgt: NDArray[np.float32],
-    indices: tuple[int, int, int],
-) -> None:
-    """``acc[a, b, o] += sum over k of inp[i, b, k] * wgt[w, k, o]``, in place, modulo 2**32.
+def _block_product(
+    _: object, acc: Any, a: object, inp: Any, i: object, wgt: Any, w: object
+) -> tuple[Any, Any]:
+    """Compiled: ``acc[a, b, o] += sum over k of inp[i, b, k] * wgt[w, k, o]``, modulo 2**32.
 
-    Whole scratchpads are passed, because views of single elements take as long as the product.
+    It takes whole scratchpads, and stands where it is called: views of single elements, or a call,
+    take longer than the product.
 
     Args:
-        acc: of shape (depth, batch, block_out), as contiguous as the others.
-        inp: whole numbers that fit a byte, of shape (depth, batch, block_in).
-        wgt: the same of shape (depth, block_in, block_out), which is the other way round than in
-            DRAM, so that what is multiplied by one input lies side by side.
-        indices: a, i and w.
+        _: numba's context.
+        acc: int32 of shape (depth, batch, block_out), as contiguous as the others.
+        a: which element of it is added to.
+        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
+        i: which element of it is multiplied.
+        wgt: int8 of shape (depth, block_in, block_out), which is the other way round than in DRAM,
+            so that what is multiplied by one input lies side by side. (As floats they would need
+            no conversion, but four times the cache, which costs more.)
+        w: the element of it by which it is multiplied.
     """
-    a, i, w = indices
-    batch, width, terms = inp.shape[1], wgt.shape[2], wgt.shape[1]
-    for b in range(batch):
-        row, column, target = (i * batch + b) * terms, w * terms * width, (a * batch + b) * width
-        if width % WIDE == 0:
-            for o in range(0, width, WIDE):
-                _add_products_wide(acc, target + o, inp, row, wgt, column + o)
-        elif width % NARROW == 0:
-            for o in range(0, width, NARROW):
-                _add_products_narrow(acc, target + o, inp, row, wgt, column + o)
-        else:
-            for o in range(width):
-                for k in range(terms):
-                    acc[a, b, o] += np.int32(inp[i, b, k] * wgt[w, k, o])
+    index = types.intp
+    return signature(types.void, acc, index, inp, index, wgt, index), _generate
 
 
-def _add_products(lanes: int) -> Any:
-    """Compiled: add a row times a matrix to that many accumulators side by side.
+# Bound here, as numba's types say of the decorator that callers pass the context, too.
+multiply_block: Any = intrinsic(_block_product)
 
-    The tensors are followed by where, in elements from their starts, the first accumulator, the
-    row, and the matrix's column for the first accumulator are.
-    """
 
-    @intrinsic
-    def add_products(
-        _: object,
-        acc: object,
-        target: object,
-        inp: object,
-        row: object,
-        wgt: object,
-        column: object,
-    ) -> object:
-        offsets = types.intp
-        return signature(types.void, acc, offsets, inp, offsets, wgt, offsets), generate
-
-    def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
-        acc, inp, wgt = (
-            context.make_array(kind)(context, builder, value)
-            for kind, value in zip(call.args[::2], values[::2], strict=True)
+def _generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
+    acc, inp, wgt = (
+        context.make_array(kind)(context, builder, value)
+        for kind, value in zip(call.args[::2], values[::2], strict=True)
+    )
+    a, i, w = values[1::2]
+    batch = cgutils.unpack_tuple(builder, inp.shape, 3)[1]
+    _, terms, width = cgutils.unpack_tuple(builder, wgt.shape, 3)
+    with cgutils.for_range(builder, batch) as rows:
+        target = builder.mul(builder.add(builder.mul(a, batch), rows.index), width)
+        row = builder.mul(builder.add(builder.mul(i, batch), rows.index), terms)
+        places = (
+            builder.gep(acc.data, [target]),
+            builder.gep(inp.data, [row]),
+            builder.gep(wgt.data, [builder.mul(w, builder.mul(terms, width))]),
         )
-        _, terms, width = cgutils.unpack_tuple(builder, wgt.shape, 3)
-        target, row, column = (
-            builder.gep(array.data, [offset])
-            for array, offset in zip((acc, inp, wgt), values[1::2], strict=True)
-        )
-        floats, integers = ir.VectorType(_FLOAT, lanes), ir.VectorType(_INT, lanes)
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(floats, [floats] * 3), f"llvm.fma.v{lanes}f32"
-        )
-        total = cgutils.alloca_once_value(builder, ir.Constant(floats, None))
-        builder.store(ir.Constant(floats, None), total)
-        with cgutils.for_range(builder, terms) as loop:
-            factor = _broadcast(builder, builder.load(builder.gep(row, [loop.index])), floats)
-            weights = builder.gep(column, [builder.mul(loop.index, width)])
-            weights = builder.load(builder.bitcast(weights, floats.as_pointer()), align=4)
+        _multiply_row(builder, places, terms, width, LANES)
+    return context.get_dummy_value()
+
+
+def _multiply_row(builder: Any, places: Any, terms: Any, width: Any, lanes: Sequence[int]) -> None:
+    """Add a row times a matrix to a row of accumulators, with the first lanes that divide it."""
+    first, *others = lanes
+    remainder = builder.urem(width, ir.Constant(width.type, first))
+    divides = builder.icmp_unsigned("==", remainder, ir.Constant(width.type, 0))
+    with builder.if_else(divides) as (then, otherwise):
+        with then:
+            start, step = ir.Constant(width.type, 0), ir.Constant(width.type, first)
+            columns = cgutils.for_range_slice(builder, start, width, step, step.type)
+            with columns as (at, _):
+                _multiply_lanes(builder, places, terms, width, at, first)
+        with otherwise:
+            if others:
+                _multiply_row(builder, places, terms, width, others)
+
+
+def _multiply_lanes(builder: Any, places: Any, terms: Any, width: Any, at: Any, lanes: int) -> None:
+    """The same of so many accumulators, from the one at `at`."""
+    acc, row, matrix = places
+    places = builder.gep(acc, [at]), row, builder.gep(matrix, [at])
+    several = builder.icmp_unsigned(
+        "==", builder.urem(terms, ir.Constant(terms.type, CHAINS)), ir.Constant(terms.type, 0)
+    )
+    with builder.if_else(several) as (then, otherwise):
+        with then:
+            _sum_up(builder, places, terms, width, lanes, CHAINS)
+        with otherwise:
+            _sum_up(builder, places, terms, width, lanes, 1)
+
+
+def _sum_up(builder: Any, places: Any, terms: Any, width: Any, lanes: int, chains: int) -> None:
+    """The same in so many sums side by side, whose number divides that of the terms."""
+    acc, row, matrix = places
+    floats, integers = ir.VectorType(_FLOAT, lanes), ir.VectorType(_INT, lanes)
+    fma = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(floats, [floats] * 3), f"llvm.fma.v{lanes}f32"
+    )
+    octets = ir.VectorType(ir.IntType(8), lanes)
+    zero, step = ir.Constant(floats, None), ir.Constant(terms.type, chains)
+    sums = [cgutils.alloca_once(builder, floats) for _ in range(chains)]
+    for total in sums:
+        builder.store(zero, total)
+    start = ir.Constant(terms.type, 0)
+    with cgutils.for_range_slice(builder, start, terms, step, terms.type) as (first, _):
+        for chain, total in enumerate(sums):
+            k = builder.add(first, ir.Constant(terms.type, chain))
+            factor = _broadcast(builder, builder.load(builder.gep(row, [k])), floats)
+            weights = builder.gep(matrix, [builder.mul(k, width)])
+            weights = builder.load(builder.bitcast(weights, octets.as_pointer()), align=1)
+            weights = builder.sitofp(weights, floats)
             builder.store(builder.call(fma, [factor, weights, builder.load(total)]), total)
-        target = builder.bitcast(target, integers.as_pointer())
-        products = builder.fptosi(builder.load(total), integers)
-        builder.store(builder.add(builder.load(target, align=4), products), target, align=4)
-        return context.get_dummy_value()
-
-    return add_products
+    target = builder.bitcast(acc, integers.as_pointer())
+    result = builder.load(target, align=4)
+    for total in sums:
+        result = builder.add(result, builder.fptosi(builder.load(total), integers))
+    builder.store(result, target, align=4)
 
 
 def _broadcast(builder: Any, value: Any, vector: Any) -> Any:
@@ -118,7 +141,3 @@ def _broadcast(builder: Any, value: Any, vector: Any) -> Any:
     single = builder.insert_element(undefined, value, ir.Constant(_INT, 0))
     lanes = ir.Constant(ir.VectorType(_INT, vector.count), None)
     return builder.shuffle_vector(single, undefined, lanes)
-
-
-_add_products_wide = _add_products(WIDE)
-_add_products_narrow = _add_products(NARROW)

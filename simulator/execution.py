@@ -153,7 +153,7 @@ def _multiply(
                 if i >= len(inp) or w >= len(wgt) or inp_bad[i] or wgt_bad[w]:
                     acc_bad[a] = True
                 else:
-                    multiply_block(acc, inp, wgt, (a, i, w))
+                    multiply_block(acc, a, inp, i, wgt, w)
                 fresh[a] = True
                 if reset:
                     _clear(machine, a)

@@ -148,7 +148,7 @@ def _machine(config: Config, image: NDArray[np.uint8]) -> Machine:
     return Machine(
         dram=image.copy(),
         inp=np.full((config.inp_depth, config.batch, config.block_in), _POISON, np.float32),
-        wgt=np.full((config.wgt_depth, config.block_in, config.block_out), _POISON, np.float32),
+        wgt=np.full((config.wgt_depth, config.block_in, config.block_out), _POISON, np.int8),
         acc=np.full(acc_shape, _POISON * 0x01010101, np.int32),
         out=np.full(lanes, _POISON, np.uint8),
         uops=np.full((config.uop_depth, 3), NEVER_LOADED, np.int64),

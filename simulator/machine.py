@@ -81,7 +81,7 @@ class Machine(NamedTuple):
     Attributes:
         dram: uint8, by byte address.
         inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
-        wgt: the same of shape (depth, block_in, block_out); see `simulator.block_product`.
+        wgt: int8 of shape (depth, block_in, block_out); see `simulator.block_product`.
         acc: int32 of shape (depth, batch, block_out).
         out: uint8 of shape (depth, lanes); where ``fresh``, ACC's low bytes stand for it.
         uops: decoded micro-ops, int64 of shape (depth, 3).
@@ -99,7 +99,7 @@ class Machine(NamedTuple):
 
     dram: NDArray[np.uint8]
     inp: NDArray[np.float32]
-    wgt: NDArray[np.float32]
+    wgt: NDArray[np.int8]
     acc: NDArray[np.int32]
     out: NDArray[np.uint8]
     uops: NDArray[np.int64]

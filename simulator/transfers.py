@@ -54,7 +54,7 @@ def load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> None
 
 
 @jit
-def _turn_weights(wgt: NDArray[np.float32], data: NDArray[np.int8]) -> None:
+def _turn_weights(wgt: NDArray[np.int8], data: NDArray[np.int8]) -> None:
     """Write blocks that lie in DRAM with block_in innermost."""
     blocks = data.reshape(len(wgt), wgt.shape[2], wgt.shape[1])
     for w in range(len(wgt)):

@@ -6,6 +6,9 @@ What one breaks at, or does in ways of its own, is refused.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -452,6 +455,11 @@ def test_stores_need_a_writer_that_hardware_forwards(writer: Row, stale: bool) -
 )
 def test_products_wrap_around_at_their_extremes(batch: int, block_in: int, block_out: int) -> None:
     """Blocks of any width are exact where products are largest and accumulators overflow."""
+
+    @numba.njit
+    def multiply(*arguments: Any) -> None:
+        multiply_block(*arguments)
+
     rng = np.random.default_rng(7)
     inp = rng.choice([-128, 127], (3, batch, block_in))
     wgt = rng.choice([-128, 127], (2, block_out, block_in))
@@ -460,6 +468,6 @@ def test_products_wrap_around_at_their_extremes(batch: int, block_in: int, block
     for a, i, w in [(0, 0, 0), (3, 2, 1), (3, 2, 1), (1, 1, 0)]:
         expected = acc.copy()
         expected[a] += (inp[i] @ wgt[w].T).astype(np.int32)
-        turned = np.ascontiguousarray(wgt.transpose(0, 2, 1), np.float32)
-        multiply_block(acc, inp.astype(np.float32), turned, (a, i, w))
+        turned = np.ascontiguousarray(wgt.transpose(0, 2, 1), np.int8)
+        multiply(acc, a, inp.astype(np.float32), i, turned, w)
         np.testing.assert_array_equal(acc, expected)
