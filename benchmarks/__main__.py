@@ -4,7 +4,7 @@
 so is ``python -m benchmarks steps``: see `benchmarks.steps`.
 
 Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
-first, so that neither compilation nor caches are measured.
+first, so that neither compilation nor caches are measured; `cold` measures just these.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 
 from clingo import Symbol
 
-from benchmarks import portability, steps, sweeps
+from benchmarks import cold, portability, steps, sweeps
 from explorer.embedding.counting import count_answers
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
@@ -182,6 +182,7 @@ def _proven(operator: Operator, wishes: Wishes) -> None:
 
 
 BENCHMARKS = (
+    cold.cold,
     enumeration,
     functional,
     cycle_model,

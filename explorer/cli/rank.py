@@ -12,7 +12,7 @@ import typer
 
 from explorer.baselines.template_search import TvmScheduled
 from explorer.baselines.template_search import best as best_template
-from explorer.cli.common import note, wants_json, wrapped
+from explorer.cli.common import compiling, note, wants_json, wrapped
 from explorer.cli.embeddings import (
     EVERY_CLASS,
     ClassesOption,
@@ -33,6 +33,7 @@ from explorer.operators import resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import Known, Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
+from explorer.ranking.compilation import compiled
 from explorer.report.searched import explained
 from isa.computation import Operator
 from isa.config import Config
@@ -108,7 +109,8 @@ def rank(
         text = wrapped(explained(op, machine, embeddings_of(op, machine, classes, all_tiles)))
         typer.echo(json.dumps({"text": text.splitlines()}, indent=2) if wants_json() else text)
         return
-    found, title, number = _candidates(op, machine, classes, all_tiles, everything)
+    with compiled(jobs, compiling):
+        found, title, number = _candidates(op, machine, classes, all_tiles, everything)
     template = _template(op, machine) if baseline is Baseline.TVM else None
     known = Known()
 

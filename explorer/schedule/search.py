@@ -22,7 +22,7 @@ from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.lowering import Code, Lowering
 from explorer.schedule.machine import machine, operand
-from explorer.schedule.points import contexts_met, point_bound, scan
+from explorer.schedule.points import contexts_met, scan
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from explorer.schedule.tile_uses import uses
 from isa.fields import Memory
@@ -227,6 +227,13 @@ def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     return _Space(Lowering(design)).points()
 
 
+def rehearse(design: Design) -> None:
+    """Bound a design's points roughly, for nothing but to have that compiled."""
+    space = _Space(Lowering(design))
+    _, index = next(space.rough())
+    space.copies(index)
+
+
 class _Space:
     """A design's points: rough bounds of all, and a closer one where it is asked for.
 
@@ -279,13 +286,16 @@ class _Space:
         """Bounds below a limit that leave out the loading of micro-ops, the least first."""
         seen = -1
         for slack in (256, 16, 0):
-            found, horizon = scan(
+            found = np.full((math.prod(self.sizes.tolist()), len(self.orders), 2, 2), -1, np.int64)
+            horizon = scan(
                 self.machine,
                 self.tensors,
                 self.uses,
                 self.choices,
                 self.sizes,
                 self.orders,
+                self.sizes - 1,
+                found,
                 limit,
                 slack,
             )
@@ -296,27 +306,44 @@ class _Space:
                 return
             seen = horizon
 
-    def _point(self, index: int) -> tuple[Array, Array, Array, int, int]:
-        """Digits and tiles of the loops, their order, and the contexts."""
+    def _point(self, index: int) -> tuple[Array, Array, int, int, int]:
+        """Digits and tiles of the loops, the number of their order, and the contexts."""
         *digits, order, loads, accs = np.unravel_index(index, self.shape)
         chosen = np.array(digits, np.int64)
         tile: Array = self.choices[np.arange(len(chosen)), chosen]
-        return chosen, tile, self.orders[order], int(loads) + 1, int(accs) + 1
+        return chosen, tile, int(order), int(loads) + 1, int(accs) + 1
 
     def schedule(self, index: int) -> Schedule:
         """The point itself."""
         _, tile, order, loads, accs = self._point(index)
-        return Schedule(tuple(tile.tolist()), tuple(order.tolist()), loads, accs)
+        return Schedule(tuple(tile.tolist()), tuple(self.orders[order].tolist()), loads, accs)
+
+    def copies(self, index: int) -> int:
+        """How many combinations of scratchpad contexts its tiles meet."""
+        _, tile, order, loads, accs = self._point(index)
+        tiles = -(-self.machine.extents // tile)
+        return contexts_met(self.uses, tiles, self.orders[order], loads, accs)
 
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
         digits, tile, order, loads, accs = self._point(index)
-        tiles = -(-self.machine.extents // tile)
-        copies = contexts_met(self.uses, tiles, order, loads, accs)
-        uops = self.lowering.kernel_size(tile) * copies
+        uops = self.lowering.kernel_size(tile) * self.copies(index)
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
-        return int(point_bound(loaded, self.tensors, self.uses, digits, tiles, order, loads, accs))
+        bounds = np.full((1, 1, 2, 2), -1, np.int64)
+        scan(
+            loaded,
+            self.tensors,
+            self.uses,
+            self.choices,
+            self.sizes,
+            self.orders[order : order + 1],
+            digits,
+            bounds,
+            UNLIMITED,
+            0,
+        )
+        return int(bounds[0, 0, loads - 1, accs - 1])
 
 
 def _ascending(bounds: Array, first: int, end: int) -> Iterator[int]:
