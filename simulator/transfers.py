@@ -45,13 +45,13 @@ def load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> None
     data = _fetch(machine.dram, row, size)
     last = first + len(data) // size
     if memory == UOP:
-        _decode_uops(machine.uops, first, data.view(np.uint32), machine.uop_widths)
+        _decode_uops(machine.uops, first, data, machine.uop_widths)
     elif memory == INP:
-        _copy_inputs(machine.inp, first, data.view(np.int8))
+        _copy_inputs(machine.inp, first, data)
         for i in range(first, last):
             machine.inp_bad[i] = False
     elif memory == WGT:
-        _turn_weights(machine.wgt, first, data.view(np.int8))
+        _turn_weights(machine.wgt, first, data)
         for w in range(first, last):
             machine.wgt_bad[w] = False
     else:
@@ -60,45 +60,52 @@ def load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> None
                 keep_out(machine, a)
             machine.fresh[a] = False
             mark(machine.acc_bad, a, False)
-        accumulators = machine.acc.reshape(-1)
-        start = first * machine.acc_bad.shape[1]
-        if memory == ACC:
-            _copy_words(accumulators, start, data.view(np.int32))
-        else:
-            _copy_bytes(accumulators, start, data.view(np.int8))
+        _copy_accumulators(machine.acc, first, data, memory == ACC)
     if machine.stored_bad[0]:
         _load_marks(machine, row, first, size)
 
 
 @helper
-def _copy_inputs(inp: NDArray[np.float32], first: int, data: NDArray[np.int8]) -> None:
+def _copy_inputs(inp: NDArray[np.float32], first: int, data: NDArray[np.uint8]) -> None:
     lanes = inp.reshape(-1)
     start = first * inp.shape[1] * inp.shape[2]
     for i in range(len(data)):
-        lanes[start + i] = data[i]
+        lanes[start + i] = np.int8(data[i])
 
 
 @helper
-def _copy_words(lanes: NDArray[np.int32], start: int, data: NDArray[np.int32]) -> None:
-    for i in range(len(data)):
-        lanes[start + i] = data[i]
+def _copy_accumulators(
+    acc: NDArray[np.int32], first: int, data: NDArray[np.uint8], words: bool
+) -> None:
+    """Write accumulators of 32 bits each, or of 8 bits, which are signed."""
+    lanes = acc.reshape(-1)
+    start = first * acc.shape[1] * acc.shape[2]
+    if words:
+        for i in range(len(data) // 4):
+            lanes[start + i] = _word(data, 4 * i)  # its low 32 bits
+    else:
+        for i in range(len(data)):
+            lanes[start + i] = np.int8(data[i])
 
 
 @helper
-def _copy_bytes(lanes: NDArray[np.int32], start: int, data: NDArray[np.int8]) -> None:
-    for i in range(len(data)):
-        lanes[start + i] = data[i]
+def _word(data: NDArray[np.uint8], place: int) -> int:
+    """The unsigned 32-bit number at a byte."""
+    word = np.int64(0)
+    for byte in range(4):
+        word |= np.int64(data[place + byte]) << (8 * byte)
+    return int(word)
 
 
 @helper
-def _turn_weights(wgt: NDArray[np.int8], first: int, data: NDArray[np.int8]) -> None:
+def _turn_weights(wgt: NDArray[np.int8], first: int, data: NDArray[np.uint8]) -> None:
     """Write blocks that lie in DRAM with block_in innermost."""
     _, terms, width = wgt.shape
     for w in range(len(data) // (terms * width)):
         block = w * terms * width
         for k in range(terms):
             for o in range(width):
-                wgt[first + w, k, o] = data[block + o * terms + k]
+                wgt[first + w, k, o] = np.int8(data[block + o * terms + k])
 
 
 @maker
@@ -115,35 +122,40 @@ def _fetch(dram: NDArray[np.uint8], row: NDArray[np.int64], size: int) -> NDArra
     return data
 
 
-@maker
+@helper
 def _load_marks(machine: Machine, row: NDArray[np.int64], first: int, size: int) -> None:
     """Mark the elements that a LOAD has taken from poison; the program has failed by then."""
-    memory = row[MEMORY_TYPE]
-    marks = _fetch(machine.dram_bad.view(np.uint8), row, size)
-    for byte in range(len(marks)):
-        if not marks[byte]:
-            continue
-        element = first + byte // size
-        if memory == UOP:
-            for part in range(3):
-                machine.uops[element, part] = NEVER_LOADED
-        elif memory == INP:
-            machine.inp_bad[element] = True
-        elif memory == WGT:
-            machine.wgt_bad[element] = True
-        else:
-            mark(machine.acc_bad, element, True)
+    width = row[X_PAD_0] + row[X_SIZE] + row[X_PAD_1]
+    for y in range(row[Y_SIZE]):
+        source = (row[DRAM_BASE] + y * row[X_STRIDE]) * size
+        target = first + (row[Y_PAD_0] + y) * width + row[X_PAD_0]
+        for byte in range(row[X_SIZE] * size):
+            if machine.dram_bad[source + byte]:
+                _mark_loaded(machine, row[MEMORY_TYPE], target + byte // size)
+
+
+@helper
+def _mark_loaded(machine: Machine, memory: int, element: int) -> None:
+    if memory == UOP:
+        for part in range(3):
+            machine.uops[element, part] = NEVER_LOADED
+    elif memory == INP:
+        machine.inp_bad[element] = True
+    elif memory == WGT:
+        machine.wgt_bad[element] = True
+    else:
+        mark(machine.acc_bad, element, True)
 
 
 @helper
 def _decode_uops(
     uops: NDArray[np.int64],
     first: int,
-    words: NDArray[np.uint32],
+    data: NDArray[np.uint8],
     widths: tuple[int, int, int],
 ) -> None:
-    for i in range(len(words)):
-        word = np.int64(words[i])
+    for i in range(len(data) // 4):
+        word = _word(data, 4 * i)
         for part in range(3):
             uops[first + i, part] = word & ((1 << widths[part]) - 1)
             word >>= widths[part]

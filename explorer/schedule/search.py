@@ -161,9 +161,8 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
             _KNOWN.clear()
         known = _KNOWN[key] = _outcome(_Space(lowering), effort, below)
     best = None
-    if known.schedule is not None and known.cycles < below:
-        table, _ = lowering.instructions(known.schedule)
-        best = Scheduled(lowering.code(known.schedule), simulate(design.config, table))
+    if known.schedule is not None and known.timing is not None and known.timing.cycles < below:
+        best = Scheduled(lowering.code(known.schedule), known.timing)
     least = None if known.least is None else min(known.least, below)
     return Search(best, None if least is None else int(least), known.proven, known.simulated)
 
@@ -174,14 +173,14 @@ class _Outcome:
 
     Attributes:
         effort, below: what was asked.
-        cycles: of the schedule; infinite if there is none.
+        schedule, timing: the best one with its timing; None if there is none.
         least: cycles that no point undercuts; None if no point fits.
     """
 
     effort: int | None
     below: float
     schedule: Schedule | None
-    cycles: float
+    timing: TimingReport | None
     least: float | None
     proven: bool
     simulated: int
@@ -200,8 +199,8 @@ _KNOWN: dict[tuple[object, ...], _Outcome] = {}
 def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
     asked = below
     if not space.fits:
-        return _Outcome(effort, asked, None, math.inf, None, True, 0)
-    best: Schedule | None = None
+        return _Outcome(effort, asked, None, None, None, True, 0)
+    best: tuple[Schedule, Array] | None = None
     least, simulated, proven = below, 0, True
     for bound, schedule in space.points(below):
         least = min(least, bound)
@@ -217,9 +216,12 @@ def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
         found = cycles(space.design.config, table)
         simulated += 1
         if found < below:
-            best, below = schedule, found
+            best, below = (schedule, table), found
     known = None if math.isinf(least) else least
-    return _Outcome(effort, asked, best, below if best else math.inf, known, proven, simulated)
+    if best is None:
+        return _Outcome(effort, asked, None, None, known, proven, simulated)
+    timing = simulate(space.design.config, best[1])
+    return _Outcome(effort, asked, best[0], timing, known, proven, simulated)
 
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
