@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isa.fields import INSTRUCTION_BYTES, Column, Memory, Opcode
-from simulator.jit import jit
+from simulator.columns import (
+    ITER_IN,
+    ITER_OUT,
+    UOP_BGN,
+    UOP_END,
+)
+from simulator.jit import helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +23,6 @@ if TYPE_CHECKING:
     from isa.config import Config
 
 _REPORTED = (Memory.UOP, Memory.INP, Memory.WGT, Memory.ACC, Memory.OUT)
-_GEMM, _ALU = len(Memory), len(Memory) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,17 @@ class Counts:
 
 def count(config: Config, table: Table) -> Counts:
     """The counts of a decoded program."""
-    totals = _totals(table, element_bytes(config))
-    moved = {memory.name.lower(): int(totals[memory]) for memory in _REPORTED}
-    moved["acc"] += int(totals[Memory.ACC_8BIT])
+    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
+    elements = table[:, Column.Y_SIZE] * table[:, Column.X_SIZE]
+    elements[(opcode != Opcode.LOAD) & (opcode != Opcode.STORE)] = 0
+    totals = {kind: int(elements[memory == kind].sum()) for kind in Memory}
+    moved = {kind.name.lower(): totals[kind] * config.element_bytes(kind) for kind in _REPORTED}
+    moved["acc"] += totals[Memory.ACC_8BIT] * config.element_bytes(Memory.ACC_8BIT)
     moved["insn"] = INSTRUCTION_BYTES * len(table)
-    return Counts(moved, gemm_uops=int(totals[_GEMM]), alu_uops=int(totals[_ALU]))
+    uops = table[:, Column.ITER_OUT] * table[:, Column.ITER_IN]
+    uops *= table[:, Column.UOP_END] - table[:, Column.UOP_BGN]
+    gemm, alu = (int(uops[opcode == kind].sum()) for kind in (Opcode.GEMM, Opcode.ALU))
+    return Counts(moved, gemm_uops=gemm, alu_uops=alu)
 
 
 def element_bytes(config: Config) -> NDArray[np.int64]:
@@ -50,23 +61,8 @@ def element_bytes(config: Config) -> NDArray[np.int64]:
     return np.array([config.element_bytes(memory) for memory in Memory], np.int64)
 
 
-@jit
+@helper
 def uop_count(row: NDArray[np.int64]) -> int:
     """Micro-ops that a GEMM or ALU instruction executes."""
-    loops = row[Column.ITER_OUT] * row[Column.ITER_IN]
-    return int(loops * (row[Column.UOP_END] - row[Column.UOP_BGN]))
-
-
-@jit
-def _totals(table: Table, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    totals = np.zeros(len(sizes) + 2, np.int64)
-    for row in table:
-        opcode = row[Column.OPCODE]
-        if opcode == Opcode.GEMM:
-            totals[_GEMM] += uop_count(row)
-        elif opcode == Opcode.ALU:
-            totals[_ALU] += uop_count(row)
-        elif opcode != Opcode.FINISH:
-            memory = row[Column.MEMORY_TYPE]
-            totals[memory] += row[Column.Y_SIZE] * row[Column.X_SIZE] * sizes[memory]
-    return totals
+    loops = row[ITER_OUT] * row[ITER_IN]
+    return int(loops * (row[UOP_END] - row[UOP_BGN]))

@@ -7,11 +7,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.fields import Column, Opcode
 from simulator.alu import alu
 from simulator.block_product import multiply_block
+from simulator.columns import (
+    DST_IN,
+    DST_OUT,
+    ITER_IN,
+    ITER_OUT,
+    OP_FINISH,
+    OP_GEMM,
+    OP_LOAD,
+    OP_STORE,
+    OPCODE,
+    RESET,
+    SRC_IN,
+    SRC_OUT,
+    UOP_BGN,
+    UOP_END,
+    WGT_IN,
+    WGT_OUT,
+)
 from simulator.implementations import Index, Semantics
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 from simulator.machine import (
     MOST_UOPS,
     NEVER_LOADED,
@@ -20,6 +37,7 @@ from simulator.machine import (
     Outcome,
     keep_out,
     largest,
+    mark,
     mask,
     write_anywhere,
 )
@@ -27,6 +45,12 @@ from simulator.transfers import load, store
 
 if TYPE_CHECKING:
     from isa.codec import Table
+
+# Plain, for compiled code.
+_ABORTS = int(Index.ABORTS)
+_NONE, _ENDLESS, _UOP_UNLOADED = int(Fault.NONE), int(Fault.ENDLESS), int(Fault.UOP_UNLOADED)
+_DST_RANGE, _SRC_RANGE = int(Fault.DST_RANGE), int(Fault.SRC_RANGE)
+_WGT_RANGE = int(Fault.WGT_RANGE)
 
 
 @jit
@@ -38,53 +62,54 @@ def execute_all(
     portable: bool,
 ) -> tuple[int, int, int]:
     """Execute all instructions; the fault that stops them, at which instruction, and a value."""
-    for i in order:
+    for place in range(len(order)):
+        i = order[place]
         fault, value = _step(machine, table[i], semantics, portable)
-        if fault != Fault.NONE:
+        if fault != _NONE:
             return fault, i, value
-    return Fault.NONE, 0, 0
+    return _NONE, 0, 0
 
 
-@jit
+@maker
 def _step(
     machine: Machine, row: NDArray[np.int64], semantics: Semantics, portable: bool
 ) -> Outcome:
-    opcode = row[Column.OPCODE]
-    if opcode == Opcode.STORE:
+    opcode = row[OPCODE]
+    if opcode == OP_STORE:
         return store(machine, row, semantics, portable)
-    if opcode == Opcode.LOAD:
+    if opcode == OP_LOAD:
         load(machine, row, semantics)
-    elif opcode != Opcode.FINISH:
-        uops, fault, value = _fetch_uops(machine, row)
-        if fault != Fault.NONE or not len(uops):
-            return fault, value
-        if opcode == Opcode.GEMM:
-            return _gemm(machine, row, uops, semantics, portable)
-        return alu(machine, row, uops, semantics, portable)
-    return Fault.NONE, 0
-
-
-@jit
-def _fetch_uops(machine: Machine, row: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
-    """The micro-ops of an instruction, none if it does nothing, and a fault with its value."""
-    first, end = row[Column.UOP_BGN], row[Column.UOP_END]
-    total = row[Column.ITER_OUT] * row[Column.ITER_IN] * (end - first)
-    uops = machine.uops[first:end]
-    if end > len(machine.uops):
-        uops = machine.uops[np.arange(first, end) % len(machine.uops)]
+        return _NONE, 0
+    if opcode == OP_FINISH:
+        return _NONE, 0
+    first, end = row[UOP_BGN], row[UOP_END]
+    total = row[ITER_OUT] * row[ITER_IN] * (end - first)
     if total > MOST_UOPS:
-        return uops, Fault.ENDLESS, total
+        return _ENDLESS, total
     if total == 0:
-        return uops[:0], Fault.NONE, 0
-    if uops.min() == NEVER_LOADED:
-        u = 0
-        while uops[u, 0] != NEVER_LOADED:
-            u += 1
-        return uops, Fault.UOP_UNLOADED, (first + u) % len(machine.uops)
-    return uops, Fault.NONE, 0
+        return _NONE, 0
+    uops = _fetch_uops(machine.uops, first, end)
+    for u in range(len(uops)):
+        if uops[u, 0] == NEVER_LOADED:
+            return _UOP_UNLOADED, (first + u) % len(machine.uops)
+    if opcode == OP_GEMM:
+        return _gemm(machine, row, uops, semantics, portable)
+    return alu(machine, row, uops, semantics, portable)
 
 
-@jit
+@maker
+def _fetch_uops(uops: NDArray[np.int64], first: int, end: int) -> NDArray[np.int64]:
+    """The micro-ops of an instruction; beyond the last one come the first ones again."""
+    if end <= len(uops):
+        return uops[first:end]
+    found = np.empty((end - first, 3), np.int64)
+    for u in range(end - first):
+        for part in range(3):
+            found[u, part] = uops[(first + u) % len(uops), part]
+    return found
+
+
+@helper
 def _gemm(
     machine: Machine,
     row: NDArray[np.int64],
@@ -92,43 +117,45 @@ def _gemm(
     semantics: Semantics,
     portable: bool,
 ) -> Outcome:
-    if portable or semantics.beyond == Index.ABORTS:
+    if portable or semantics.beyond == _ABORTS:
         dst = largest(uops, row, 0)
         if dst >= len(machine.acc):
-            return Fault.DST_RANGE, dst
-        if not row[Column.RESET]:
+            return _DST_RANGE, dst
+        if not row[RESET]:
             src, wgt = largest(uops, row, 1), largest(uops, row, 2)
             if src >= len(machine.inp):
-                return Fault.SRC_RANGE, src
+                return _SRC_RANGE, src
             if wgt >= len(machine.wgt):
-                return Fault.WGT_RANGE, wgt
-    if not row[Column.RESET] or semantics.reset_writes_out:
+                return _WGT_RANGE, wgt
+    if not row[RESET] or semantics.reset_writes_out:
         _multiply(machine, row, uops, semantics)
     else:
         _reset(machine, row, uops, semantics)
-    return Fault.NONE, 0
+    return _NONE, 0
 
 
-@jit
+@helper
 def _reset(
     machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], semantics: Semantics
 ) -> None:
     bits = mask(len(machine.acc), semantics)
-    for outer in range(row[Column.ITER_OUT]):
-        for inner in range(row[Column.ITER_IN]):
-            base = outer * row[Column.DST_OUT] + inner * row[Column.DST_IN]
+    for outer in range(row[ITER_OUT]):
+        for inner in range(row[ITER_IN]):
+            base = outer * row[DST_OUT] + inner * row[DST_IN]
             for u in range(len(uops)):
                 _clear(machine, (base + uops[u, 0]) & bits)
 
 
-@jit
+@helper
 def _clear(machine: Machine, a: int) -> None:
     keep_out(machine, a)
-    machine.acc[a] = 0
-    machine.acc_bad[a] = False
+    lanes = machine.acc[a].reshape(-1)
+    for lane in range(len(lanes)):
+        lanes[lane] = 0
+    mark(machine.acc_bad, a, False)
 
 
-@jit
+@helper
 def _multiply(
     machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], semantics: Semantics
 ) -> None:
@@ -137,12 +164,12 @@ def _multiply(
     acc, inp, wgt, fresh = machine.acc, machine.inp, machine.wgt, machine.fresh
     acc_bad, inp_bad, wgt_bad = machine.acc_bad, machine.inp_bad, machine.wgt_bad
     acc_bits, inp_bits = mask(len(acc), semantics), mask(len(inp), semantics)
-    wgt_bits, reset = mask(len(wgt), semantics), row[Column.RESET]
-    for outer in range(row[Column.ITER_OUT]):
-        for inner in range(row[Column.ITER_IN]):
-            a0 = outer * row[Column.DST_OUT] + inner * row[Column.DST_IN]
-            i0 = outer * row[Column.SRC_OUT] + inner * row[Column.SRC_IN]
-            w0 = outer * row[Column.WGT_OUT] + inner * row[Column.WGT_IN]
+    wgt_bits, reset = mask(len(wgt), semantics), row[RESET]
+    for outer in range(row[ITER_OUT]):
+        for inner in range(row[ITER_IN]):
+            a0 = outer * row[DST_OUT] + inner * row[DST_IN]
+            i0 = outer * row[SRC_OUT] + inner * row[SRC_IN]
+            w0 = outer * row[WGT_OUT] + inner * row[WGT_IN]
             for u in range(len(uops)):
                 a = (a0 + uops[u, 0]) & acc_bits
                 i = (i0 + uops[u, 1]) & inp_bits
@@ -151,7 +178,7 @@ def _multiply(
                     write_anywhere(machine)
                     continue
                 if i >= len(inp) or w >= len(wgt) or inp_bad[i] or wgt_bad[w]:
-                    acc_bad[a] = True
+                    mark(acc_bad, a, True)
                 else:
                     multiply_block(acc, a, inp, i, wgt, w)
                 fresh[a] = True

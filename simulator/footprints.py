@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 
 from isa.codec import Table, decode_uops
 from isa.fields import UOP_BYTES, Column, Memory, Opcode
+from simulator.columns import (
+    DST_IN,
+    DST_OUT,
+    ITER_IN,
+    ITER_OUT,
+    OP_ALU,
+    OP_GEMM,
+    OPCODE,
+    RESET,
+    SRC_IN,
+    SRC_OUT,
+    USE_IMM,
+    WGT_IN,
+    WGT_OUT,
+)
 from simulator.jit import jit
 
 if TYPE_CHECKING:
@@ -203,16 +218,18 @@ def _walk(
     Returns an ACC element in which adjacent ALU micro-ops meet or -1, and the least distance of two
     micro-ops of which the later one uses what the earlier one wrote, with that element.
     """
-    multiplies = row[Column.OPCODE] == Opcode.GEMM and not row[Column.RESET]
-    operates = row[Column.OPCODE] == Opcode.ALU
-    two_operands = operates and not row[Column.USE_IMM]
+    multiplies = row[OPCODE] == OP_GEMM and not row[RESET]
+    operates = row[OPCODE] == OP_ALU
+    two_operands = operates and not row[USE_IMM]
     hazard, least, element, previous, now = -1, _FAR, -1, -1, 0
-    written = np.full(len(dsts), -_FAR)
-    for outer in range(row[Column.ITER_OUT]):
-        for inner in range(row[Column.ITER_IN]):
-            a0 = outer * row[Column.DST_OUT] + inner * row[Column.DST_IN]
-            i0 = outer * row[Column.SRC_OUT] + inner * row[Column.SRC_IN]
-            w0 = outer * row[Column.WGT_OUT] + inner * row[Column.WGT_IN]
+    written = np.zeros(len(dsts), np.int64)
+    for dst in range(len(dsts)):
+        written[dst] = -_FAR
+    for outer in range(row[ITER_OUT]):
+        for inner in range(row[ITER_IN]):
+            a0 = outer * row[DST_OUT] + inner * row[DST_IN]
+            i0 = outer * row[SRC_OUT] + inner * row[SRC_IN]
+            w0 = outer * row[WGT_OUT] + inner * row[WGT_IN]
             for u in range(len(uops)):
                 a, i, w = a0 + uops[u, 0], i0 + uops[u, 1], w0 + uops[u, 2]
                 now += 1
@@ -236,18 +253,7 @@ def _walk(
     return hazard, least, element
 
 
-@jit
 def _runs(marks: Marks) -> Table:
     """First index and one past the last of every run of marked elements, (runs, 2)."""
-    count = 0
-    for i in range(len(marks)):
-        count += marks[i] and (i == 0 or not marks[i - 1])
-    runs = np.empty((count, 2), np.int64)
-    run = 0
-    for i in range(len(marks)):
-        if marks[i]:
-            if i == 0 or not marks[i - 1]:
-                runs[run, 0] = i
-                run += 1
-            runs[run - 1, 1] = i + 1
-    return runs
+    steps = np.diff(marks.view(np.int8), prepend=np.int8(0), append=np.int8(0))
+    return np.flatnonzero(steps).reshape(-1, 2)

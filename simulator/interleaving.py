@@ -30,9 +30,10 @@ from isa.codec import (
 )
 from isa.errors import InputError
 from isa.fields import Column
+from simulator.columns import POP_PREV
 from simulator.errors import SimulationError
 from simulator.implementations import SEMANTICS, Full, Implementation, Semantics
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,7 @@ _STRICT = list(permutations(range(len(Queue))))
 _FIXED = {"program": (0, 0, 0), "eager-load": (0, 1, 1), "lazy-store": (0, 0, 1)}
 _RANKS = np.array([*_STRICT, *_FIXED.values()], np.int64)  # by `Queue`; the least comes first
 _KEEP = -1
+_WAITS, _LOSES = int(Full.WAITS), int(Full.LOSES)  # plain, for compiled code
 _MAX_LOG_PATIENCE = 6  # of the steps, on average, between two draws of a random order's priorities
 
 
@@ -152,7 +154,7 @@ def merge(
     n, queue = len(table), queues(table)
     order, heads = np.empty(n, np.int64), np.full(len(Queue), n)
     tokens, lost = np.zeros(len(Counter), np.int64), np.full(2, NO_COUNTER)
-    switches, limits = interleaving.switches(n), (semantics.tokens, semantics.full)
+    switches, limits = interleaving.switches(n), (semantics.tokens, int(semantics.full))
     done = _merge(table, queue, switches, _RANKS, order, heads, tokens, lost, limits)
     stuck = _stuck(table, heads, tokens, limits)
     return Merged(
@@ -233,7 +235,7 @@ def _stuck(
                 break
 
 
-@jit
+@helper
 def _blocks(tokens: NDArray[np.int64], counter: int, flag: int, limits: tuple[int, int]) -> bool:
     """Whether a token that an instruction pops or pushes keeps it from being executed.
 
@@ -243,7 +245,7 @@ def _blocks(tokens: NDArray[np.int64], counter: int, flag: int, limits: tuple[in
     if counter == NO_COUNTER:
         return False
     if flag >= 2:
-        return bool(limits[1] == Full.WAITS and tokens[counter] >= limits[0])
+        return bool(limits[1] == _WAITS and tokens[counter] >= limits[0])
     return bool(tokens[counter] == 0)
 
 
@@ -289,19 +291,17 @@ def _merge(
     return n
 
 
-@jit
+@helper
 def _is_ready(
     table: Table, i: int, queue: int, tokens: NDArray[np.int64], limits: tuple[int, int]
 ) -> bool:
     for flag in range(4):
-        if table[i, Column.POP_PREV + flag] and _blocks(
-            tokens, COUNTERS[queue, flag], flag, limits
-        ):
+        if table[i, POP_PREV + flag] and _blocks(tokens, COUNTERS[queue, flag], flag, limits):
             return False
     return True
 
 
-@jit
+@helper
 def _move_tokens(
     table: Table,
     i: int,
@@ -312,9 +312,9 @@ def _move_tokens(
 ) -> None:
     for flag in range(4):
         counter = COUNTERS[queue, flag]
-        if table[i, Column.POP_PREV + flag] and counter != NO_COUNTER:
+        if table[i, POP_PREV + flag] and counter != NO_COUNTER:
             tokens[counter] += 1 if flag >= 2 else -1
             if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
                 lost[0], lost[1] = i, counter
-            if limits[1] == Full.LOSES:
+            if limits[1] == _LOSES:
                 tokens[counter] = min(tokens[counter], limits[0])

@@ -19,11 +19,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.fields import Column
+from simulator.columns import DST_IN, DST_OUT, ITER_IN, ITER_OUT
 from simulator.implementations import Index, Semantics
-from simulator.jit import jit
+from simulator.jit import helper
 
 Marks: TypeAlias = NDArray[np.bool_]
+_ONE_MORE_BIT = int(Index.ONE_MORE_BIT)  # plain, for compiled code
 
 NEVER_LOADED = -1
 SHIFT_BITS = 32
@@ -112,33 +113,44 @@ class Machine(NamedTuple):
     log_inp: int
 
 
-@jit
+@helper
 def keep_out(machine: Machine, a: int) -> None:
     """Fill in an element of OUT, because ACC's is about to change alone."""
     if machine.fresh[a]:
         lanes = machine.acc[a].reshape(-1)
         for lane in range(len(lanes)):
             machine.out[a, lane] = np.uint8(lanes[lane])
-        machine.out_bad[a] = machine.acc_bad[a]
+            machine.out_bad[a, lane] = machine.acc_bad[a, lane]
         machine.fresh[a] = False
 
 
-@jit
+@helper
 def largest(uops: NDArray[np.int64], row: NDArray[np.int64], part: int) -> int:
     """Greatest index of a micro-op part over the whole instruction; factors are never negative."""
-    outer = (row[Column.ITER_OUT] - 1) * row[Column.DST_OUT + 2 * part]
-    inner = (row[Column.ITER_IN] - 1) * row[Column.DST_IN + 2 * part]
-    return int(outer + inner + uops[:, part].max())
+    outer = (row[ITER_OUT] - 1) * row[DST_OUT + 2 * part]
+    inner = (row[ITER_IN] - 1) * row[DST_IN + 2 * part]
+    most = 0
+    for u in range(len(uops)):
+        most = max(most, uops[u, part])
+    return int(outer + inner + most)
 
 
-@jit
+@helper
 def mask(depth: int, semantics: Semantics) -> int:
     """The bits of an index; depths are powers of two."""
-    return (depth << 1) - 1 if semantics.beyond == Index.ONE_MORE_BIT else depth - 1
+    return (depth << 1) - 1 if semantics.beyond == _ONE_MORE_BIT else depth - 1
 
 
-@jit
+@helper
+def mark(marks: Marks, element: int, bad: bool) -> None:
+    """Say of all lanes of an element whether they are poison; marks are (depth, lanes)."""
+    for lane in range(marks.shape[1]):
+        marks[element, lane] = bad
+
+
+@helper
 def write_anywhere(machine: Machine) -> None:
     """A write beyond the depth may hit every element: nothing is known of any."""
-    machine.acc_bad[:] = True
-    machine.out_bad[:] = True
+    for a in range(len(machine.acc_bad)):
+        mark(machine.acc_bad, a, True)
+        mark(machine.out_bad, a, True)

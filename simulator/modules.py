@@ -11,9 +11,27 @@ from __future__ import annotations
 import numpy as np
 
 from isa.codec import COUNTERS, MAX_TOKENS, Counter, Queue, Table
-from isa.fields import Column, Memory, Opcode
+from simulator.columns import (
+    DRAM_BASE,
+    INP,
+    MEMORY_TYPE,
+    OP_ALU,
+    OP_FINISH,
+    OP_GEMM,
+    OP_LOAD,
+    OPCODE,
+    OUT,
+    POP_PREV,
+    PUSH_PREV,
+    UOP,
+    USE_IMM,
+    WGT,
+    X_SIZE,
+    X_STRIDE,
+    Y_SIZE,
+)
 from simulator.counts import uop_count
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 from simulator.occupancy import (
     FINISH_CYCLES,
     NOP_CYCLES,
@@ -28,6 +46,7 @@ from simulator.occupancy import (
 from simulator.read_path import (
     ACC_CLIENT,
     BEATS,
+    CHANNEL_COLUMNS,
     CLIENT_COLUMNS,
     CLIENTS,
     FETCH_CLIENT,
@@ -42,8 +61,8 @@ from simulator.read_path import (
     begin_fetch_read,
     begin_load,
     done_cycle,
-    idle_channel,
     is_undisturbed,
+    make_idle,
     transfer,
 )
 
@@ -95,7 +114,7 @@ NARROW_FETCH_DATA, WIDE_FETCH_DATA = 2, 4
 
 @jit
 def run(
-    table: Table, queue: Table, sizes: Table, machine: Machine, steps: Table
+    table: Table, queue: Table, sizes: Table, machine: Machine, steps: Table, detailed: bool
 ) -> tuple[int, int, int, int]:
     """Fill in when each instruction runs.
 
@@ -105,15 +124,20 @@ def run(
         sizes: bytes of an element in DRAM, by `Memory`.
         machine: parameters of the configuration.
         steps: zeros, of shape (n, `STEP_COLUMNS`); filled in.
+        detailed: whether to work out what loads take alone that were not.
 
     Returns:
         A fault or 0, its counter and instruction, and the beats of all fetches.
     """
     modules = _queue_up(queue, steps)
-    clients, channel = np.zeros((CLIENTS, CLIENT_COLUMNS), np.int64), idle_channel()
-    clients[:, WRITTEN] = NEVER
-    tokens = np.empty((2, COUNTER_KINDS, len(table) + 1), np.int64)
-    tokens[:, :, 0] = 0
+    clients, channel = (
+        np.zeros((CLIENTS, CLIENT_COLUMNS), np.int64),
+        np.zeros(CHANNEL_COLUMNS, np.int64),
+    )
+    make_idle(channel)
+    for c in range(CLIENTS):
+        clients[c, WRITTEN] = NEVER
+    tokens = np.zeros((2, COUNTER_KINDS, len(table) + 1), np.int64)
     fetch = np.zeros(FETCH_COLUMNS, np.int64)
     _request(fetch, clients, machine, len(table), 0)
     client = transfer(clients, channel, machine)
@@ -127,44 +151,49 @@ def run(
         _settle(table, sizes, machine, steps, modules, clients, fetch, tokens)
         client = transfer(clients, channel, machine)
     fault, counter, i = _fault(table, steps, modules, tokens)
+    if detailed and not fault:
+        _fill_alone(table, sizes, machine, steps, clients[0], channel)
     return fault, counter, i, int(fetch[FETCH_BEATS])
 
 
-@jit
-def fill_alone(table: Table, sizes: Table, machine: Machine, steps: Table) -> None:
+@helper
+def _fill_alone(
+    table: Table, sizes: Table, machine: Machine, steps: Table, client: Table, channel: Table
+) -> None:
     """Work out what loads that were not alone would have taken with the channel to themselves.
 
     That can be more than they did take, since they may come behind another client's burst just in
     time; they count as not having waited then.
     """
-    client, channel = np.zeros(CLIENT_COLUMNS, np.int64), idle_channel()
     for i in range(len(table)):
         if steps[i, ALONE] == 0:
             row = table[i]
-            size = sizes[row[Column.MEMORY_TYPE]]
+            size = sizes[row[MEMORY_TYPE]]
             alone = alone_cycles(row, size, machine, client, channel)
             steps[i, ALONE] = min(alone, steps[i, END] - steps[i, START])
 
 
-@jit
+@maker
 def _queue_up(queue: Table, steps: Table) -> Table:
     """The modules before the run; links the instructions of each."""
     n = len(queue)
     modules = np.zeros((MODULES, MODULE_COLUMNS), np.int64)
-    modules[:, HEAD] = n
+    for module in range(MODULES):
+        modules[module, HEAD] = n
     for i in range(n - 1, -1, -1):
         module = queue[i]
         steps[i, QUEUE] = module
         steps[i, FOLLOWING] = modules[module, HEAD]
         modules[module, HEAD] = i
-    modules[:, LEAVING] = modules[:, HEAD]
+    for module in range(MODULES):
+        modules[module, LEAVING] = modules[module, HEAD]
     return modules
 
 
 # --- Fetch unit -----------------------------------------------------------------------------------
 
 
-@jit
+@helper
 def _request(fetch: Table, clients: Table, machine: Machine, n: int, written: int) -> None:
     """Read the next batch of instructions, if there is one: code starts on a page."""
     count = min(machine.fetch_batch, n - fetch[REQUESTED])
@@ -174,7 +203,7 @@ def _request(fetch: Table, clients: Table, machine: Machine, n: int, written: in
         fetch[REQUESTED] += count
 
 
-@jit
+@helper
 def _receive(fetch: Table, client: Table, machine: Machine) -> None:
     """Note that a batch is on its way, whose last beat is known."""
     fetch[FETCH_BEATS] += client[BEATS]
@@ -183,7 +212,7 @@ def _receive(fetch: Table, client: Table, machine: Machine) -> None:
     fetch[DATA] = client[LAST] + (WIDE_FETCH_DATA if wide else NARROW_FETCH_DATA)
 
 
-@jit
+@helper
 def _dispatch(fetch: Table, modules: Table, clients: Table, machine: Machine, steps: Table) -> None:
     """Dispatch instructions as far as is known when."""
     wide = machine.bus_bytes >= WIDE_FETCH_BYTES
@@ -212,7 +241,7 @@ def _dispatch(fetch: Table, modules: Table, clients: Table, machine: Machine, st
             _request(fetch, clients, machine, len(steps), cycle + 2)
 
 
-@jit
+@helper
 def _read_buffer(fetch: Table, clients: Table, machine: Machine, steps: Table, wide: bool) -> None:
     i = fetch[READ]
     cycle = fetch[DATA]
@@ -230,7 +259,7 @@ def _read_buffer(fetch: Table, clients: Table, machine: Machine, steps: Table, w
 # --- Modules --------------------------------------------------------------------------------------
 
 
-@jit
+@helper
 def _settle(
     table: Table,
     sizes: Table,
@@ -253,10 +282,10 @@ def _settle(
         i = modules[module, HEAD]
         steps[i, START] = start
         for flag in range(2):
-            if table[i, Column.POP_PREV + flag]:
+            if table[i, POP_PREV + flag]:
                 _note(tokens, POPS, COUNTERS[module, flag], start)
         if _reads(table, i):
-            memory = table[i, Column.MEMORY_TYPE]
+            memory = table[i, MEMORY_TYPE]
             begin_load(clients[_client(memory)], table[i], sizes[memory], machine, start)
             modules[module, LOADING] = 1
             continue
@@ -266,7 +295,7 @@ def _settle(
             _dispatch(fetch, modules, clients, machine, steps)
 
 
-@jit
+@helper
 def _start_cycle(table: Table, steps: Table, modules: Table, module: int, tokens: Table) -> int:
     """When a module starts its next instruction; `NEVER` if that is not known yet."""
     i = modules[module, HEAD]
@@ -274,7 +303,7 @@ def _start_cycle(table: Table, steps: Table, modules: Table, module: int, tokens
         return NEVER
     start = max(modules[module, FREE], steps[i, ARRIVAL])
     for flag in range(2):
-        if table[i, Column.POP_PREV + flag]:
+        if table[i, POP_PREV + flag]:
             counter = COUNTERS[module, flag]
             k = tokens[POPS, counter, 0] + 1
             if k > tokens[PUSHES, counter, 0]:
@@ -283,40 +312,40 @@ def _start_cycle(table: Table, steps: Table, modules: Table, module: int, tokens
     return int(start)
 
 
-@jit
+@helper
 def _reads(table: Table, i: int) -> bool:
     """Whether an instruction is a LOAD with anything to load."""
-    load = table[i, Column.OPCODE] == Opcode.LOAD
-    return bool(load and table[i, Column.X_SIZE] > 0 and table[i, Column.Y_SIZE] > 0)
+    load = table[i, OPCODE] == OP_LOAD
+    return bool(load and table[i, X_SIZE] > 0 and table[i, Y_SIZE] > 0)
 
 
-@jit
+@helper
 def _client(memory: int) -> int:
-    if memory == Memory.INP:
+    if memory == INP:
         return INP_CLIENT
-    if memory == Memory.WGT:
+    if memory == WGT:
         return WGT_CLIENT
-    return UOP_CLIENT if memory == Memory.UOP else ACC_CLIENT
+    return UOP_CLIENT if memory == UOP else ACC_CLIENT
 
 
-@jit
+@helper
 def _cycles(row: Table, sizes: Table, machine: Machine) -> int:
     """Cycles of an instruction that reads nothing.
 
     Without rows there is nothing to move either, although no implementation says so.
     """
-    opcode = row[Column.OPCODE]
-    if opcode == Opcode.GEMM:
+    opcode = row[OPCODE]
+    if opcode == OP_GEMM:
         return gemm_cycles(uop_count(row))
-    if opcode == Opcode.ALU:
-        return alu_cycles(uop_count(row), row[Column.USE_IMM] != 0)
-    if opcode == Opcode.FINISH:
+    if opcode == OP_ALU:
+        return alu_cycles(uop_count(row), row[USE_IMM] != 0)
+    if opcode == OP_FINISH:
         return FINISH_CYCLES
-    rows, width = row[Column.Y_SIZE], row[Column.X_SIZE]
-    if opcode == Opcode.LOAD or rows * width == 0:
+    rows, width = row[Y_SIZE], row[X_SIZE]
+    if opcode == OP_LOAD or rows * width == 0:
         return NOP_CYCLES
-    size, bus = sizes[Memory.OUT], machine.bus_bytes
-    address, stride = row[Column.DRAM_BASE] * size, row[Column.X_STRIDE] * size
+    size, bus = sizes[OUT], machine.bus_bytes
+    address, stride = row[DRAM_BASE] * size, row[X_STRIDE] * size
     beats = transfer_units(address, rows, width * size, stride, bus)
     bursts = transfer_units(address, rows, width * size, stride, bus * machine.burst_beats)
     if size <= bus:
@@ -324,7 +353,7 @@ def _cycles(row: Table, sizes: Table, machine: Machine) -> int:
     return narrow_store_cycles(rows * width, beats, bursts, machine.batch)
 
 
-@jit
+@helper
 def _complete(
     table: Table,
     steps: Table,
@@ -343,7 +372,7 @@ def _complete(
     _finish(table, steps, modules, module, tokens, end)
 
 
-@jit
+@helper
 def _finish(
     table: Table, steps: Table, modules: Table, module: int, tokens: Table, end: int
 ) -> None:
@@ -353,11 +382,11 @@ def _finish(
     modules[module, FREE] = end
     modules[module, HEAD] = steps[i, FOLLOWING]
     for flag in range(2):
-        if table[i, Column.PUSH_PREV + flag]:
+        if table[i, PUSH_PREV + flag]:
             _note(tokens, PUSHES, COUNTERS[module, 2 + flag], end)
 
 
-@jit
+@helper
 def _note(tokens: Table, kind: int, counter: int, cycle: int) -> None:
     """Append the cycle of a push or pop to those of its counter."""
     number = tokens[kind, counter, 0] + 1
@@ -368,34 +397,37 @@ def _note(tokens: Table, kind: int, counter: int, cycle: int) -> None:
 # --- Faults ---------------------------------------------------------------------------------------
 
 
-@jit
+@helper
 def _fault(table: Table, steps: Table, modules: Table, tokens: Table) -> tuple[int, int, int]:
     """What went wrong first, or 0, its counter and its instruction."""
     first, counter, push = NEVER, -1, 0
     for c in range(COUNTER_KINDS):
-        pushes, pops = tokens[PUSHES, c], tokens[POPS, c]
-        for k in range(MAX_TOKENS + 1, pushes[0] + 1):
-            taken = k - MAX_TOKENS  # the pop that has to make room: at the latest when it is done
-            if (taken > pops[0] or pops[taken] >= pushes[k]) and pushes[k] < first:
-                first, counter, push = pushes[k], c, k
+        for k in range(MAX_TOKENS + 1, tokens[PUSHES, c, 0] + 1):
+            pushed, taken = tokens[PUSHES, c, k], k - MAX_TOKENS
+            # The pop that has to make room: at the latest when it is done.
+            late = taken > tokens[POPS, c, 0] or tokens[POPS, c, taken] >= pushed
+            if late and pushed < first:
+                first, counter, push = pushed, c, k
     if counter >= 0:
         return OVERFLOW, counter, _pushing(table, steps, counter, push)
-    i = modules[:, HEAD].min()
+    i = len(steps)
+    for module in range(MODULES):
+        i = min(i, modules[module, HEAD])
     if i == len(steps):
         return 0, 0, 0
     for flag in range(2):
         c = COUNTERS[steps[i, QUEUE], flag]
-        if table[i, Column.POP_PREV + flag] and tokens[POPS, c, 0] == tokens[PUSHES, c, 0]:
+        if table[i, POP_PREV + flag] and tokens[POPS, c, 0] == tokens[PUSHES, c, 0]:
             return DEADLOCK, c, i
     return DEADLOCK, 0, i
 
 
-@jit
+@helper
 def _pushing(table: Table, steps: Table, counter: int, push: int) -> int:
     """The instruction that pushes a counter's token number `push`, counted from one."""
     for i in range(len(steps)):
         for flag in range(2):
-            if table[i, Column.PUSH_PREV + flag]:
+            if table[i, PUSH_PREV + flag]:
                 push -= COUNTERS[steps[i, QUEUE], 2 + flag] == counter
         if push == 0:
             return i

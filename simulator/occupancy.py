@@ -8,7 +8,7 @@ come from `simulator.read_path`.
 from __future__ import annotations
 
 from isa.fields import INSTRUCTION_BYTES
-from simulator.jit import jit
+from simulator.jit import helper
 
 NOP_CYCLES = 2
 FINISH_CYCLES = 2
@@ -22,25 +22,25 @@ WIDE_FETCH_BYTES = 16  # of the bus, from which on the fetch unit has a wide buf
 NARROW_FETCH_CYCLES, WIDE_FETCH_CYCLES = 1, 4  # of its state machine, a batch
 
 
-@jit
+@helper
 def gemm_cycles(uops: int) -> int:
     """Cycles of a GEMM instruction of so many micro-ops, a reset included."""
     return uops + PIPELINE_CYCLES
 
 
-@jit
+@helper
 def alu_cycles(uops: int, use_imm: bool) -> int:
     """Cycles of an ALU instruction; two operands take the one ACC read port two cycles."""
     return (uops if use_imm else 2 * uops) + PIPELINE_CYCLES
 
 
-@jit
+@helper
 def units_touched(address: int, length: int, unit: int) -> int:
     """How many aligned units of DRAM (beats, bursts; in bytes) a byte range lies in."""
     return (address + length - 1) // unit - address // unit + 1
 
 
-@jit
+@helper
 def transfer_units(address: int, rows: int, length: int, stride: int, unit: int) -> int:
     """Units of DRAM touched by rows of ``length`` bytes that lie ``stride`` bytes apart."""
     if stride % unit == 0:
@@ -51,7 +51,7 @@ def transfer_units(address: int, rows: int, length: int, stride: int, unit: int)
     return total
 
 
-@jit
+@helper
 def load_lead(top_pad_rows: int, element_bytes: int, bus_bytes: int, latency: int) -> int:
     """Cycles of a LOAD on an idle channel besides its beats.
 
@@ -62,7 +62,7 @@ def load_lead(top_pad_rows: int, element_bytes: int, bus_bytes: int, latency: in
     return overhead + top_pad_rows + latency
 
 
-@jit
+@helper
 def load_cycles(lead: int, beats: int, padding: int) -> int:
     """Cycles of a LOAD on an idle channel, at least: rows of one beat can take longer.
 
@@ -74,7 +74,7 @@ def load_cycles(lead: int, beats: int, padding: int) -> int:
     return max(lead + beats, WIDE_LOAD_CYCLES + padding if padding else 0)
 
 
-@jit
+@helper
 def narrow_store_cycles(vectors: int, beats: int, bursts: int, batch: int) -> int:
     """Cycles of a STORE of elements wider than the bus.
 
@@ -84,13 +84,13 @@ def narrow_store_cycles(vectors: int, beats: int, bursts: int, batch: int) -> in
     return 1 + batch * vectors + beats + NARROW_BURST_CYCLES * bursts
 
 
-@jit
+@helper
 def wide_store_cycles(beats: int, bursts: int) -> int:
     """Cycles of a STORE of elements no wider than the bus: a bus word a cycle within a burst."""
     return 1 + beats + WIDE_BURST_CYCLES * bursts
 
 
-@jit
+@helper
 def store_bound(entries: int, stores: int, size: int, batch: int, bus: int, burst: int) -> int:
     """Cycles of so many STOREs that move entries between them, at least, wherever these lie.
 
@@ -110,7 +110,7 @@ def store_bound(entries: int, stores: int, size: int, batch: int, bus: int, burs
     return cycles + stores - 1
 
 
-@jit
+@helper
 def following_lead(lead: int, latency: int, beats: int) -> int:
     """What is left of a LOAD's lead, at least, where bursts of other clients may be on their way.
 
@@ -127,19 +127,19 @@ def following_lead(lead: int, latency: int, beats: int) -> int:
     return lead - max(0, latency - PATH_REGISTERS + 1 - beats)
 
 
-@jit
+@helper
 def fetch_beats(instructions: int, bus: int) -> int:
     """Bus beats of so many instructions, of a bus of so many bytes."""
     return (instructions * INSTRUCTION_BYTES + bus - 1) // bus
 
 
-@jit
+@helper
 def fetch_overhead(bus: int) -> int:
     """Cycles of the fetch unit besides latency, beats, and a cycle an instruction it dispatches."""
     return WIDE_FETCH_CYCLES if bus >= WIDE_FETCH_BYTES else NARROW_FETCH_CYCLES
 
 
-@jit
+@helper
 def fetch_cycles(instructions: int, beats: int, bus: int, latency: int) -> int:
     """Cycles from the command of a batch of instructions to that of the next on an idle channel.
 

@@ -17,10 +17,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.codec import COUNTERS, NO_COUNTER, Counter, Queue, Table, queues
-from isa.fields import Column, Memory, Opcode
+from isa.fields import Column, Opcode
+from simulator.columns import (
+    DRAM_BASE,
+    INP,
+    MEMORY_TYPE,
+    OP_FINISH,
+    OP_GEMM,
+    OP_LOAD,
+    OP_STORE,
+    OPCODE,
+    POP_PREV,
+    RESET,
+    SRAM_BASE,
+    UOP,
+    WGT,
+    X_PAD_0,
+    X_PAD_1,
+    X_SIZE,
+    X_STRIDE,
+    Y_PAD_0,
+    Y_PAD_1,
+    Y_SIZE,
+)
 from simulator.counts import element_bytes
 from simulator.footprints import Footprints, Part
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 if TYPE_CHECKING:
     from isa.config import Config
@@ -67,17 +89,18 @@ def _clocks(
         position[i] = done[q, q]
         for flag in range(2):
             counter = COUNTERS[q, flag]
-            if table[i, Column.POP_PREV + flag] and counter != NO_COUNTER:
+            if table[i, POP_PREV + flag] and counter != NO_COUNTER:
                 source = pushes[counter, popped[counter]]
                 popped[counter] += 1
                 for other in range(n_queues):
                     done[q, other] = max(done[q, other], before[source, other])
                 done[q, queue[source]] = max(done[q, queue[source]], position[source] + 1)
-        before[i] = done[q]
+        for other in range(n_queues):
+            before[i, other] = done[q, other]
         done[q, q] += 1
         for flag in range(2, 4):
             counter = COUNTERS[q, flag]
-            if table[i, Column.POP_PREV + flag] and counter != NO_COUNTER:
+            if table[i, POP_PREV + flag] and counter != NO_COUNTER:
                 pushes[counter, pushed[counter]] = i
                 pushed[counter] += 1
 
@@ -147,6 +170,12 @@ class _Found(IntEnum):
     STALE = 6  # ACC element
     UNWRITTEN = 7  # cell
     GENERATED = 8  # cell
+
+
+# Plain integers for compiled code: members of enumerations take long to compile.
+_RACE_LOAD, _CELL_LOAD = int(_Found.RACE_LOAD), int(_Found.CELL_LOAD)
+_STALE, _UNWRITTEN, _GENERATED = map(int, (_Found.STALE, _Found.UNWRITTEN, _Found.GENERATED))
+_DST_PART, _INP_PART, _WGT_PART = int(Part.DST), int(Part.INP), int(Part.WGT)
 
 
 def accesses(
@@ -252,89 +281,90 @@ def _walk(
 ) -> None:
     """Fill in what is found."""
     for i in order:
-        opcode = walk.table[i, Column.OPCODE]
+        opcode = walk.table[i, OPCODE]
         if which[i] >= 0:
-            bounds = starts[which[i] * _PARTS : (which[i] + 1) * _PARTS + 1]
-            _compute(walk, space, i, intervals, bounds)
-        elif opcode != Opcode.FINISH and walk.table[i, Column.X_SIZE] > 0:
-            size = sizes[walk.table[i, Column.MEMORY_TYPE]]
+            _compute(walk, space, i, intervals, starts, which[i] * _PARTS)
+        elif opcode != OP_FINISH and walk.table[i, X_SIZE] > 0:
+            size = sizes[walk.table[i, MEMORY_TYPE]]
             _move_dram(walk, space, i, size)
             _move_scratchpad(walk, space, i)
 
 
-@jit
+@helper
 def _compute(
-    walk: _Walk, space: _Space, i: int, intervals: Table, bounds: NDArray[np.int64]
+    walk: _Walk, space: _Space, i: int, intervals: Table, starts: NDArray[np.int64], at: int
 ) -> None:
-    """A GEMM or ALU instruction: it reads, then writes."""
+    """A GEMM or ALU instruction: it reads, then writes; `at` is the first part of its footprint."""
     row, acc = walk.table[i], space.begin[_ACC]
-    is_reset = row[Column.OPCODE] == Opcode.GEMM and row[Column.RESET] != 0
+    is_reset = row[OPCODE] == OP_GEMM and row[RESET] != 0
     for part in range(_PARTS):
         first = acc
-        if part == Part.INP:
+        if part == _INP_PART:
             first = space.begin[_INP]
-        elif part == Part.WGT:
+        elif part == _WGT_PART:
             first = space.begin[_WGT]
-        elif part == Part.DST and is_reset:
+        elif part == _DST_PART and is_reset:
             continue
-        for run in range(bounds[part], bounds[part + 1]):
+        for run in range(starts[at + part], starts[at + part + 1]):
             _read(walk, i, first + intervals[run, 0], first + intervals[run, 1], True)
-    for run in range(bounds[Part.DST], bounds[Part.DST + 1]):
+    for run in range(starts[at + _DST_PART], starts[at + _DST_PART + 1]):
         _write(walk, i, acc + intervals[run, 0], acc + intervals[run, 1])
-        walk.fresh[intervals[run, 0] : intervals[run, 1]] = not is_reset
+        for element in range(intervals[run, 0], intervals[run, 1]):
+            walk.fresh[element] = not is_reset
 
 
-@jit
+@helper
 def _move_scratchpad(walk: _Walk, space: _Space, i: int) -> None:
     """The scratchpad's side of a LOAD or STORE; micro-ops are the compute queue's own."""
     row = walk.table[i]
-    memory = row[Column.MEMORY_TYPE]
-    if memory == Memory.UOP:
+    memory = row[MEMORY_TYPE]
+    if memory == UOP:
         return
-    where = _INP if memory == Memory.INP else _WGT if memory == Memory.WGT else _ACC
-    rows, width = row[Column.Y_SIZE], row[Column.X_SIZE]
-    if row[Column.OPCODE] == Opcode.LOAD:
-        rows += row[Column.Y_PAD_0] + row[Column.Y_PAD_1]
-        width += row[Column.X_PAD_0] + row[Column.X_PAD_1]
-    low = min(space.begin[where] + row[Column.SRAM_BASE], space.begin[where + 1])
+    where = _INP if memory == INP else _WGT if memory == WGT else _ACC
+    rows, width = row[Y_SIZE], row[X_SIZE]
+    if row[OPCODE] == OP_LOAD:
+        rows += row[Y_PAD_0] + row[Y_PAD_1]
+        width += row[X_PAD_0] + row[X_PAD_1]
+    low = min(space.begin[where] + row[SRAM_BASE], space.begin[where + 1])
     high = min(low + rows * width, space.begin[where + 1])
     first, end = low - space.begin[where], high - space.begin[where]
-    if row[Column.OPCODE] == Opcode.LOAD:
+    if row[OPCODE] == OP_LOAD:
         _write(walk, i, low, high)
         if where == _ACC:
-            walk.fresh[first:end] = False
+            for element in range(first, end):
+                walk.fresh[element] = False
         return
     _read(walk, i, low, high, True)
     for element in range(first, end):
         if not walk.fresh[element]:
-            walk.found[i, _Found.STALE] = element
+            walk.found[i, _STALE] = element
             return
 
 
-@jit
+@helper
 def _move_dram(walk: _Walk, space: _Space, i: int, size: int) -> None:
     """DRAM's side of a LOAD or STORE, as far as it has cells."""
     row, first = walk.table[i], space.begin[_DRAM]
-    stride, length = row[Column.X_STRIDE] * size, row[Column.X_SIZE] * size
-    address = row[Column.DRAM_BASE] * size
-    if address >= space.high or address + (row[Column.Y_SIZE] - 1) * stride + length <= space.low:
+    stride, length = row[X_STRIDE] * size, row[X_SIZE] * size
+    address = row[DRAM_BASE] * size
+    if address >= space.high or address + (row[Y_SIZE] - 1) * stride + length <= space.low:
         return
-    for y in range(row[Column.Y_SIZE]):
+    for y in range(row[Y_SIZE]):
         begin = max(address + y * stride, space.low)
         end = min(address + y * stride + length, space.high)
         low = first + (begin - space.low) // space.granule
         high = first + (end - space.low) // space.granule
-        if row[Column.OPCODE] == Opcode.STORE:
+        if row[OPCODE] == OP_STORE:
             _write(walk, i, low, high)
             continue
         _read(walk, i, low, high, False)
-        if row[Column.MEMORY_TYPE] == Memory.UOP:
+        if row[MEMORY_TYPE] == UOP:
             for cell in range(low, high):
                 if walk.last[cell, 0] != _NONE:
-                    walk.found[i, _Found.GENERATED] = cell
+                    walk.found[i, _GENERATED] = cell
 
 
-@jit
+@helper
 def _read(walk: _Walk, i: int, low: int, high: int, must_be_written: bool) -> None:
     """Compare with the last writers of these cells, and become their last reader in the queue."""
     last, found, q = walk.last, walk.found[i], walk.queue[i]
@@ -342,12 +372,12 @@ def _read(walk: _Walk, i: int, low: int, high: int, must_be_written: bool) -> No
         writer = last[cell, 0]
         if writer != _NONE:
             _compare(walk, i, q, writer, cell)
-        elif must_be_written and found[_Found.UNWRITTEN] == _NONE:
-            found[_Found.UNWRITTEN] = cell
+        elif must_be_written and found[_UNWRITTEN] == _NONE:
+            found[_UNWRITTEN] = cell
         last[cell, 1 + q] = i
 
 
-@jit
+@helper
 def _write(walk: _Walk, i: int, low: int, high: int) -> None:
     """Compare with the last writer and readers of these cells, and become their last writer."""
     last, q = walk.last, walk.queue[i]
@@ -358,12 +388,12 @@ def _write(walk: _Walk, i: int, low: int, high: int) -> None:
         last[cell, 0] = i
 
 
-@jit
+@helper
 def _compare(walk: _Walk, i: int, q: int, other: int, cell: int) -> None:
     """Note a race with an earlier instruction, unless it is of the same queue or complete."""
     p = walk.queue[other]
     if p != q and walk.position[other] >= walk.before[i, p]:
         found = walk.found[i]
-        if found[_Found.RACE_LOAD + p] == _NONE:
-            found[_Found.RACE_LOAD + p] = other
-            found[_Found.CELL_LOAD + p] = cell
+        if found[_RACE_LOAD + p] == _NONE:
+            found[_RACE_LOAD + p] = other
+            found[_CELL_LOAD + p] = cell

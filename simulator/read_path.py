@@ -17,8 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from isa.codec import Table
-from isa.fields import Column
-from simulator.jit import jit
+from simulator.columns import (
+    DRAM_BASE,
+    X_PAD_0,
+    X_PAD_1,
+    X_SIZE,
+    X_STRIDE,
+    Y_PAD_0,
+    Y_PAD_1,
+    Y_SIZE,
+)
+from simulator.jit import helper
 from simulator.occupancy import NARROW_LOAD_CYCLES, PATH_REGISTERS, WIDE_LOAD_CYCLES
 
 NEVER = np.iinfo(np.int64).max
@@ -74,28 +83,27 @@ RUN = TAGS + 4  # first cycle from which the DRAM queue was never empty until th
 CHANNEL_COLUMNS = TAGS + 5
 
 
-@jit
-def idle_channel() -> Table:
-    """A channel on which nothing was ever read."""
-    channel = np.full(CHANNEL_COLUMNS, -1)
-    channel[COUNT] = 0
-    channel[PASSED] = 0
-    return channel
+@helper
+def make_idle(channel: Table) -> None:
+    """Make this a channel, (CHANNEL_COLUMNS,), on which nothing was ever read."""
+    for column in range(CHANNEL_COLUMNS):
+        channel[column] = -1
+    channel[COUNT], channel[PASSED] = 0, 0
 
 
 # --- Clients --------------------------------------------------------------------------------------
 
 
-@jit
+@helper
 def begin_load(client: Table, row: Table, size: int, machine: Machine, start: int) -> None:
     """Have a client read the rows of a LOAD of elements of `size` bytes, started in cycle `start`.
 
     The address generator walks over the rows of top padding one a cycle before its first command.
     The write stage is a register later where an element is put together from several beats.
     """
-    rows, width, top = row[Column.Y_SIZE], row[Column.X_SIZE], row[Column.Y_PAD_0]
-    address = row[Column.DRAM_BASE] * size
-    client[ROW_BYTES], client[STRIDE] = width * size, row[Column.X_STRIDE] * size
+    rows, width, top = row[Y_SIZE], row[X_SIZE], row[Y_PAD_0]
+    address = row[DRAM_BASE] * size
+    client[ROW_BYTES], client[STRIDE] = width * size, row[X_STRIDE] * size
     client[ROWS], client[ADDRESS] = rows - 1, address + client[STRIDE]
     client[WORD], client[ROW_END] = _row_words(client, machine, address)
     _queue_first(client, machine, start + 1 + top)
@@ -103,8 +111,8 @@ def begin_load(client: Table, row: Table, size: int, machine: Machine, start: in
     delay = 1 if wide else 2
     client[DELAY] = delay
     client[CURSOR] = start + delay
-    sides = row[Column.X_PAD_0] + row[Column.X_PAD_1]
-    bottom = row[Column.Y_PAD_1]
+    sides = row[X_PAD_0] + row[X_PAD_1]
+    bottom = row[Y_PAD_1]
     client[ZEROS] = top * (width + sides)
     client[SKIPPED], client[BOTTOM] = 0, 0
     if sides == 0 and bottom > 0:
@@ -115,7 +123,7 @@ def begin_load(client: Table, row: Table, size: int, machine: Machine, start: in
         client[ZEROS] += rows * sides + bottom * (width + sides)
 
 
-@jit
+@helper
 def begin_fetch_read(client: Table, beats: int, machine: Machine, written: int) -> None:
     """Have the fetch client read so many bus words, the first command written in this cycle."""
     client[ROWS], client[WORD], client[ROW_END] = 0, 0, beats
@@ -123,7 +131,7 @@ def begin_fetch_read(client: Table, beats: int, machine: Machine, written: int) 
     client[ZEROS], client[SKIPPED], client[BOTTOM] = 0, 0, 0
 
 
-@jit
+@helper
 def _queue_first(client: Table, machine: Machine, written: int) -> None:
     """Queue the first command of the row at hand, written in this cycle."""
     length = _burst_length(client[WORD], client[ROW_END], machine)
@@ -132,14 +140,14 @@ def _queue_first(client: Table, machine: Machine, written: int) -> None:
     client[BEATS], client[BURSTS] = 0, 0
 
 
-@jit
+@helper
 def _row_words(client: Table, machine: Machine, address: int) -> tuple[int, int]:
     """The bus words of a row, whole ones: narrow elements may share the outer with neighbours."""
     end = address + client[ROW_BYTES] + machine.bus_bytes - 1
     return address >> machine.bus_shift, end >> machine.bus_shift
 
 
-@jit
+@helper
 def _burst_length(word: int, row_end: int, machine: Machine) -> int:
     """Beats of the command from a word on: bursts end where an aligned longest one would."""
     aligned = machine.burst_beats - (word & machine.burst_beats - 1)
@@ -149,7 +157,7 @@ def _burst_length(word: int, row_end: int, machine: Machine) -> int:
 # --- Arbiter and DRAM -----------------------------------------------------------------------------
 
 
-@jit
+@helper
 def transfer(clients: Table, channel: Table, machine: Machine) -> int:
     """Read burst by burst until all of a client's are on their way; which client, or -1 for none.
 
@@ -176,7 +184,7 @@ def transfer(clients: Table, channel: Table, machine: Machine) -> int:
             return chosen
 
 
-@jit
+@helper
 def _free_cycle(channel: Table, passed: int, count: int, earliest: int) -> tuple[int, int]:
     """The first cycle from `earliest` on in which the arbiter can take command number `count`.
 
@@ -192,7 +200,7 @@ def _free_cycle(channel: Table, passed: int, count: int, earliest: int) -> tuple
     return cycle, passed
 
 
-@jit
+@helper
 def _serve(client: Table, channel: Table, machine: Machine, alone_until: int) -> bool:
     """Take a client's command, and its next ones up to a cycle; whether these were its last.
 
@@ -242,7 +250,7 @@ def _serve(client: Table, channel: Table, machine: Machine, alone_until: int) ->
 # --- Padding --------------------------------------------------------------------------------------
 
 
-@jit
+@helper
 def _pad(client: Table, first: int, last: int) -> bool:
     """Let the padding machine work until a burst with these beats is written; whether it goes on.
 
@@ -263,14 +271,14 @@ def _pad(client: Table, first: int, last: int) -> bool:
     return True
 
 
-@jit
+@helper
 def _write_zeros(client: Table, kind: int, until: int) -> None:
     written = max(0, min(client[kind], until - client[CURSOR]))
     client[kind] -= written
     client[CURSOR] += written
 
 
-@jit
+@helper
 def done_cycle(client: Table) -> int:
     """The cycle in which a LOAD is done whose bursts are all on their way.
 
@@ -280,7 +288,7 @@ def done_cycle(client: Table) -> int:
     return int(max(counted, client[CURSOR] + client[ZEROS] + client[SKIPPED] + client[BOTTOM]))
 
 
-@jit
+@helper
 def is_undisturbed(client: Table, channel: Table) -> bool:
     """Whether no other client's burst was there or came between, so that the load was alone.
 
@@ -289,11 +297,10 @@ def is_undisturbed(client: Table, channel: Table) -> bool:
     return bool(client[QUIET] and channel[COUNT] - client[FIRST] == client[BURSTS])
 
 
-@jit
+@helper
 def alone_cycles(row: Table, size: int, machine: Machine, client: Table, channel: Table) -> int:
     """Cycles of a LOAD that has the read path to itself; client and channel are scratch rows."""
-    channel[:] = -1
-    channel[COUNT], channel[PASSED] = 0, 0
+    make_idle(channel)
     begin_load(client, row, size, machine, 0)
     _serve(client, channel, machine, NEVER)
     return done_cycle(client) + 1

@@ -104,7 +104,7 @@ def simulate(config: Config, table: Table, *, timeline: bool = False) -> TimingR
     Raises:
         SimulationError: on a token deadlock, and when more tokens wait than a counter holds.
     """
-    steps, fetched = _detailed(config, table)
+    steps, fetched = _simulate(config, table, detailed=True)
     end = int(steps[:, modules.END].max(initial=0))
     load, compute, store = (_module_report(steps, queue, end) for queue in Queue)
     kept = [modules.START, modules.END, modules.QUEUE]
@@ -122,7 +122,7 @@ def simulate(config: Config, table: Table, *, timeline: bool = False) -> TimingR
 
 def cycles(config: Config, table: Table) -> int:
     """Nothing but the cycles of `simulate`."""
-    steps, _, _ = _simulate(config, table)
+    steps, _ = _simulate(config, table, detailed=False)
     return int(steps[:, modules.END].max(initial=0))
 
 
@@ -141,7 +141,7 @@ def spans(config: Config, table: Table) -> Table:
 
     A load that shares the bus waits in between; here all of its waiting comes last.
     """
-    steps, _ = _detailed(config, table)
+    steps, _ = _simulate(config, table, detailed=True)
     result = np.empty((len(table), len(Span)), np.int64)
     for queue in Queue:
         own = steps[:, modules.QUEUE] == queue
@@ -151,7 +151,7 @@ def spans(config: Config, table: Table) -> Table:
 
 def read_beats(config: Config, table: Table) -> NDArray[np.int64]:
     """Beats of the DRAM read channel that each instruction takes, fetching it not counted."""
-    steps, _, _ = _simulate(config, table)
+    steps, _ = _simulate(config, table, detailed=False)
     beats: NDArray[np.int64] = steps[:, modules.STEP_BEATS].copy()
     return beats
 
@@ -172,8 +172,8 @@ def _module_report(steps: Table, queue: Queue, cycles: int) -> ModuleReport:
     return ModuleReport(busy, token, bus, idle=cycles - busy - token - bus)
 
 
-def _simulate(config: Config, table: Table) -> tuple[Table, int, Machine]:
-    """When each instruction runs, beats of fetches, and the parameters that they follow from."""
+def _simulate(config: Config, table: Table, *, detailed: bool) -> tuple[Table, int]:
+    """When each instruction runs, with what it takes alone if asked for, and beats of fetches."""
     timing = config.timing
     machine = Machine(
         timing.bus_bytes,
@@ -185,18 +185,12 @@ def _simulate(config: Config, table: Table) -> tuple[Table, int, Machine]:
         config.batch,
     )
     steps = np.zeros((len(table), modules.STEP_COLUMNS), np.int64)
-    sizes = element_bytes(config)
-    fault, counter, instruction, fetched = modules.run(table, queues(table), sizes, machine, steps)
+    fault, counter, instruction, fetched = modules.run(
+        table, queues(table), element_bytes(config), machine, steps, detailed
+    )
     if fault:
         name = Counter(counter).name.lower().replace("_", " ")
         raise SimulationError(instruction, _FAULTS[fault].format(counter=name))
-    return steps, fetched, machine
-
-
-def _detailed(config: Config, table: Table) -> tuple[Table, int]:
-    """The same with what each instruction takes alone, and without the parameters."""
-    steps, fetched, machine = _simulate(config, table)
-    modules.fill_alone(table, element_bytes(config), machine, steps)
     return steps, fetched
 
 

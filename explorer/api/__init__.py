@@ -252,7 +252,8 @@ def rank(
     """
     op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
-    found = enumerate(op, machine, classes, all_tiles=all_tiles)
+    make = explore.embeddings if top is None else explore.ascending
+    found = make(op, machine, classes_of(classes), all_tiles=all_tiles, maximal=not all_tiles)
     share = parse_share(within) if isinstance(within, str) else within
     return rank_embeddings(
         op, machine, found, top=top, effort=effort, jobs=jobs, restrictions=kept, within=share

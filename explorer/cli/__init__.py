@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from explorer.cli.common import extended
+from explorer.cli.common import extended, own_process
 from explorer.cli.interrupts import INTERRUPTED, supervise
 from isa.errors import InputError, InputWarning, one_line, shown
 
@@ -249,4 +249,9 @@ def _explorer(
 
 def main() -> None:
     """Run the command line; the installed `explorer` calls this, by way of `explorer.__main__`."""
-    sys.exit(supervise(app))
+    sys.exit(supervise(_alone))
+
+
+def _alone() -> object:
+    own_process()  # here, as the thread in which commands run has a context of its own
+    return app()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -24,6 +25,7 @@ INDENT = 15
 
 _json: ContextVar[bool] = ContextVar("json", default=False)
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_own: ContextVar[bool] = ContextVar("own", default=False)
 _OPTIONS: dict[str, tuple[ContextVar[bool], Any]] = {
     "as_json": (_json, typer.Option("--json", help="Print JSON instead of text or tables.")),
     "quiet": (_quiet, typer.Option("--quiet", help="No progress on standard error.")),
@@ -52,6 +54,9 @@ def extended(command: Callable[..., None]) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
         path: Path | None = arguments.pop("printed") if prints else None
         tokens = [(state, state.set(arguments.pop(name))) for name, (state, _) in added.items()]
+        # Commands without compiled functions do not wait for the compiler to be imported.
+        if (jit := sys.modules.get("simulator.jit")) is not None:
+            jit.announce(compiling)
         try:
             with _printed_to(path):
                 command(**arguments)
@@ -97,6 +102,21 @@ def _printed_to(path: Path | None) -> Iterator[None]:
         output.write_file(path, text.getvalue())
         raise
     output.write_file(path, text.getvalue())
+
+
+def own_process() -> None:
+    """Note that this process runs a command and nothing else."""
+    _own.set(True)
+
+
+def compiling(seconds: int) -> None:
+    """Say that functions are being compiled, which is done once for all commands to come.
+
+    Only in a process of the command's own: elsewhere it is for the caller to say, and what a
+    command prints there does not depend on what was compiled before.
+    """
+    if _own.get() and not is_quiet():
+        print(f"compiling for this machine (once), about {seconds} s", file=sys.stderr, flush=True)
 
 
 def wants_json() -> bool:

@@ -12,7 +12,7 @@ import typer
 
 from explorer.baselines.template_search import TvmScheduled
 from explorer.baselines.template_search import best as best_template
-from explorer.cli.common import note, wants_json, wrapped
+from explorer.cli.common import compiling, note, wants_json, wrapped
 from explorer.cli.embeddings import (
     EVERY_CLASS,
     ClassesOption,
@@ -25,11 +25,15 @@ from explorer.cli.embeddings import (
 )
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.embedding.ascending import Ascending
 from explorer.embedding.facts import CLASSES, parse_classes
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
+from explorer.ranking import explore
 from explorer.ranking.best_first import Known, Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
+from explorer.ranking.compilation import compiled
 from explorer.report.searched import explained
 from isa.computation import Operator
 from isa.config import Config
@@ -101,22 +105,24 @@ def rank(
     op, machine = resolve(operator), Config.load(config)
     restrictions = Restrictions.of(target, safe_distance, machine)
     share, chosen = parse_share(within), _columns(columns)
-    found = embeddings_of(op, machine, classes, all_tiles)
     if explain_space:
-        text = wrapped(explained(op, machine, found))
+        text = wrapped(explained(op, machine, embeddings_of(op, machine, classes, all_tiles)))
         typer.echo(json.dumps({"text": text.splitlines()}, indent=2) if wants_json() else text)
         return
+    with compiled(jobs, compiling):
+        found, title, number = _candidates(op, machine, classes, all_tiles, everything)
     template = _template(op, machine) if baseline is Baseline.TVM else None
     known = Known()
 
     def interrupted() -> None:
-        so_far = known.ranking(op, machine, len(found), None if everything else top)
+        so_far = known.ranking(op, machine, None if everything else top)
         if so_far is not None:
             _show(so_far, template, chosen, output)
-        done = f"{len(known.evaluations)} of {len(found)} embeddings evaluated"
+        of_all = f" of {number}" if number else ""
+        done = f"{len(known.evaluations)}{of_all} embeddings evaluated"
         typer.echo(f"explorer: interrupted: partial, {done}; others may be better", err=True)
 
-    with partial(interrupted), progress(f"ranking {len(found)} embeddings", len(found)) as advance:
+    with partial(interrupted), progress(title, number) as advance:
         ranking = rank_embeddings(
             op,
             machine,
@@ -134,6 +140,18 @@ def rank(
     with whole():
         _show(ranking, template, chosen, output)
         note(" ".join(_summary(ranking, template, parse_classes(classes))), aside=bool(output))
+
+
+def _candidates(
+    op: Operator, machine: Config, classes: str, all_tiles: bool, everything: bool
+) -> tuple[Ascending | list[AnyEmbedding], str, int | None]:
+    """What is ranked, the title of its progress, and how many there are, if that is known."""
+    make = explore.embeddings if everything else explore.ascending
+    names = parse_classes(classes)
+    found = make(op, machine, names, all_tiles=all_tiles, maximal=not all_tiles)
+    if isinstance(found, Ascending):
+        return found, "embeddings ranked", None
+    return found, f"ranking {len(found)} embeddings", len(found)
 
 
 def _show(
@@ -175,11 +193,12 @@ def _summary(
     ranking: Ranking, template: TvmScheduled | None, classes: tuple[str, ...]
 ) -> Iterator[str]:
     """What the table means, in sentences."""
+    of_all = "" if ranking.total is None else f" of {ranking.total}"
     space = (
         f"all {ranking.total} embeddings ranked"
         if ranking.evaluated == ranking.total
-        else f"{ranking.evaluated} of {ranking.total} embeddings evaluated; the bounds of the "
-        "others exceed the cycles of the last one listed"
+        else f"{ranking.evaluated}{of_all} embeddings evaluated; the bounds of all others exceed "
+        "the cycles of the last one listed"
     )
     unfit = f"; {ranking.unfit} have no schedule that fits" if ranking.unfit else ""
     unproven = sum(not e.proven for e in ranking.evaluations)

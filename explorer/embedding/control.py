@@ -13,7 +13,7 @@ import clingo
 from clingo import Number, Symbol
 
 from explorer.embedding.rule_files import encoding
-from explorer.embedding.step_costs import logarithm
+from explorer.embedding.step_costs import logarithm, lost_bits
 from isa.errors import InputError
 from isa.files import read_text
 from isa.interrupts import pressed
@@ -91,6 +91,47 @@ class _Functions:
     def log2(number: Symbol) -> Symbol:
         """The fixed-point logarithm of a number."""
         return Number(logarithm(number.number))
+
+    @staticmethod
+    def bits(left: Symbol, right: Symbol, whole: Symbol) -> Symbol:
+        """How much greater a product is than a whole; see `lost_bits`."""
+        return Number(lost_bits(left.number * right.number, whole.number))
+
+
+def ground_part(control: clingo.Control, name: str, *arguments: Symbol) -> None:
+    """Ground a part of the encodings that has parameters."""
+    with held_back() as stopped:
+        control.ground([(name, arguments)])
+    if stopped.is_set():
+        raise KeyboardInterrupt
+
+
+def solutions(
+    control: clingo.Control, assumptions: Sequence[tuple[Symbol, bool]], most: int | None = None
+) -> list[Sequence[Symbol]]:
+    """The symbols that each answer under the assumptions shows, or so many answers at most.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended the search.
+    """
+    found: list[Sequence[Symbol]] = []
+
+    def take(model: clingo.Model) -> bool:
+        found.append(model.symbols(shown=True))
+        return most is None or len(found) < most
+
+    with (
+        held_back() as stopped,
+        control.solve(assumptions=assumptions, on_model=take, async_=True) as handle,
+    ):
+        # Not get() at once: Python would not see Ctrl-C until the search is over.
+        while not handle.wait(0.1):
+            if stopped.is_set():
+                handle.cancel()
+        handle.get()
+    if stopped.is_set():
+        raise KeyboardInterrupt
+    return found
 
 
 def _rejected(messages: Sequence[str], rules: Sequence[Path]) -> InputError | None:

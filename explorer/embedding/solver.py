@@ -11,7 +11,7 @@ from typing import Literal
 import clingo
 from clingo import Number, Symbol
 
-from explorer.embedding.control import NEEDED, ground, held_back
+from explorer.embedding.control import NEEDED, ground, ground_part, held_back
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import atom
@@ -166,7 +166,7 @@ class Solver:
         # Points can have values in common, and each bound is grounded once.
         if (metric, value) not in self._bounds:
             self._bounds.add((metric, value))
-            self._ground_part("bound", metric, Number(value))
+            ground_part(self._control, "bound", metric, Number(value))
 
     def cut(self, point: int, values: Values) -> None:
         """Leave only answers that are better than a point in some objective.
@@ -178,14 +178,8 @@ class Solver:
         # Better by one at least: all costs are integers.
         for metric, value in zip(self.objectives, values, strict=True):
             self._bound(metric, value - 1)
-            self._ground_part("beats", metric, Number(value - 1), Number(point))
-        self._ground_part("cut", Number(point))
-
-    def _ground_part(self, name: str, *arguments: Symbol) -> None:
-        with held_back() as pressed:
-            self._control.ground([(name, arguments)])
-        if pressed.is_set():
-            raise KeyboardInterrupt
+            ground_part(self._control, "beats", metric, Number(value - 1), Number(point))
+        ground_part(self._control, "cut", Number(point))
 
     def solve(
         self,

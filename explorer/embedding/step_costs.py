@@ -56,3 +56,26 @@ def logarithm(number: int) -> int:
             total += round(LOGARITHM_UNIT * math.log2(factor))
         factor += 1
     return total + round(LOGARITHM_UNIT * math.log2(number))
+
+
+BIT = 256
+"""Units to a bit in which losses are counted.
+
+A digit loses a bit at most, in so many different amounts: the sum of all that any answer could lose
+stays within clingo's 32 bits for 65,000 subjects of digits.
+"""
+
+
+def lost_bits(product: int, whole: int) -> int:
+    """By how many units of `BIT` a product exceeds a whole that is no greater, rounded down."""
+    # An error of floating point must not round up: that would exclude what is within a limit.
+    return max(0, math.floor(BIT * math.log2(product / whole) - 1e-6))
+
+
+def lost_limit(steps: int, operator: Computation, intrinsic: Computation) -> int:
+    """What an embedding of so many steps loses at most, each part rounded down; see `steps.lp`.
+
+    Below zero where no embedding has so few steps.
+    """
+    # The parts are rounded down, and so is their sum, which is an integer.
+    return math.floor(BIT * math.log2(steps * intrinsic.macs / operator.macs) + 1e-6)

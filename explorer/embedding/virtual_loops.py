@@ -8,6 +8,7 @@ stands for a multiply-accumulate iff every dimension is in its extent and the la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -193,6 +194,14 @@ def nest(embedding: Embedding, operator: Computation) -> Nest:
     ordered = tuple(outer[name] for name in embedding.order or extents if name in outer)
     ordered_dims = {name: dims[name] for name in extents}
     return Nest(ordered, tuple(lanes), ordered_dims, tuple(equal), extents, widened)
+
+
+def steps(embedding: Embedding, operator: Computation) -> int:
+    """Issues of the instruction: the steps of the embedding's `nest`, which is not made for it."""
+    sizes, _ = _widened(embedding, operator.extents)
+    for digit in embedding.digits:
+        sizes |= dict.fromkeys(digit.dims, 1) | {digit.dims[0]: digit.outer}
+    return math.prod(sizes.values())
 
 
 def _widened(

@@ -19,10 +19,12 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from explorer.embedding.ascending import Ascending
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.layout.packed import Layout
-from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, floor, reference
+from explorer.ranking.candidates import Candidates
+from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, reference
 from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
@@ -49,7 +51,7 @@ class Ranking:
         evaluations: the best first; of equal cycles, the simplest (see `simplicity`).
         reference: the reference embedding with its fixed layouts, under the same scheduler; None
             where TVM has no way to lay the operator onto the instruction.
-        total: embeddings in the space.
+        total: embeddings in the space; None where not all of them had to be found.
         evaluated: of those, how many were scheduled; the others are proven worse than every one
             listed.
         unfit: of the evaluated, how many have no schedule that fits the scratchpads.
@@ -64,7 +66,7 @@ class Ranking:
     config: Config
     evaluations: tuple[Evaluation, ...]
     reference: Evaluation | None
-    total: int
+    total: int | None
     evaluated: int
     unfit: int
     unrestricted: tuple[float, ...] = ()
@@ -146,9 +148,7 @@ class Known:
     reference: Evaluation | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
 
-    def ranking(
-        self, operator: Operator, config: Config, total: int, top: int | None
-    ) -> Ranking | None:
+    def ranking(self, operator: Operator, config: Config, top: int | None) -> Ranking | None:
         """The ranking of what is known, of which nothing is proven; None if that is nothing."""
         found = tuple(self.evaluations)
         fixed = self.reference.embedding if self.reference else None
@@ -157,7 +157,7 @@ class Known:
             return None
         unfit = sum(e.bound is None for e in found)
         return Ranking(
-            operator, config, tuple(placed[:top]), self.reference, total, len(found), unfit
+            operator, config, tuple(placed[:top]), self.reference, None, len(found), unfit
         )
 
 
@@ -194,7 +194,7 @@ def tile_text(evaluation: Evaluation) -> str:
 def rank(
     operator: Operator,
     config: Config,
-    embeddings: Sequence[AnyEmbedding],
+    embeddings: Sequence[AnyEmbedding] | Ascending,
     *,
     top: int | None = 10,
     effort: int | None = None,
@@ -212,7 +212,7 @@ def rank(
     Args:
         operator: what is compiled.
         config: what it is compiled for.
-        embeddings: those to rank.
+        embeddings: those to rank; `Ascending` finds them as far as they can reach the top.
         top: how many to rank; None ranks all.
         effort: programs to simulate for each design at most; None proves each optimum.
         jobs: worker processes; by default one a core.
@@ -229,10 +229,11 @@ def rank(
     fixed = reference(operator, config)
     known = known or Known()
     base = known.reference = held(fixed, fixed_layout=True) if fixed else None
-    with _workers(jobs, len(embeddings)) as run:
-        ordered = _by_floor(operator, config, embeddings)
+    tasks = PORTION if isinstance(embeddings, Ascending) else len(embeddings)
+    with _workers(jobs, tasks) as run:
+        queue = Candidates(operator, config, embeddings)
         found = known.evaluations
-        found.extend(_evaluations(held, ordered, top, effort, run, on_progress, within))
+        found.extend(_evaluations(held, queue, top, effort, run, on_progress, within))
         placed = _placed([e for e in found if e.scheduled is not None], fixed, within)
         best = placed[:top]
         free = []
@@ -244,21 +245,13 @@ def rank(
         config,
         tuple(best),
         base,
-        len(embeddings),
+        queue.total,
         len(found),
         sum(e.bound is None for e in found),
         tuple(e.scheduled.cycles if e.scheduled else math.nan for e in free),
         within,
         min(placed, key=_cycles, default=None),
     )
-
-
-def _by_floor(
-    operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding]
-) -> list[tuple[int, AnyEmbedding]]:
-    """The embeddings with the cycles that none undercuts, the least first, of equal ones by id."""
-    floors = ((floor(operator, config, e), e.id, e) for e in embeddings)
-    return [(least, e) for least, _, e in sorted(floors)]
 
 
 def parse_share(text: str) -> float:
@@ -296,7 +289,7 @@ def _cycles(evaluation: Evaluation) -> int:
 
 def _evaluations(
     judge: Callable[..., Evaluation],
-    ordered: Sequence[tuple[int, AnyEmbedding]],
+    queue: Candidates,
     top: int | None,
     effort: int | None,
     run: Callable[..., Iterator[Evaluation]],
@@ -311,21 +304,17 @@ def _evaluations(
     limit = math.inf
     cycles: list[int] = []
     if top is not None:
-        quick = run(partial(judge, effort=QUICK), [e for _, e in ordered[: 2 * top]])
+        quick = run(partial(judge, effort=QUICK), queue.first(2 * top))
         limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top, within)
-    done = 0
-    while done < len(ordered) and ordered[done][0] <= limit:
-        portion = ordered[done : done + PORTION] if top is not None else ordered
-        work = partial(judge, effort=effort, below=limit + 1)
-        for evaluation in run(work, [e for _, e in portion]):
+    portion = math.inf if top is None else PORTION
+    while chosen := queue.take(portion, limit):
+        for evaluation in run(partial(judge, effort=effort, below=limit + 1), chosen):
             if evaluation.scheduled is not None:
                 cycles.append(evaluation.scheduled.cycles)
             on_progress(1)
             yield evaluation
-        done += len(portion)
         if top is not None:
             limit = min(limit, _worst(sorted(cycles), top, within))
-    on_progress(len(ordered) - done)
 
 
 def _worst(cycles: Sequence[int], top: int, within: float) -> float:

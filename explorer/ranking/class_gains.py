@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from explorer.embedding.ascending import Ascending
 from explorer.embedding.enumeration import enumerate_embeddings
-from explorer.ranking.explore import Evaluation, evaluate, floor, gemm_intrinsic
+from explorer.ranking.candidates import Candidates
+from explorer.ranking.explore import Evaluation, evaluate, gemm_intrinsic
 from isa.computation import Operator
 from isa.config import Config
 
@@ -38,19 +40,22 @@ def by_class(
     """
     least: dict[str, int | None] = {}
     best, judged = math.inf, set[str]()
+    plain = enumerate_embeddings(operator.computation, gemm_intrinsic(config), ())
+    ids = {embedding.id for embedding in plain}
     for count, step in enumerate(STEPS):
-        found = enumerate_embeddings(operator.computation, gemm_intrinsic(config), ORDER[:count])
-        ids = {embedding.id for embedding in found}
         for evaluation in known:
             if evaluation.scheduled and (evaluation.embedding.id in ids or count > 0):
                 best = min(best, evaluation.scheduled.cycles)
-        fresh = sorted((floor(operator, config, e), e.id, e) for e in found if e.id not in judged)
-        for least_possible, _, embedding in fresh:
-            if least_possible >= best:  # those that follow have greater bounds
-                break
-            judged.add(embedding.id)
-            scheduled = evaluate(operator, config, embedding, below=best).scheduled
-            best = min(best, scheduled.cycles if scheduled else math.inf)
+        classes = ORDER[:count]
+        found = Ascending(operator.computation, gemm_intrinsic(config), classes) if count else plain
+        waiting = Candidates(operator, config, found)
+        while chosen := waiting.take(1, best - 1):  # those that are left have greater bounds
+            for embedding in chosen:
+                if embedding.id in judged:
+                    continue
+                judged.add(embedding.id)
+                scheduled = evaluate(operator, config, embedding, below=best).scheduled
+                best = min(best, scheduled.cycles if scheduled else math.inf)
         least[step] = None if math.isinf(best) else int(best)
     return least
 

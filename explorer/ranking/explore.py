@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
 from explorer.embedding.explanation import find as find_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_joint, term_by_term
-from explorer.embedding.virtual_loops import nest
+from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_joint
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.lowering import Code
@@ -58,6 +58,34 @@ def embeddings(
             terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal
         )
     if not found:
+        raise no_embedding(operator.name, classes)
+    return found
+
+
+def ascending(
+    operator: Operator,
+    config: Config,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+) -> Ascending | list[AnyEmbedding]:
+    """The same, the fewest steps first, each found when it is asked for; of several terms, all.
+
+    Raises:
+        InputError: there is none under these options.
+    """
+    if len(operator.terms) > 1:
+        # What is lost tells a term's steps (`encodings/steps.lp`), not the sum of several terms'.
+        return embeddings(operator, config, classes, all_tiles=all_tiles, maximal=maximal)
+    found = Ascending(
+        operator.computation,
+        gemm_intrinsic(config),
+        classes,
+        all_tiles=all_tiles,
+        maximal=maximal,
+    )
+    if found.total == 0:
         raise no_embedding(operator.name, classes)
     return found
 
@@ -126,11 +154,13 @@ class Evaluation:
         return self.scheduled.code
 
 
-def floor(operator: Operator, config: Config, embedding: AnyEmbedding) -> int:
-    """Cycles of the compute module that no layout or schedule of the embedding undercuts."""
-    return compute_bound(
-        operator, config, [nest(*each) for each in term_by_term(embedding, operator)]
-    )
+def floor(operator: Operator, config: Config, steps: int) -> int:
+    """Cycles that no layout or schedule of an embedding with so many steps undercuts.
+
+    Each step is a cycle of the compute module, whatever else is done: one more makes one cycle
+    more.
+    """
+    return compute_bound(operator, config, steps)
 
 
 def evaluate(

@@ -111,7 +111,7 @@ def gain(operator: Operator, config: Config, classes: Sequence[str] = DEFAULT_CL
     Raises:
         InputError: no embedding has a schedule that fits the machine.
     """
-    ranking = rank(operator, config, explore.embeddings(operator, config, classes), top=1, jobs=1)
+    ranking = rank(operator, config, explore.ascending(operator, config, classes), top=1, jobs=1)
     fixed = ranking.reference.embedding if ranking.reference else None
     relayout = explore.evaluate(operator, config, fixed) if fixed else None
     # The space leaves out embeddings that do not fill the axes, and the DRAM orders that TVM fixes.

@@ -8,9 +8,7 @@ each output is stored once. A program takes at least as long as its busiest part
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from explorer.embedding.virtual_loops import Nest
 from explorer.layout.alu_passes import AluProgram, Product
 from explorer.layout.design import Design, alternatives
 from explorer.schedule.machine import further_bytes
@@ -27,14 +25,14 @@ from simulator.occupancy import (
 )
 
 
-def compute_bound(operator: Operator, config: Config, loops: Sequence[Nest]) -> int:
-    """Cycles of the compute module that no schedule of an embedding undercuts in any layout.
+def compute_bound(operator: Operator, config: Config, steps: int) -> int:
+    """Cycles of the compute module that no schedule of so many steps undercuts in any layout.
 
     Every step, reset and immediate ALU micro-op takes a cycle, others two; an entry holds a lane
     each for as many outputs.
     """
     outputs = -(-math.prod(operator.out.shape) // (config.batch * config.block_out))
-    cycles = sum(gemm_cycles(each.steps) for each in loops) + gemm_cycles(outputs)
+    cycles = gemm_cycles(steps) + gemm_cycles(outputs)
     ways = alternatives(operator, config)
     return cycles + min(_alu_cycles(alu, config, outputs) for alu in ways)
 

@@ -33,7 +33,7 @@ from explorer.schedule.sections import (
 )
 from explorer.schedule.tiles import Shares, Tile
 from explorer.schedule.uop_table import UopTable, add_uops
-from simulator.jit import jit
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 # Columns of a step: what is done; opcode; immediate; rows of `Tile.base` that are changed and read;
@@ -41,7 +41,7 @@ Array = NDArray[np.int64]
 # term has the row of its weights for a number, and which term it is in the last column.
 KIND, OPERATION, NUMBER, DST, SRC, SLOT = range(6)
 IMMEDIATE, DENSE, SPREAD, RESETTING, ONCE, TERM = range(6)  # ALU operations, resets, products
-ACCUMULATORS = np.array([RESETTING, 0, 0, ACC, ACC, 0], np.int64)
+ACCUMULATORS = (RESETTING, 0, 0, ACC, ACC, 0)
 """The reset of accumulators; other steps on them alone have the same micro-ops."""
 
 
@@ -59,7 +59,7 @@ class TermInputs(NamedTuple):
     readers: Array
 
 
-@jit
+@helper
 def _write_compute(
     table: Array, n: int, opcode: int, uops: UopTable, key: int, begin: int, end: int
 ) -> None:
@@ -72,7 +72,7 @@ def _write_compute(
         table[n, DST_IN + 2 * port] = uops.loops[key, 5 + port]
 
 
-@jit
+@maker
 def _write_sweeps(
     table: Array, n: int, opcode: int, uops: UopTable, share: Shares, here: Tile, step: Array
 ) -> int:
@@ -102,7 +102,7 @@ def _write_sweeps(
     return n
 
 
-@jit
+@maker
 def write_reset(
     table: Array, n: int, uops: UopTable, share: Shares, here: Tile, step: Array
 ) -> int:
@@ -113,7 +113,7 @@ def write_reset(
     return end
 
 
-@jit
+@maker
 def write_gemm(
     table: Array,
     n: int,
@@ -143,7 +143,7 @@ def write_gemm(
     return n + parts
 
 
-@jit
+@maker
 def _write_spread(
     table: Array,
     n: int,
@@ -161,13 +161,12 @@ def _write_spread(
     key = uops.spread + 2 * (step[SLOT] * uops.kinds + here.kind) + here.context[ACC]
     if uops.rows[key] == 0:
         loops = len(here.length)
-        strides, length = np.zeros((3, loops), np.int64), np.ones(loops, np.int64)
+        strides, length = np.zeros((3, loops), np.int64), np.zeros(loops, np.int64)
         add_strides(sections, ACC, orders, here.length, strides, 0)
         add_strides(sections, step[SRC], orders, here.length, strides, 1)
         moved = moved_loops(sections, ACC)
         for i in range(loops):
-            if moved[i]:
-                length[i] = here.length[i]
+            length[i] = here.length[i] if moved[i] else 1
         fault = add_uops(
             uops, key, kernel(length, strides, 1), here.base[step[DST]], here.base[step[SRC]], 0
         )
@@ -178,7 +177,7 @@ def _write_spread(
     return n + 1
 
 
-@jit
+@maker
 def write_epilogue(
     table: Array,
     n: int,
@@ -195,8 +194,9 @@ def write_epilogue(
 
     What is done once is done with the first tile, which is as large as any.
     """
-    for step in epilogue:
-        what, begin = step[KIND], n
+    for place in range(len(epilogue)):
+        step, begin = epilogue[place], n
+        what = step[KIND]
         if what == SPREAD:
             n = _write_spread(table, n, uops, sections, orders, here, step)
         elif what == RESETTING or (what == ONCE and first):

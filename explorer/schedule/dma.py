@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 
 MAX_SIZE = 65_535  # x_size, y_size and x_stride have 16 bits
 MAX_PAD = 15  # pads have 4 bits
@@ -99,7 +99,7 @@ sides from REPEATED to before REPEATED_END.
 """
 
 
-@jit
+@helper
 def _fold(box: Array, order: Array, runs: Array) -> tuple[int, int]:
     """Join sides where one runs on into the next, the fastest first.
 
@@ -135,7 +135,7 @@ def _fold(box: Array, order: Array, runs: Array) -> tuple[int, int]:
     return n, base
 
 
-@jit
+@helper
 def fill_pattern(box: Array, order: Array, runs: Array, found: Array) -> int:
     """How a box is moved, (PATTERN,), and `runs` as by `_fold`; the instructions or a `Fault`."""
     n, base = _fold(box, order, runs)
@@ -169,7 +169,7 @@ def fill_pattern(box: Array, order: Array, runs: Array, found: Array) -> int:
     return moves
 
 
-@jit
+@helper
 def place(found: Array, runs: Array, index: int) -> tuple[int, int]:
     """Scratchpad and DRAM entry of an instruction, relative to the box and to the tensor."""
     block = (found[TOP] + found[HEIGHT] + found[BOTTOM]) * (
@@ -182,7 +182,7 @@ def place(found: Array, runs: Array, index: int) -> tuple[int, int]:
     return index * block, dram
 
 
-@jit
+@maker
 def find_order(box: Array, best: Array) -> None:
     """The order of coordinates in DRAM, slowest first, that moves a box in fewest instructions.
 
@@ -220,7 +220,7 @@ def find_order(box: Array, best: Array) -> None:
             return
 
 
-@jit
+@helper
 def _next_permutation(order: Array, first: int) -> bool:
     """Turn what stands from `first` on into the next permutation; whether there is one."""
     pivot = len(order) - 2
@@ -242,6 +242,8 @@ def _next_permutation(order: Array, first: int) -> bool:
 
 
 # --- As objects ----------------------------------------------------------------------------------
+
+_fill_pattern, _place = jit(fill_pattern), jit(place)  # as doors: searches ask for many
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,12 +292,12 @@ def transfers(sides: list[Side]) -> list[Transfer]:
         Infeasible: a size, stride or pad exceeds its field, or a third coordinate is padded.
     """
     runs, found = np.zeros((len(sides), RUNS), np.int64), np.zeros(PATTERN, np.int64)
-    moves = fill_pattern(_box(sides), np.arange(len(sides)), runs, found)
+    moves = _fill_pattern(_box(sides), np.arange(len(sides)), runs, found)
     if moves < 0:
         raise Fault(moves).reason
     height, width, stride, top, bottom, left, right = found[HEIGHT : RIGHT + 1].tolist()
     pads = (top, bottom, left, right)
-    places = (place(found, runs, index) for index in range(moves))
+    places = (_place(found, runs, index) for index in range(moves))
     return [Transfer(sram, dram, height, width, stride, pads) for sram, dram in places]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.fields import Column, Memory, Opcode
-from simulator.jit import jit
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 COLUMNS = len(Column)
@@ -45,7 +45,7 @@ ALU, FINISH = int(Opcode.ALU), int(Opcode.FINISH)
 UOP_MEMORY = int(Memory.UOP)
 
 
-@jit
+@helper
 def begin_row(table: Array, n: int, opcode: int) -> None:
     """Start a row: tables are not cleared before, as most of a grown one is never reached."""
     for column in range(COLUMNS):
@@ -53,7 +53,7 @@ def begin_row(table: Array, n: int, opcode: int) -> None:
     table[n, OPCODE] = opcode
 
 
-@jit
+@maker
 def grown(table: Array, n: int, need: int) -> Array:
     """The table, with room for so many rows more."""
     if n + need <= len(table):

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.sections import ACC, INP, WGT, Sections, add_strides, moved_loops
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 MAX_ITERATIONS = 16_383  # iter_out and iter_in have 14 bits
 
 
-@jit
+@maker
 def kernel(length: Array, strides: Array, distance: int) -> Array:
     """In-tile loops (loops,) with strides (3, loops): joined, then split.
 
@@ -42,7 +42,7 @@ def kernel(length: Array, strides: Array, distance: int) -> Array:
     return found
 
 
-@jit
+@helper
 def _joined(found: Array, n: int, length: int, strides: Array, i: int) -> bool:
     """Whether a loop runs on into one that is there, or that into it; they are then one."""
     for k in range(n):
@@ -60,7 +60,7 @@ def _joined(found: Array, n: int, length: int, strides: Array, i: int) -> bool:
     return False
 
 
-@jit
+@helper
 def _sort(loops: Array, n: int) -> None:
     """Put the longest loop first; of equal ones that with the smaller strides."""
     for k in range(1, n):
@@ -73,7 +73,7 @@ def _sort(loops: Array, n: int) -> None:
             at -= 1
 
 
-@jit
+@helper
 def _precedes(loops: Array, one: int, other: int) -> bool:
     if loops[one, 0] != loops[other, 0]:
         return bool(loops[one, 0] > loops[other, 0])
@@ -83,7 +83,7 @@ def _precedes(loops: Array, one: int, other: int) -> bool:
     return False
 
 
-@jit
+@maker
 def _spaced(loops: Array, distance: int) -> Array:
     """The split with the fewest micro-ops that keeps the distance; the last two loops are empty.
 
@@ -121,7 +121,7 @@ def _spaced(loops: Array, distance: int) -> Array:
     return split
 
 
-@jit
+@helper
 def _others(loops: Array, i: int, j: int, reduces: bool) -> int:
     """Iterations of all loops but two that are reductions, or that are not."""
     iterations = 1
@@ -131,13 +131,13 @@ def _others(loops: Array, i: int, j: int, reduces: bool) -> int:
     return iterations
 
 
-@jit
+@helper
 def _reduces(loops: Array, k: int) -> bool:
     """Whether all iterations of a loop use the same accumulators."""
     return bool(loops[k, 0] > 1 and loops[k, 1] == 0)
 
 
-@jit
+@helper
 def kernel_uops(loops: Array) -> int:
     """Micro-ops of a kernel."""
     count = 1
@@ -146,22 +146,21 @@ def kernel_uops(loops: Array) -> int:
     return count
 
 
-@jit
+@maker
 def gemm_kernel(
     sections: Sections, orders: Array, length: Array, distance: int, term: int, inp: int, wgt: int
 ) -> Array:
     """The kernel of a tile's GEMM on a term, whose inputs are in these rows of the sections."""
-    strides, own = np.zeros((3, len(length)), np.int64), np.ones(len(length), np.int64)
+    strides, own = np.zeros((3, len(length)), np.int64), np.zeros(len(length), np.int64)
     add_strides(sections, ACC, orders, length, strides, 0)
     add_strides(sections, inp, orders, length, strides, 1)
     add_strides(sections, wgt, orders, length, strides, 2)
     for i in range(len(length)):
-        if sections.loops[term, i]:
-            own[i] = length[i]
+        own[i] = length[i] if sections.loops[term, i] else 1
     return kernel(own, strides, distance)
 
 
-@jit
+@maker
 def gemm_parts(sections: Sections, length: Array, distance: int, term: int) -> int:
     """Instructions of a tile's GEMM: one, unless it has too few outputs to keep the distance."""
     if distance <= 1:
@@ -180,4 +179,9 @@ def gemm_parts(sections: Sections, length: Array, distance: int, term: int) -> i
 @jit
 def whole_tile_uops(sections: Sections, orders: Array, tile: Array, distance: int) -> int:
     """Micro-ops of a whole tile's first GEMM, for one combination of scratchpad contexts."""
+    return _gemm_uops(sections, orders, tile, distance)  # what a door calls is compiled apart
+
+
+@maker
+def _gemm_uops(sections: Sections, orders: Array, tile: Array, distance: int) -> int:
     return kernel_uops(gemm_kernel(sections, orders, tile, distance, 0, INP, WGT))

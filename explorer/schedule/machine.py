@@ -12,7 +12,7 @@ from explorer.layout.packed import Layout
 from explorer.schedule.space import coefficients, output_loops
 from explorer.schedule.used_entries import used_entries
 from isa.fields import Memory
-from simulator.jit import jit
+from simulator.jit import helper
 from simulator.occupancy import fetch_beats, following_lead, load_lead
 
 Array = NDArray[np.int64]
@@ -167,7 +167,7 @@ def _shortest_burst(design: Design) -> int:
     return shortest
 
 
-@jit
+@helper
 def beats(tensor: Operand, entries: int) -> int:
     """Bus beats that entries take at least: several small ones may share one, so it rounds down."""
     return entries * tensor.size // tensor.bus

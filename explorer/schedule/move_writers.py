@@ -45,7 +45,7 @@ from explorer.schedule.sections import (
     beside_inputs,
     fill_box,
 )
-from simulator.jit import jit
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 _ALL_PADDING = int(Fault.ALL_PADDING)
@@ -67,7 +67,7 @@ class TileMoves(NamedTuple):
     patterns: Array
 
 
-@jit
+@maker
 def empty_moves(sections: Sections) -> TileMoves:
     """Nothing yet."""
     coordinates = sections.moves.shape[1]
@@ -78,7 +78,7 @@ def empty_moves(sections: Sections) -> TileMoves:
     )
 
 
-@jit
+@maker
 def plan_moves(
     sections: Sections,
     orders: Array,
@@ -117,7 +117,7 @@ def plan_moves(
     return total
 
 
-@jit
+@helper
 def write_moves(
     table: Array, n: int, opcode: int, sections: Sections, s: int, plan: TileMoves, sram: int
 ) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from explorer.schedule.machine import Machine, Tensors, beats
 from explorer.schedule.tile_uses import Use, load_instructions
-from simulator.jit import jit
+from simulator.jit import helper
 from simulator.occupancy import (
     FINISH_CYCLES,
     NOP_CYCLES,
@@ -58,7 +58,7 @@ class Work(NamedTuple):
     spared: int
 
 
-@jit
+@helper
 def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
     """Tiles, those of them that finish an output tile, and GEMM steps of the first term."""
     count, finished = 1, 1
@@ -69,7 +69,7 @@ def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
     return count, finished, m.steps
 
 
-@jit
+@helper
 def _fewest_instructions(
     m: Machine, moves: int, stores: int, count: int, finished: int, spread_events: int
 ) -> int:
@@ -86,7 +86,7 @@ def _fewest_instructions(
     return total + 2 * m.further[0]
 
 
-@jit
+@helper
 def _alu_work(m: Machine, entries: int, finished: int) -> int:
     """Cycles of the steps' and further terms' instructions: at least one of each an output tile."""
     immediates, pairs, sweeps = m.passes
@@ -97,7 +97,7 @@ def _alu_work(m: Machine, entries: int, finished: int) -> int:
     return alu + sweeps * gemm_cycles(0) * finished
 
 
-@jit
+@helper
 def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int:
     """Cycles from the first instruction's arrival until the first GEMM may start."""
     inp, wgt, _ = tensors
@@ -115,7 +115,7 @@ def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int
     return max(first_load, own, uop_load + first_beats)
 
 
-@jit
+@helper
 def _fetch_work(m: Machine, total: int) -> int:
     """Cycles of the fetch unit for so many instructions, at least.
 
@@ -129,7 +129,7 @@ def _fetch_work(m: Machine, total: int) -> int:
     return first + (batches - 1) * following_lead(first, m.latency, 1)
 
 
-@jit
+@helper
 def work(
     m: Machine,
     tensors: Tensors,
@@ -179,7 +179,7 @@ def work(
     )
 
 
-@jit
+@helper
 def bound(part: Work, events: tuple[int, int, int], count: int, loads: int, accs: int) -> int:
     """Cycles that a point does not undercut: what its dependences put one after the other.
 

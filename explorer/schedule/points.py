@@ -15,7 +15,7 @@ from explorer.schedule.machine import Machine, Tensors
 from explorer.schedule.point_cycles import bound, work
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, Uses, use_row
-from simulator.jit import jit
+from simulator.jit import helper, jit
 from simulator.occupancy import alu_cycles, gemm_cycles
 
 Array = NDArray[np.int64]
@@ -29,10 +29,14 @@ def scan(
     choices: Array,
     sizes: Array,
     orders: Array,
+    digits: Array,
+    bounds: Array,
     limit: int,
     slack: int,
-) -> tuple[Array, int]:
+) -> int:
     """The bounds of the points that are worth a look.
+
+    Of all points and of a single one alike: a second door would compile all of this again.
 
     Args:
         m: the machine and the operator.
@@ -41,24 +45,25 @@ def scan(
         choices: candidate tile extents of each loop, (loops, most), of which `sizes` are used.
         sizes: number of candidates of each loop.
         orders: orders of the tile loops, slowest first, (orders, loops).
+        digits: the last tiling to look at, as the choice of each loop's tile; stepped back from.
+        bounds: all -1, (tilings, orders, 2, 2), the last two load and acc contexts minus one; how
+            many tilings to look at, up to that one, which count in mixed radix, the last loop
+            fastest. Filled in; what stays -1 stands for a point that does not fit, repeats another,
+            or may be of no interest.
         limit: bounds from here on are of no interest.
         slack: nor are those that exceed the least by more than one part in `slack`; 0 for any.
 
     Returns:
-        The bounds, int64 of shape (tilings, orders, 2, 2), the last two load and acc contexts minus
-        one; tilings count in mixed radix, the last loop fastest. -1 stands for a point that does
-        not fit, repeats another, or may be of no interest. And a limit below which no bound is
-        left out.
+        A limit below which no bound is left out.
     """
-    tilings, loops = 1, len(sizes)
-    for size in sizes:
-        tilings *= size
-    bounds = np.full((tilings, len(orders), 2, 2), -1, np.int64)
+    loops = len(sizes)
     # Large tiles first: they tend to be the good ones, and then rule out the others.
-    digits, tiles = _largest_tiles(m.extents, choices, sizes)
+    tiles = np.zeros(loops, np.int64)
+    for i in range(loops):
+        tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
     inp, wgt, acc = used
     cap = limit
-    for tiling in range(tilings - 1, -1, -1):
+    for tiling in range(len(bounds) - 1, -1, -1):
         inp_row, wgt_row, acc_row = 0, 0, 0
         for i in range(loops):
             inp_row += digits[i] * inp.step[i]
@@ -81,20 +86,10 @@ def scan(
                     if slack > 0:
                         cap = _slackened(bounds[tiling, k], slack, cap)
         _step_back(m.extents, choices, sizes, digits, tiles)
-    return bounds, cap
+    return int(cap)
 
 
-@jit
-def _largest_tiles(extents: Array, choices: Array, sizes: Array) -> tuple[Array, Array]:
-    """The last choice of each loop's tile, and how many tiles that makes."""
-    digits, tiles = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
-    for i in range(len(sizes)):
-        digits[i] = sizes[i] - 1
-        tiles[i] = (extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
-    return digits, tiles
-
-
-@jit
+@helper
 def _compute_floor(m: Machine, tiles: Array) -> int:
     """Cycles of the GEMMs, and overheads of the resets and ALU passes, of so many tiles.
 
@@ -111,7 +106,7 @@ def _compute_floor(m: Machine, tiles: Array) -> int:
     return int(least + passes * finished)
 
 
-@jit
+@helper
 def _slackened(bounds: Array, slack: int, cap: int) -> int:
     """The cap, lowered to what exceeds the least of these bounds by one part in `slack`."""
     for loads in range(2):
@@ -122,7 +117,7 @@ def _slackened(bounds: Array, slack: int, cap: int) -> int:
     return cap
 
 
-@jit
+@helper
 def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tiles: Array) -> None:
     """Go to the tiling before: the choice of each loop's tile, and how many tiles that makes."""
     for i in range(len(sizes) - 1, -1, -1):
@@ -132,7 +127,7 @@ def _step_back(extents: Array, choices: Array, sizes: Array, digits: Array, tile
             break
 
 
-@jit
+@helper
 def same_order(one: Array, other: Array, tiles: Array) -> bool:
     """Whether two orders agree on the loops that have several tiles.
 
@@ -149,7 +144,7 @@ def same_order(one: Array, other: Array, tiles: Array) -> bool:
     return True
 
 
-@jit
+@helper
 def order_bounds(
     m: Machine,
     tensors: Tensors,
@@ -194,24 +189,22 @@ def contexts_met(
     # Contexts alternate, so that which one a tensor is in is the parity of its changes so far; the
     # walk over the tiles ends as soon as all combinations that there can be have been met.
     # What changes when the loop at a place steps, and with it all inner ones start again.
-    changed = np.zeros((3, loops), np.bool_)
+    changed = np.zeros((3, loops), np.int64)
     for place in range(loops - 1, -1, -1):
-        if place < loops - 1:
-            changed[:, place] = changed[:, place + 1]
         i = order[place]
-        if tiles[i] > 1:
-            changed[0, place] |= used[0].moved[i]
-            changed[1, place] |= used[1].moved[i]
-            changed[2, place] |= used[2].moved[i]
-    met = np.zeros((2, 2, 2), np.bool_)
+        for port in range(3):
+            moved = tiles[i] > 1 and used[port].moved[i]
+            still = place == loops - 1 or changed[port, place + 1] == 0
+            changed[port, place] = 1 if moved or not still else 0
+    met = np.zeros(8, np.int64)
     index = np.zeros(loops, np.int64)
     found, a, b, c = 0, 0, 0, 0
     most = accs
     for port in range(2):
         most *= min(loads, changes(used[port].moved, tiles, order))
     while True:
-        if not met[a, b, c]:
-            met[a, b, c] = True
+        if met[4 * a + 2 * b + c] == 0:
+            met[4 * a + 2 * b + c] = 1
             found += 1
             if found == most:
                 return found
@@ -229,25 +222,3 @@ def contexts_met(
             b ^= changed[1, place]
         if accs == 2:
             c ^= changed[2, place]
-
-
-@jit
-def point_bound(
-    m: Machine,
-    tensors: Tensors,
-    used: tuple[Uses, Uses, Uses],
-    digits: Array,
-    tiles: Array,
-    order: Array,
-    loads: int,
-    accs: int,
-) -> int:
-    """The bound of one point; see `scan`."""
-    rows = (
-        use_row(used[0].values, (digits * used[0].step).sum()),
-        use_row(used[1].values, (digits * used[1].step).sum()),
-        use_row(used[2].values, (digits * used[2].step).sum()),
-    )
-    bounds = np.full((2, 2), -1, np.int64)
-    order_bounds(m, tensors, used, rows, tiles, order, bounds)
-    return int(bounds[loads - 1, accs - 1])

@@ -22,7 +22,7 @@ from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.lowering import Code, Lowering
 from explorer.schedule.machine import machine, operand
-from explorer.schedule.points import contexts_met, point_bound, scan
+from explorer.schedule.points import contexts_met, scan
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from explorer.schedule.tile_uses import uses
 from isa.fields import Memory
@@ -161,9 +161,8 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
             _KNOWN.clear()
         known = _KNOWN[key] = _outcome(_Space(lowering), effort, below)
     best = None
-    if known.schedule is not None and known.cycles < below:
-        table, _ = lowering.instructions(known.schedule)
-        best = Scheduled(lowering.code(known.schedule), simulate(design.config, table))
+    if known.schedule is not None and known.timing is not None and known.timing.cycles < below:
+        best = Scheduled(lowering.code(known.schedule), known.timing)
     least = None if known.least is None else min(known.least, below)
     return Search(best, None if least is None else int(least), known.proven, known.simulated)
 
@@ -174,14 +173,14 @@ class _Outcome:
 
     Attributes:
         effort, below: what was asked.
-        cycles: of the schedule; infinite if there is none.
+        schedule, timing: the best one with its timing; None if there is none.
         least: cycles that no point undercuts; None if no point fits.
     """
 
     effort: int | None
     below: float
     schedule: Schedule | None
-    cycles: float
+    timing: TimingReport | None
     least: float | None
     proven: bool
     simulated: int
@@ -200,8 +199,8 @@ _KNOWN: dict[tuple[object, ...], _Outcome] = {}
 def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
     asked = below
     if not space.fits:
-        return _Outcome(effort, asked, None, math.inf, None, True, 0)
-    best: Schedule | None = None
+        return _Outcome(effort, asked, None, None, None, True, 0)
+    best: tuple[Schedule, Array] | None = None
     least, simulated, proven = below, 0, True
     for bound, schedule in space.points(below):
         least = min(least, bound)
@@ -217,14 +216,24 @@ def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
         found = cycles(space.design.config, table)
         simulated += 1
         if found < below:
-            best, below = schedule, found
+            best, below = (schedule, table), found
     known = None if math.isinf(least) else least
-    return _Outcome(effort, asked, best, below if best else math.inf, known, proven, simulated)
+    if best is None:
+        return _Outcome(effort, asked, None, None, known, proven, simulated)
+    timing = simulate(space.design.config, best[1])
+    return _Outcome(effort, asked, best[0], timing, known, proven, simulated)
 
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     """The points of the space that fit, by their lower bounds."""
     return _Space(Lowering(design)).points()
+
+
+def rehearse(design: Design) -> None:
+    """Bound a design's points roughly, for nothing but to have that compiled."""
+    space = _Space(Lowering(design))
+    _, index = next(space.rough())
+    space.copies(index)
 
 
 class _Space:
@@ -279,13 +288,16 @@ class _Space:
         """Bounds below a limit that leave out the loading of micro-ops, the least first."""
         seen = -1
         for slack in (256, 16, 0):
-            found, horizon = scan(
+            found = np.full((math.prod(self.sizes.tolist()), len(self.orders), 2, 2), -1, np.int64)
+            horizon = scan(
                 self.machine,
                 self.tensors,
                 self.uses,
                 self.choices,
                 self.sizes,
                 self.orders,
+                self.sizes - 1,
+                found,
                 limit,
                 slack,
             )
@@ -296,27 +308,44 @@ class _Space:
                 return
             seen = horizon
 
-    def _point(self, index: int) -> tuple[Array, Array, Array, int, int]:
-        """Digits and tiles of the loops, their order, and the contexts."""
+    def _point(self, index: int) -> tuple[Array, Array, int, int, int]:
+        """Digits and tiles of the loops, the number of their order, and the contexts."""
         *digits, order, loads, accs = np.unravel_index(index, self.shape)
         chosen = np.array(digits, np.int64)
         tile: Array = self.choices[np.arange(len(chosen)), chosen]
-        return chosen, tile, self.orders[order], int(loads) + 1, int(accs) + 1
+        return chosen, tile, int(order), int(loads) + 1, int(accs) + 1
 
     def schedule(self, index: int) -> Schedule:
         """The point itself."""
         _, tile, order, loads, accs = self._point(index)
-        return Schedule(tuple(tile.tolist()), tuple(order.tolist()), loads, accs)
+        return Schedule(tuple(tile.tolist()), tuple(self.orders[order].tolist()), loads, accs)
+
+    def copies(self, index: int) -> int:
+        """How many combinations of scratchpad contexts its tiles meet."""
+        _, tile, order, loads, accs = self._point(index)
+        tiles = -(-self.machine.extents // tile)
+        return contexts_met(self.uses, tiles, self.orders[order], loads, accs)
 
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
         digits, tile, order, loads, accs = self._point(index)
-        tiles = -(-self.machine.extents // tile)
-        copies = contexts_met(self.uses, tiles, order, loads, accs)
-        uops = self.lowering.kernel_size(tile) * copies
+        uops = self.lowering.kernel_size(tile) * self.copies(index)
         size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
         loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
-        return int(point_bound(loaded, self.tensors, self.uses, digits, tiles, order, loads, accs))
+        bounds = np.full((1, 1, 2, 2), -1, np.int64)
+        scan(
+            loaded,
+            self.tensors,
+            self.uses,
+            self.choices,
+            self.sizes,
+            self.orders[order : order + 1],
+            digits,
+            bounds,
+            UNLIMITED,
+            0,
+        )
+        return int(bounds[0, 0, loads - 1, accs - 1])
 
 
 def _ascending(bounds: Array, first: int, end: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from explorer.schedule.dma import PARTS, Fault, Part, find_order
 from isa.fields import Memory
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 INP, WGT, ACC, BESIDE = range(4)  # rows: on the instruction's ports; then what lies beside acc
@@ -49,13 +49,13 @@ class Sections(NamedTuple):
     dense: int
 
 
-@jit
+@helper
 def beside_inputs(sections: Sections, s: int) -> bool:
     """Whether a tensor beside the first three is an input of a term, which the load queue loads."""
     return bool(s >= BESIDE and sections.facts[s, MEMORY] != _ACC_MEMORY)
 
 
-@jit
+@helper
 def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
     """How often a tensor's tile changes when the tile loops run in this order.
 
@@ -70,7 +70,7 @@ def changes(moved: NDArray[np.bool_], tiles: Array, order: Array) -> int:
     return events
 
 
-@jit
+@maker
 def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     """Whether each loop moves the tensor."""
     _, coordinates, loops = sections.moves.shape
@@ -82,7 +82,7 @@ def moved_loops(sections: Sections, s: int) -> NDArray[np.bool_]:
     return moved
 
 
-@jit
+@helper
 def fill_box(sections: Sections, s: int, first: Array, length: Array, box: Array) -> bool:
     """The box of entries that a tile touches; False where it lies wholly in the padding."""
     _, coordinates, loops = sections.moves.shape
@@ -104,7 +104,7 @@ def fill_box(sections: Sections, s: int, first: Array, length: Array, box: Array
     return True
 
 
-@jit
+@helper
 def box_entries(sections: Sections, s: int, length: Array) -> int:
     """Entries of the box that a tile touches."""
     _, coordinates, loops = sections.moves.shape
@@ -117,7 +117,7 @@ def box_entries(sections: Sections, s: int, length: Array) -> int:
     return entries
 
 
-@jit
+@helper
 def add_strides(
     sections: Sections, s: int, orders: Array, length: Array, strides: Array, port: int
 ) -> None:
@@ -138,6 +138,12 @@ def add_strides(
 
 @jit
 def arrangement(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
+    """See `_arranged`; a door alone, since what a door calls is compiled apart from all else."""
+    return _arranged(sections, length, fixed)
+
+
+@maker
+def _arranged(sections: Sections, length: Array, fixed: bool) -> tuple[int, Array]:
     """A `Fault` or 0, and the DRAM orders of all tensors, (tensors, coordinates), slowest first.
 
     They suit whole tiles of this length, which move most; `fixed` keeps the tensors' own. So do

@@ -59,7 +59,7 @@ from explorer.schedule.tiles import (
     tile_numbers,
 )
 from explorer.schedule.uop_table import UopTable, empty_uops, used_uops
-from simulator.jit import jit
+from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]
 _TILE = int(Fault.TILE)
@@ -85,17 +85,22 @@ class _Past(NamedTuple):
     inputs: TermInputs
 
 
-@jit
+@maker
 def _nothing_yet(tensors: int, terms: int) -> _Past:
     """Before the first tile, with which everything is new."""
-    changed, seen = np.ones(tensors, np.bool_), np.ones(tensors, np.int64)
-    before, marks = np.full((2, 2), _NONE), np.full(2, _NONE)
-    pending, loaded = np.ones(tensors, np.bool_), np.zeros(terms, np.bool_)
-    inputs = TermInputs(pending, loaded, np.full((tensors, 2), _NONE))
+    changed, seen = np.zeros(tensors, np.bool_), np.zeros(tensors, np.int64)
+    pending, readers = np.zeros(tensors, np.bool_), np.zeros((tensors, 2), np.int64)
+    for s in range(tensors):
+        changed[s], seen[s], pending[s] = True, 1, True
+        readers[s, 0] = readers[s, 1] = _NONE
+    before, marks = np.zeros((2, 2), np.int64), np.zeros(2, np.int64)
+    for place in range(2):
+        before[place, 0] = before[place, 1] = marks[place] = _NONE
+    inputs = TermInputs(pending, np.zeros(terms, np.bool_), readers)
     return _Past(changed, seen, before, marks, inputs)
 
 
-@jit
+@helper
 def _pass_on(past: _Past, share: Shares, following: int) -> None:
     """Say what is new with the next tile, which a place of the order steps to; -1 for none."""
     for s in range(len(past.changed)):
@@ -105,7 +110,7 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
             past.inputs.pending[s] = True
 
 
-@jit
+@helper
 def _reader(before: Array, share: Shares, changed: NDArray[np.bool_], seen: Array, row: int) -> int:
     """The row of the last GEMM that read what the loads of a tile overwrite, or -1.
 
@@ -129,7 +134,7 @@ def _reader(before: Array, share: Shares, changed: NDArray[np.bool_], seen: Arra
     return reader
 
 
-@jit
+@helper
 def _await(table: Array, load: int, row: int, marks: Array) -> None:
     """Let a load wait for the row that last read what it overwrites, -1 for none.
 
@@ -141,7 +146,7 @@ def _await(table: Array, load: int, row: int, marks: Array) -> None:
         marks[_AWAITED] = row
 
 
-@jit
+@helper
 def _write_loads(
     table: Array,
     n: int,
@@ -168,7 +173,7 @@ def _write_loads(
     return n
 
 
-@jit
+@helper
 def _write_term_loads(
     table: Array,
     n: int,
@@ -183,7 +188,8 @@ def _write_term_loads(
     Each has a token of its own, so that the GEMMs before it need not wait for its loads.
     """
     pending, loaded, readers = past.inputs
-    for step in epilogue:
+    for place in range(len(epilogue)):
+        step = epilogue[place]
         if step[KIND] != TERM:
             continue
         begin, row = n, _NONE
@@ -199,7 +205,7 @@ def _write_term_loads(
     return n
 
 
-@jit
+@maker
 def _write_rest(
     table: Array,
     n: int,
@@ -212,13 +218,14 @@ def _write_rest(
     here: Tile,
     past: _Past,
     final: bool,
+    reset: Array,
 ) -> int:
     """A tile's reset and GEMM, and in the end steps and STOREs; the rows used or a `Fault`."""
     if final:
         n = _write_term_loads(table, n, epilogue, sections, plan, here, past)
     if past.changed[ACC]:
         begin = n
-        n = write_reset(table, n, uops, share, here, ACCUMULATORS)
+        n = write_reset(table, n, uops, share, here, reset)
         if n < 0:
             return n
         # The reset writes accumulators that an earlier store may still be reading.
@@ -242,7 +249,7 @@ def _write_rest(
     return n
 
 
-@jit
+@helper
 def _write_stores(table: Array, n: int, sections: Sections, plan: TileMoves, here: Tile) -> int:
     """The STOREs of a finished tile; the rows then used.
 
@@ -255,7 +262,7 @@ def _write_stores(table: Array, n: int, sections: Sections, plan: TileMoves, her
     return n
 
 
-@jit
+@maker
 def _plan(
     sections: Sections,
     orders: Array,
@@ -315,6 +322,9 @@ def stream(
     """
     loops, tiles = len(extents), tile_numbers(extents, tile)
     index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
+    reset = np.zeros(len(ACCUMULATORS), np.int64)
+    for column in range(len(ACCUMULATORS)):  # a constant array would be of a type of its own
+        reset[column] = ACCUMULATORS[column]
     slots, scratch = _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
     terms, sweeps = len(sections.loops), 2 * slots[1] * share.chunks
@@ -332,7 +342,9 @@ def stream(
             return need, table, 0, uops.table, 0
         table = grown(table, n, need + len(epilogue) * (1 + share.chunks))
         n = _write_loads(table, n, sections, plan, here, share, past)
-        n = _write_rest(table, n, epilogue, uops, sections, orders, plan, share, here, past, final)
+        n = _write_rest(
+            table, n, epilogue, uops, sections, orders, plan, share, here, past, final, reset
+        )
         if n < 0:
             return n, table, 0, uops.table, 0
         _pass_on(past, share, following)
@@ -342,22 +354,22 @@ def stream(
     return 0, table, n, uops.table, used_uops(uops)
 
 
-@jit
+@helper
 def _slots(epilogue: Array, scratch: int) -> tuple[tuple[int, int], bool]:
     """Spread and other pairs of operands that steps have; and whether one uses scratch vectors."""
     spread, dense, used = 0, 1, False
-    for step in epilogue:
-        if step[KIND] == TERM:
+    for step in range(len(epilogue)):
+        if epilogue[step, KIND] == TERM:
             continue
-        if step[KIND] == SPREAD:
-            spread = max(spread, step[SLOT] + 1)
+        if epilogue[step, KIND] == SPREAD:
+            spread = max(spread, epilogue[step, SLOT] + 1)
         else:
-            dense = max(dense, step[SLOT] + 1)
-        used = used or step[DST] == scratch
+            dense = max(dense, epilogue[step, SLOT] + 1)
+        used = used or epilogue[step, DST] == scratch
     return (spread, dense), used
 
 
-@jit
+@helper
 def _end(table: Array, n: int, uops: int, stores: int) -> int:
     """Write the first and the last rows of a program; the rows then used.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Operand
-from simulator.jit import jit
+from simulator.jit import helper, jit
 
 Array = NDArray[np.int64]
 
@@ -54,61 +53,102 @@ class Uses(NamedTuple):
     moved: NDArray[np.bool_]
 
 
-class _Span(IntEnum):
-    """Column of a coordinate's table: entries along it."""
+# Columns of a coordinate's table: entries along it.
+(
+    _BOX,  # of a whole tile
+    _FIRST,  # of the first tile, as far as they are stored
+    _LAST,  # of the last tile
+    _ONCE,  # stored ones of all tiles together
+    _SPANS,
+) = range(5)
 
-    BOX = 0  # of a whole tile
-    FIRST = 1  # of the first tile, as far as they are stored
-    LAST = 2  # of the last tile
-    ONCE = 3  # stored ones of all tiles together
+
+def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
+    """The uses for tile extents of each loop (loops, most), of which `sizes` are given."""
+    moved: NDArray[np.bool_] = (tensor.moves != 0).any(axis=0)
+    step, rows = _steps(moved, sizes)
+    values = np.ones((rows, _USES), np.int64)
+    # Coordinates are independent: entries of a box are the product of what each one spans, so that
+    # a table a coordinate is enough, far shorter than one row for each choice of all loops.
+    tables = [_steps(moves != 0, sizes) for moves in tensor.moves]
+    span_step = np.array([steps for steps, _ in tables], np.int64).reshape(tensor.moves.shape)
+    start = np.cumsum([0, *(lines for _, lines in tables)])
+    spans = np.zeros((start[-1], _SPANS), np.int64)
+    fill_uses(tensor, extents, choices, sizes, step, span_step, start, spans, values)
+    return Uses(values, step, moved)
 
 
-_SPANS = len(_Span)
+def _steps(moved: NDArray[np.bool_], sizes: Array) -> tuple[Array, int]:
+    """Lines of a table from one choice of a loop's tile to the next, and of the whole table.
+
+    A table has a line for each choice of tiles of the loops that move something.
+    """
+    counts = np.where(moved, sizes, 1)
+    lines = np.cumprod(np.concatenate([np.ones(1, np.int64), counts]))
+    return np.where(moved, lines[:-1], 0), int(lines[-1])
 
 
 @jit
-def uses(tensor: Operand, extents: Array, choices: Array, sizes: Array) -> Uses:
-    """The uses for tile extents of each loop (loops, most), of which `sizes` are given."""
-    loops = len(extents)
-    moved, step = np.zeros(loops, np.bool_), np.zeros(loops, np.int64)
-    rows = 1
-    for i in range(loops):
-        moved[i] = tensor.moves[:, i].any()
-        if moved[i]:
-            step[i] = rows
-            rows *= sizes[i]
-    values = np.ones((rows, _USES), np.int64)
-    result = Uses(values, step, moved)
-    # Coordinates are independent: entries of a box are the product of what each one spans, so that
-    # a table a coordinate is enough, far shorter than one row for each choice of all loops.
-    spans, start, span_step = _spans(tensor, extents, choices, sizes)
-    digits, lines = np.zeros(loops, np.int64), np.zeros(len(start), np.int64)
-    for row in range(rows):
+def fill_uses(
+    tensor: Operand,
+    extents: Array,
+    choices: Array,
+    sizes: Array,
+    step: Array,
+    span_step: Array,
+    start: Array,
+    spans: Array,
+    values: Array,
+) -> None:
+    """Fill in what the uses are.
+
+    Args:
+        tensor: whose uses.
+        extents: see `uses`.
+        choices: see `uses`.
+        sizes: see `uses`.
+        step: rows of `values` from one choice of a loop's tile to the next, (loops,).
+        span_step: lines of `spans` from one to the next, (coordinates, loops).
+        start: the first line of each coordinate, and one past the last of all.
+        spans: the coordinates' tables, one after the other, (lines, `_SPANS`); filled in.
+        values: ones, see `Uses`; filled in.
+    """
+    loops, coordinates = len(extents), len(tensor.moves)
+    digits, lines = np.zeros(loops, np.int64), np.zeros(coordinates, np.int64)
+    for j in range(coordinates):
+        for line in range(start[j], start[j + 1]):
+            for i in range(loops):
+                if span_step[j, i] > 0:
+                    digits[i] = choices[i, (line - start[j]) // span_step[j, i] % sizes[i]]
+            _span(tensor, j, extents, digits, spans[line])
+    for row in range(len(values)):
         own, whole = 1, 1
         for i in range(loops):
-            if moved[i]:
+            digits[i] = 0
+            if step[i] > 0:
                 digits[i] = row // step[i] % sizes[i]
                 tile = choices[i, digits[i]]
                 own *= (extents[i] + tile - 1) // tile
                 whole *= extents[i] // tile
-        for j in range(len(start)):
-            lines[j] = start[j] + (digits * span_step[j]).sum()
+        for j in range(coordinates):
+            lines[j] = start[j]
+            for i in range(loops):
+                lines[j] += digits[i] * span_step[j, i]
         _use(tensor, spans, lines, values[row])
         values[row, 4], values[row, 5] = own, whole
-    return result
 
 
-@jit
+@helper
 def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
     """All of a `Use` but its numbers of tiles, from the lines of its coordinates' tables."""
     full, cut, joined = 1, 1, False
     longest, second = 1, 1  # of the sides that are cut
     for j in range(len(lines)):
-        box = spans[lines[j], _Span.BOX]
+        box = spans[lines[j], _BOX]
         value[0] *= box
-        value[1] *= spans[lines[j], _Span.FIRST]
-        value[2] *= spans[lines[j], _Span.LAST]
-        value[3] *= spans[lines[j], _Span.ONCE]
+        value[1] *= spans[lines[j], _FIRST]
+        value[2] *= spans[lines[j], _LAST]
+        value[3] *= spans[lines[j], _ONCE]
         padded = tensor.low[j] > 0 or tensor.high[j] < tensor.extent[j]
         # Whole sides fold into a neighbour in some order of coordinates; the bound must hold for
         # the best order, so that all of them are taken to fold wherever one can.
@@ -124,41 +164,7 @@ def _use(tensor: Operand, spans: Array, lines: Array, value: Array) -> None:
     value[6] = cut // (longest * second)
 
 
-@jit
-def _spans(
-    tensor: Operand, extents: Array, choices: Array, sizes: Array
-) -> tuple[Array, Array, Array]:
-    """The coordinates' tables, one after the other.
-
-    A coordinate has a line for each choice of tiles of the loops that move it.
-
-    Returns:
-        The lines by `_Span`, (lines, 4); the first of each coordinate, (coordinates,); and lines
-        from one choice of a loop's tile to the next, (coordinates, loops).
-    """
-    coordinates, loops = tensor.moves.shape
-    start, step = np.zeros(coordinates, np.int64), np.zeros((coordinates, loops), np.int64)
-    lines = 0
-    for j in range(coordinates):
-        start[j], count = lines, 1
-        for i in range(loops):
-            if tensor.moves[j, i]:
-                step[j, i] = count
-                count *= sizes[i]
-        lines += count
-    spans = np.empty((lines, _SPANS), np.int64)
-    tile = np.ones(loops, np.int64)
-    for j in range(coordinates):
-        end = start[j + 1] if j + 1 < coordinates else lines
-        for line in range(start[j], end):
-            for i in range(loops):
-                if tensor.moves[j, i]:
-                    tile[i] = choices[i, (line - start[j]) // step[j, i] % sizes[i]]
-            _span(tensor, j, extents, tile, spans[line])
-    return spans, start, step
-
-
-@jit
+@helper
 def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> None:
     """What coordinate `j` spans when its loops have these tiles."""
     moves, low, high = tensor.moves[j], tensor.low[j], tensor.high[j]
@@ -169,9 +175,9 @@ def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> 
             box += moves[i] * (tile[i] - 1)
             end += moves[i] * (extents[i] - (tiles - 1) * tile[i] - 1)
             repeats *= tiles
-    span[_Span.BOX] = box
-    span[_Span.FIRST] = max(1, min(box, high) - low)
-    span[_Span.LAST] = end
+    span[_BOX] = box
+    span[_FIRST] = max(1, min(box, high) - low)
+    span[_LAST] = end
     total = 0
     for index in range(repeats):
         begin, size, rest = 0, 1, index
@@ -183,10 +189,10 @@ def _span(tensor: Operand, j: int, extents: Array, tile: Array, span: Array) -> 
                 begin += moves[i] * place * tile[i]
                 size += moves[i] * (min(tile[i], extents[i] - place * tile[i]) - 1)
         total += max(0, min(begin + size, high) - max(begin, low))
-    span[_Span.ONCE] = total
+    span[_ONCE] = total
 
 
-@jit
+@helper
 def use_row(values: Array, row: int) -> Use:
     """A row of `Uses.values`."""
     return Use(
@@ -200,7 +206,7 @@ def use_row(values: Array, row: int) -> Use:
     )
 
 
-@jit
+@helper
 def load_instructions(held: Use, events: int) -> int:
     """LOADs of a tensor's tiles, at least: a tile that a loop's end cuts short may take one."""
     # Each of the tensor's own tiles is moved equally often: whole ones take what they need.

@@ -21,7 +21,7 @@ from explorer.schedule.sections import (
     changes,
     moved_loops,
 )
-from simulator.jit import jit
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 
@@ -44,7 +44,7 @@ class Shares(NamedTuple):
     scratch: int
 
 
-@jit
+@maker
 def shares(
     sections: Sections,
     tile: Array,
@@ -61,14 +61,13 @@ def shares(
     many as the accumulators, so that the next tile's are loaded beside this one's steps.
     """
     tensors, loops = len(sections.facts), len(tile)
-    held, volume = np.ones(tensors, np.int64), np.zeros(tensors, np.int64)
-    held[INP], held[WGT], held[ACC] = loads, loads, accs
+    held, volume = np.zeros(tensors, np.int64), np.zeros(tensors, np.int64)
     steps = np.zeros((tensors, loops), np.bool_)
     for s in range(tensors):
         moved = moved_loops(sections, s)
-        if beside_inputs(sections, s):
-            held[s] = accs
-        held[s] = min(held[s], changes(moved, tiles, order))
+        loaded = accs if s == ACC or beside_inputs(sections, s) else 1
+        most = loads if s in (INP, WGT) else loaded
+        held[s] = min(most, changes(moved, tiles, order))
         volume[s] = box_entries(sections, s, tile)
         stepped = False
         for at in range(loops - 1, -1, -1):
@@ -79,7 +78,7 @@ def shares(
     return Shares(held, volume, steps, chunks, volume[ACC] if scratch else 0)
 
 
-@jit
+@helper
 def shares_fit(sections: Sections, share: Shares) -> bool:
     """Whether all that is held at once fits.
 
@@ -120,7 +119,7 @@ class Tile(NamedTuple):
     entries: int
 
 
-@jit
+@maker
 def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile: Array) -> Tile:
     """The tile of a length, where its tensors' tiles have been loaded so often."""
     tensors = len(share.volume)
@@ -147,7 +146,7 @@ def tile_at(sections: Sections, share: Shares, seen: Array, length: Array, tile:
     return Tile(length, context, base, cut_kind(length, tile), entries)
 
 
-@jit
+@maker
 def tile_numbers(extents: Array, tile: Array) -> Array:
     """How many tiles each loop has."""
     tiles = np.zeros(len(extents), np.int64)
@@ -156,7 +155,7 @@ def tile_numbers(extents: Array, tile: Array) -> Array:
     return tiles
 
 
-@jit
+@helper
 def following_place(index: Array, tiles: Array, order: Array) -> int:
     """The place in the order that steps to the next tile, -1 after the last."""
     place = len(order) - 1
@@ -165,7 +164,7 @@ def following_place(index: Array, tiles: Array, order: Array) -> int:
     return place
 
 
-@jit
+@helper
 def step_tile(
     order: Array,
     following: int,
@@ -183,7 +182,7 @@ def step_tile(
         length[i] = min(tile[i], extents[i] - first[i])
 
 
-@jit
+@helper
 def cut_kind(length: Array, tile: Array) -> int:
     """Which loops' ends cut a tile short, a bit each."""
     kind = 0

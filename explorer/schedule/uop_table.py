@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, kernel_uops
-from simulator.jit import jit
+from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]
 _UOPS, _LOOP = int(Fault.UOPS), int(Fault.LOOP)
@@ -47,7 +47,7 @@ class UopTable(NamedTuple):
     distance: int
 
 
-@jit
+@maker
 def empty_uops(
     depth: int, loops: int, terms: int, spread: int, sweeps: int, distance: int
 ) -> UopTable:
@@ -66,13 +66,13 @@ def empty_uops(
     )
 
 
-@jit
+@helper
 def used_uops(uops: UopTable) -> int:
     """Micro-ops that are there."""
     return int(uops.sequences[uops.sequences[0, 0], 1])
 
 
-@jit
+@maker
 def add_uops(uops: UopTable, key: int, loops: Array, dst: int, src: int, wgt: int) -> int:
     """Find or append a kernel's micro-ops from these entries on, for a key; 0 or a `Fault`."""
     if loops[0, 0] > MAX_ITERATIONS:
@@ -99,7 +99,7 @@ def add_uops(uops: UopTable, key: int, loops: Array, dst: int, src: int, wgt: in
     return 0
 
 
-@jit
+@maker
 def _unrolled(loops: Array, count: int, dst: int, src: int, wgt: int) -> Array:
     """The micro-ops of a kernel, (count, 3), the fastest loop first."""
     fresh = np.empty((count, 3), np.int64)
@@ -114,7 +114,7 @@ def _unrolled(loops: Array, count: int, dst: int, src: int, wgt: int) -> Array:
     return fresh
 
 
-@jit
+@helper
 def _known_sequence(table: Array, sequences: Array, fresh: Array) -> int:
     """The row of a sequence that is there already, or 0."""
     count = len(fresh)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+import explorer.schedule
+import simulator
+from explorer.ranking import compilation
 from simulator import jit
 
 CALLEE = "from simulator.jit import jit\n\n\n@jit\ndef inner(x):\n    return x + {}\n"
 CALLER = (
     "from simulator.jit import jit\nfrom simulator.callee import inner\n\n\n"
     "@jit\ndef outer(x):\n    return inner(x)\n\n\nprint(outer(1))\n"
+)
+
+PARTS = (
+    "import numba\nfrom simulator import jit\n\n\n"
+    "@jit.helper\ndef inner(x):\n    return x + 1\n\n\n"
+    "@jit.jit\ndef outer(x):\n    return inner(x)\n\n\n"
+    "levels, told = [], []\njit.announce(told.append)\n"
+    "before = numba.config.OPT, numba.config.LOOP_VECTORIZE\n"
 )
 
 
@@ -64,3 +83,86 @@ def test_folder_names_the_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert jit.cache_folder() == jit.cache_folder()
     assert jit.cache_folder().parent.parent == tmp_path / "vta-explorer"
+
+
+def _modules(package: ModuleType) -> list[ModuleType]:
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    """The type that a function returns; modules may import others for their arguments' alone."""
+
+    def stand_in() -> None: ...
+
+    stand_in.__annotations__ = {"return": function.__annotations__["return"]}
+    return get_type_hints(stand_in, {"NDArray": NDArray, **vars(sys.modules[function.__module__])})[
+        "return"
+    ]
+
+
+def _holds_arrays(kind: Any) -> bool:
+    """Whether a type is an array, or a tuple that holds one."""
+    parts = get_args(kind) if kind is not np.ndarray else ()
+    fields = get_type_hints(kind).values() if hasattr(kind, "_fields") else ()
+    origin = getattr(kind, "__origin__", kind)
+    return origin is np.ndarray or any(map(_holds_arrays, (*parts, *fields)))
+
+
+def _calls(function: Callable[..., Any], others: list[Callable[..., Any]]) -> bool:
+    names = inspect.getclosurevars(function).globals.values()
+    return any(value is other for value in names for other in others)
+
+
+def test_helpers_hold_no_arrays() -> None:
+    """A function without counted references neither makes nor returns an array, nor calls one."""
+    assert _modules(explorer.schedule)
+    assert _modules(simulator)
+    for helper in jit._helpers:
+        assert not _holds_arrays(_returned(helper)), helper
+        assert not _calls(helper, jit._makers), helper
+        assert not {"zeros", "empty", "ones", "full", "copy"} & {*helper.__code__.co_names}, helper
+    assert len(jit._helpers) > len(jit._makers)
+
+
+def test_all_doors_of_a_ranking_are_compiled_ahead() -> None:
+    """What is compiled ahead are all doors of the schedule stage, and the cycle model's."""
+    _modules(explorer.schedule)
+    wanted = {
+        door.__name__
+        for door in jit._doors
+        if door.__module__.startswith("explorer.schedule.") or door.__module__.endswith(".modules")
+    }
+    ours = {door.__name__ for door in compilation.DOORS}
+    assert wanted - ours == {"fill_pattern", "place"}  # only TVM's template needs these as doors
+
+
+def test_nothing_is_compiled_ahead_for_one_job() -> None:
+    """A ranking that is to run in one process starts no others, and says nothing."""
+    said: list[int] = []
+    with compilation.compiled(1, said.append):
+        pass
+    assert not said
+
+
+def test_compiling_is_announced_once(copy: Path) -> None:
+    """It is said when a door is compiled, with what that takes; when it has been kept, nothing."""
+    caller = (
+        f"{PARTS}outer(1), outer(1.5)\n"
+        "print(told, before == (numba.config.OPT, numba.config.LOOP_VECTORIZE))\n"
+    )
+    (copy / "simulator" / "caller.py").write_text(caller)
+    assert run(copy) == f"[{round(jit.SECONDS)}] True"
+    assert run(copy) == "[] True"
+
+
+def test_parts_are_optimised_lightly(copy: Path) -> None:
+    """While a helper is compiled the level is low, and while its door is, the one that was set."""
+    caller = PARTS + (
+        "from numba.core import event\n\n\nclass Note(event.Listener):\n"
+        "    def on_start(self, e):\n        levels.append(int(numba.config.OPT))\n\n"
+        "    def on_end(self, e):\n        levels.append(int(numba.config.OPT))\n\n\n"
+        "event.register('numba:compile', Note())\nouter(1)\nprint(levels)\n"
+    )
+    (copy / "simulator" / "caller.py").write_text(caller)
+    assert run(copy) == "[3, 1, 3, 3]"

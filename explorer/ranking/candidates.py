@@ -1,0 +1,65 @@
+"""What a ranking has yet to evaluate, by a bound that orders embeddings as their steps do."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice, takewhile
+
+from explorer.embedding.ascending import Ascending
+from explorer.embedding.several import AnyEmbedding, term_by_term
+from explorer.embedding.virtual_loops import steps
+from explorer.ranking.explore import floor
+from isa.computation import Operator
+from isa.config import Config
+
+
+class Candidates:
+    """Embeddings in the order of a bound that none undercuts, of equal ones by id.
+
+    The bound is `floor`: a cycle for each step, and what does not depend on the embedding. So it
+    orders embeddings as their steps do, and a limit on it is one on the steps.
+    """
+
+    def __init__(
+        self, operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding] | Ascending
+    ) -> None:
+        self._rest = floor(operator, config, 0)
+        self._waiting: deque[tuple[int, AnyEmbedding]] = deque()
+        self._source: Ascending | None = None
+        self._length = 0
+        if isinstance(embeddings, Ascending):
+            self._source = embeddings
+        else:
+            counted = ((_steps(e, operator), e.id, e) for e in embeddings)
+            self._waiting.extend((count, e) for count, _, e in sorted(counted))
+            self._length = len(embeddings)
+
+    @property
+    def total(self) -> int | None:
+        """How many there are; None if not all have been found."""
+        return self._length if self._source is None else self._source.total
+
+    def first(self, number: float, limit: float = math.inf) -> list[AnyEmbedding]:
+        """So many with a bound up to the limit, or as many as there are; they stay."""
+        most = limit - self._rest
+        while self._source is not None and len(self._waiting) < number:
+            found = self._source.further(most)
+            if not found:
+                break
+            self._waiting.extend(found)
+        near = takewhile(lambda item: item[0] <= most, self._waiting)
+        return [e for _, e in (near if math.isinf(number) else islice(near, int(number)))]
+
+    def take(self, number: float, limit: float) -> list[AnyEmbedding]:
+        """The same, which then are gone."""
+        taken = self.first(number, limit)
+        for _ in taken:
+            self._waiting.popleft()
+        return taken
+
+
+def _steps(embedding: AnyEmbedding, operator: Operator) -> int:
+    """Steps of an embedding, of all terms together."""
+    return sum(steps(each, term) for each, term in term_by_term(embedding, operator))
