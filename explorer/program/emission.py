@@ -164,13 +164,19 @@ def _guards(layout: Layout) -> Iterator[str]:
 
 
 def tensors_of(operator: Operator) -> dict[str, Tensor]:
-    """The tensors that a program is given, in order: ``in0``, ``in1``, later stages' by name."""
+    """The tensors that a program is given, in order: ``in0``, ``in1``, later stages' by name.
+
+    What the operator itself fills is not among them.
+    """
     first, *stages = operator.stages
     assert isinstance(first, Term)
-    found = {"in0": first.computation.in0, "in1": first.computation.in1}
+    found = {"in0": first.computation.in0}
+    if first.fill is None:
+        found["in1"] = first.computation.in1
     for stage in stages:
         if isinstance(stage, Term):
-            found |= {t.name: t for t in (stage.computation.in0, stage.computation.in1)}
+            second = () if stage.fill else (stage.computation.in1,)
+            found |= {t.name: t for t in (stage.computation.in0, *second)}
         elif (tensor := tensor_of(stage)) is not None:
             found[tensor.name] = tensor
     return found

@@ -100,13 +100,13 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     assert isinstance(first, Term)
     computation = first.computation
     random: dict[str, NDArray[Any]] = {"in0": _bytes(computation.in0, rng)}
-    random["in1"] = _weights(computation, _places(stages), rng)
+    random["in1"] = _second(first, _places(stages), rng)
     for number, stage in enumerate(stages):
         places = _places(stages[number + 1 :])
         if isinstance(stage, Term):
             term = stage.computation
             random[term.in0.name] = _bytes(term.in0, rng)
-            random[term.in1.name] = _weights(term, places, rng)
+            random[term.in1.name] = _second(stage, places, rng)
         elif (tensor := tensor_of(stage)) is not None:
             low, end = _drawn(stage, places)
             random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(stage))
@@ -151,6 +151,13 @@ def value_range(step: Step) -> tuple[int, int]:
 def value_type(step: Step) -> type[np.int8] | type[np.int32]:
     """The type of a step's tensor: the lesser of the two that holds its values."""
     return np.int32 if isinstance(step, Add) and step.bits > 8 else np.int8
+
+
+def _second(term: Term, places: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The second input of a term: what it is filled with, or random weights."""
+    if term.fill is not None:
+        return term.fill.array(term.computation.in1.shape)
+    return _weights(term.computation, places, rng)
 
 
 def _weights(computation: Computation, places: int, rng: np.random.Generator) -> NDArray[np.int8]:
