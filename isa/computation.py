@@ -387,6 +387,11 @@ class Operator:
         return self.terms[0].computation.out
 
     @property
+    def useful_macs(self) -> int:
+        """Multiply-accumulates of all terms whose output is kept."""
+        return sum(term.computation.useful_macs for term in self.terms)
+
+    @property
     def only(self) -> Term:
         """The term of an operator that has one.
 

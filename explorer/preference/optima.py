@@ -13,9 +13,11 @@ from operator import le
 from typing import Literal
 
 from explorer.embedding.control import held_back
+from explorer.embedding.metrics import tensor_name
 from explorer.embedding.solver import Answer, Found, Model, Solver, Values
 from explorer.layout.design import Design, designs
-from isa.computation import Computation, Operator
+from explorer.layout.packed import Layout
+from isa.computation import ROLES, Computation, Operator
 from isa.config import Config
 
 Method = Literal["auto", "cuts", "enumerate"]
@@ -129,12 +131,21 @@ def _identity(answer: Answer) -> tuple[str, list[str], list[str]]:
     return answer.embedding.id, sorted(answer.shared), sorted(answer.trimmed)
 
 
+def inputs_of(design: Design) -> dict[str, Layout]:
+    """The layouts of the inputs of each term, by their names; the first one's come in order."""
+    found: dict[str, Layout] = {}
+    for term, pair in enumerate(((design.inp, design.wgt), *design.further)):
+        roles = {layout.role: layout for layout in pair}
+        found |= {tensor_name(r, term): roles[r] for r in ROLES if r in roles}
+    return found
+
+
 def design(operator: Operator, config: Config, intrinsic: Computation, answer: Answer) -> Design:
     """The layouts that an answer stands for."""
     for found in designs(operator, config, intrinsic, answer.embedding):
-        inputs = (found.inp, found.wgt)
-        shared = {str(x.role) for x in inputs if x.halo}
-        trimmed = {str(x.role) for x in inputs if any(c.is_padded for c in x.coordinates)}
+        inputs = inputs_of(found)
+        shared = {name for name, x in inputs.items() if x.halo}
+        trimmed = {name for name, x in inputs.items() if x.is_padded}
         if shared == answer.shared and trimmed == answer.trimmed:
             return found
     raise AssertionError(f"no layouts of {answer.embedding.id} are those of {answer}")

@@ -14,9 +14,8 @@ from functools import cache
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
-from explorer.embedding.explanation import find as find_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_joint, term_by_term
+from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any, term_by_term
 from explorer.embedding.virtual_loops import nest
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
@@ -81,10 +80,8 @@ def find(operator: Operator, config: Config, text: str) -> AnyEmbedding:
     Raises:
         InputError: the text is no id, or no legal embedding.
     """
-    if len(operator.terms) > 1:
-        terms = [term.computation for term in operator.terms]
-        return find_joint(terms, gemm_intrinsic(config), text)
-    return find_embedding(operator.computation, gemm_intrinsic(config), text)
+    terms = [term.computation for term in operator.terms]
+    return find_any(terms, gemm_intrinsic(config), text)
 
 
 @dataclass(frozen=True, slots=True)
