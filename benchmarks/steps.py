@@ -77,7 +77,7 @@ def operator(number: int) -> Operator:
 
 
 def _moved(rng: np.random.Generator, rows: int) -> Operator:
-    """A sum of two tensors, a mean of windows, or a copy, in whose output channels are called n."""
+    """A sum of two tensors, a mean of windows, or a copy; channels are called c."""
     sizes = {"n": 1, "c": _CHANNELS, "h": rows, "w": 4}
     shifts = [int(number) for number in rng.integers(0, 9, 2)]
     kinds: tuple[tuple[str, dict[str, object]], ...] = (
@@ -100,9 +100,17 @@ def _product(rng: np.random.Generator, rows: int, place: int) -> Operator:
 
 
 def embedding(made: Operator, number: int) -> AnyEmbedding:
-    """Channels on y, and of each term's reductions as many on z as the number says."""
+    """Channels on y, and of each term's reductions as many on z as the number says.
+
+    What moves channels as they are has as many on both.
+    """
     rng = np.random.default_rng(number)
     found = []
+    if made.kind != "gemm":
+        lanes = int(rng.integers(2, 17))
+        mixed = "rc" in made.computation.extents
+        text = f"y=c:16/z=rc:{lanes}" if mixed else f"y+z=c:{lanes}"
+        return parse(text, made.computation, explore.gemm_intrinsic(CONFIG))
     for term in made.terms:
         depth = term.computation.extents["k"]
         text = f"y=n:16/z=k:{int(rng.integers(2, min(depth, 16) + 1))}" if depth > 1 else "y=n:16"
@@ -112,7 +120,8 @@ def embedding(made: Operator, number: int) -> AnyEmbedding:
 
 def _step(rng: np.random.Generator, base: Operator, place: int) -> Step:
     """A random step; names of tensors tell its place."""
-    channels = Tensor(f"t{place}", (_CHANNELS,), (Affine.of({"n": 1}),), "N")
+    name = "n" if base.kind == "gemm" else "c"
+    channels = Tensor(f"t{place}", (_CHANNELS,), (Affine.of({name: 1}),), "N")
     rounding = ROUNDINGS[int(rng.integers(3))]
     low, high = sorted(rng.integers(-8, 21, 2).tolist())
     whole = Add(replace(base.out, name=f"t{place}"), 8, int(rng.integers(0, 5)))

@@ -60,18 +60,25 @@ def _check_fill(term: Term, source: str, field: str) -> None:
         allowed = f"an identity has the shape of a matrix of twice the same extents; {tensor.name}"
         raise InputError(source, field, list(tensor.shape), f"{allowed} has not")
     if fill.identity and not _is_plain(tensor, term.computation):
-        allowed = f"the map of an identity, {tensor.name}, must be one dimension a row"
+        allowed = (
+            f"the map of an identity, {tensor.name}, must have one dimension of the output a row, "
+            "then as many reductions"
+        )
         raise InputError(source, field, ", ".join(map(str, tensor.index)), allowed)
     if "in1" not in term.constants:
         raise InputError(source, field, str(fill), "what is filled must be among the constants")
 
 
 def _is_plain(tensor: Tensor, term: Computation) -> bool:
-    """Whether each row is a dimension of its own, those of the second half reductions."""
+    """Whether each row is a dimension of its own, and the second half of them the reductions.
+
+    Then one product of each output is not zero at the most.
+    """
     names = [name for row in tensor.index for name, _ in row.terms]
     plain = all(row.const == 0 and [c for _, c in row.terms] == [1] for row in tensor.index)
     half = len(names) // 2
-    return plain and len(set(names)) == len(names) and {*names[half:]} <= {*term.reductions}
+    reductions = {name for name in names if name in term.reductions}
+    return plain and len(set(names)) == len(names) and reductions == {*names[half:]}
 
 
 def check_output(first: Computation, term: Computation, source: str, field: str) -> None:
@@ -180,7 +187,9 @@ def _after(stage: Stage, now: Range) -> Range:
         products = prod(extents[name] for name in stage.computation.reductions)
         if stage.fill is not None:
             # Of an identity, one product of each output is not zero at the most.
-            products = min(products, 1) if stage.fill.identity else products
+            if stage.fill.identity:
+                own = {name for row in stage.computation.in1.index for name, _ in row.terms}
+                products //= prod(extents[name] for name in own & {*stage.computation.reductions})
             ends = [products * stage.fill.value * value for value in (-128, 127)]
             return low + min(0, *ends), high + max(0, *ends)
         return low - 128 * 127 * products, high + 128 * 128 * products
