@@ -14,7 +14,7 @@ from clingo import Number, Symbol
 from explorer.embedding.control import NEEDED, ground, held_back
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.facts import atom, term_of
-from explorer.embedding.metrics import Metric, tensor_name
+from explorer.embedding.metrics import Metric
 from explorer.embedding.several import AnyEmbedding, JointDecoder
 from explorer.embedding.step_costs import LARGEST
 from isa.computation import ROLES, Computation
@@ -28,7 +28,7 @@ class Answer:
 
     Attributes:
         embedding: the embedding.
-        shared: the tensors, by `tensor_name`, whose overlapping windows share entries (halo).
+        shared: the tensors, as `named`, whose overlapping windows share entries (halo).
         trimmed: the tensors whose border of zeros is left to the DMA engine.
         costs: the value of each metric that was asked for, by its term in the encodings.
     """
@@ -262,9 +262,7 @@ class Solver:
         costs: dict[str, int] = {}
         for symbol in symbols:
             if symbol.name in chosen:
-                term, plain = term_of(symbol.arguments[0])
-                role = next(r for r in ROLES if r == plain.name)
-                chosen[symbol.name].add(tensor_name(role, term))
+                chosen[symbol.name].add(str(symbol.arguments[0]))
             elif symbol.match("cost", 3):
                 metric, _, value = symbol.arguments
                 costs[str(metric)] = costs.get(str(metric), 0) + value.number

@@ -13,11 +13,11 @@ from operator import le
 from typing import Literal
 
 from explorer.embedding.control import held_back
-from explorer.embedding.metrics import tensor_name
+from explorer.embedding.facts import named
 from explorer.embedding.solver import Answer, Found, Model, Solver, Values
 from explorer.layout.design import Design, designs
 from explorer.layout.packed import Layout
-from isa.computation import ROLES, Computation, Operator
+from isa.computation import ROLES, Computation, Operator, Role
 from isa.config import Config
 
 Method = Literal["auto", "cuts", "enumerate"]
@@ -131,12 +131,12 @@ def _identity(answer: Answer) -> tuple[str, list[str], list[str]]:
     return answer.embedding.id, sorted(answer.shared), sorted(answer.trimmed)
 
 
-def inputs_of(design: Design) -> dict[str, Layout]:
-    """The layouts of the inputs of each term, by their names; the first one's come in order."""
-    found: dict[str, Layout] = {}
+def inputs_of(design: Design) -> dict[tuple[Role, int], Layout]:
+    """The layouts of the inputs of each term, by their role and the term's number, from 0."""
+    found: dict[tuple[Role, int], Layout] = {}
     for term, pair in enumerate(((design.inp, design.wgt), *design.further)):
         roles = {layout.role: layout for layout in pair}
-        found |= {tensor_name(r, term): roles[r] for r in ROLES if r in roles}
+        found |= {(role, term): roles[role] for role in ROLES if role in roles}
     return found
 
 
@@ -144,8 +144,8 @@ def design(operator: Operator, config: Config, intrinsic: Computation, answer: A
     """The layouts that an answer stands for."""
     for found in designs(operator, config, intrinsic, answer.embedding):
         inputs = inputs_of(found)
-        shared = {name for name, x in inputs.items() if x.halo}
-        trimmed = {name for name, x in inputs.items() if x.is_padded}
+        shared = {str(named(*place)) for place, x in inputs.items() if x.halo}
+        trimmed = {str(named(*place)) for place, x in inputs.items() if x.is_padded}
         if shared == answer.shared and trimmed == answer.trimmed:
             return found
     raise AssertionError(f"no layouts of {answer.embedding.id} are those of {answer}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explorer.embedding.metrics import MORE_IS_BETTER, ROLES_BY_NAME
+from explorer.embedding.metrics import MORE_IS_BETTER, ROLES_BY_NAME, tensor_name
 from explorer.embedding.solver import Answer
 from explorer.preference.conflicts import Conflict, explain
 from explorer.preference.optima import Best, Method, design, inputs_of, optimum, pareto
@@ -41,7 +41,8 @@ class Optima:
         problem = self.problem
         steps = problem.steps(answer.embedding)
         found = design(problem.operator, problem.config, problem.intrinsic, answer)
-        held = {"output": found.acc, **inputs_of(found)}
+        inputs = {tensor_name(*place): x for place, x in inputs_of(found).items()}
+        held = {"output": found.acc, **inputs}
         names = [*ROLES_BY_NAME, *(name for name in held if name not in ROLES_BY_NAME)]
         costs = {
             name: -value if name.partition("(")[0] in MORE_IS_BETTER else value
