@@ -52,22 +52,42 @@ _CHANNELS = 20
 def operator(number: int) -> Operator:
     """The operator of a number: one to four small products and up to six steps between them.
 
-    Every second one has one product; all steps can be made exactly.
+    Every second one has one product, and every fifth one is a sum of two tensors, a mean of windows
+    or a copy, with steps behind it; all steps can be made exactly.
     """
     rng = np.random.default_rng(number)
     rows, terms = int(rng.integers(1, 5)), int(rng.integers(2, 5)) if number % 2 else 1
-    base, *others = (_product(rng, rows, place) for place in range(terms))
+    if number % 5 == 4:
+        base, terms = _moved(rng, rows), 1
+        others: list[Operator] = []
+    else:
+        base, *others = (_product(rng, rows, place) for place in range(terms))
     while True:
         steps = [_step(rng, base, place) for place in range(int(rng.integers(1, 7)))]
         stages: list[Stage] = [*steps]
         for other in others:
             stages.insert(int(rng.integers(len(stages) + 1)), other.terms[0])
-        found = replace(base, stages=(*base.stages[:1], *stages))
+        kept = base.stages if number % 5 == 4 else base.stages[:1]
+        found = replace(base, stages=(*kept, *stages))
         try:
             check_stages(found, "random")
         except InputError:
             continue
         return found
+
+
+def _moved(rng: np.random.Generator, rows: int) -> Operator:
+    """A sum of two tensors, a mean of windows, or a copy; channels are called c."""
+    sizes = {"n": 1, "c": _CHANNELS, "h": rows, "w": 4}
+    shifts = [int(number) for number in rng.integers(0, 9, 2)]
+    kinds: tuple[tuple[str, dict[str, object]], ...] = (
+        ("add", {**sizes, "lhs_left": shifts[0], "rhs_left": shifts[1], "clip": False}),
+        ("average_pool", {**sizes, "h": 2 * rows, "r": 2, "s": 1 << shifts[0] % 3}),
+        ("copy", {**sizes, "source": "NHWC", "target": "NCHW"}),
+        ("copy", {**sizes, "source": "NHWC", "target": "NCHW", "mix": "c"}),
+    )
+    kind, arguments = kinds[int(rng.integers(len(kinds)))]
+    return construct("random", kind, arguments)
 
 
 def _product(rng: np.random.Generator, rows: int, place: int) -> Operator:
@@ -80,9 +100,17 @@ def _product(rng: np.random.Generator, rows: int, place: int) -> Operator:
 
 
 def embedding(made: Operator, number: int) -> AnyEmbedding:
-    """Channels on y, and of each term's reductions as many on z as the number says."""
+    """Channels on y, and of each term's reductions as many on z as the number says.
+
+    What moves channels as they are has as many on both.
+    """
     rng = np.random.default_rng(number)
     found = []
+    if made.kind != "gemm":
+        lanes = int(rng.integers(2, 17))
+        mixed = "rc" in made.computation.extents
+        text = f"y=c:16/z=rc:{lanes}" if mixed else f"y+z=c:{lanes}"
+        return parse(text, made.computation, explore.gemm_intrinsic(CONFIG))
     for term in made.terms:
         depth = term.computation.extents["k"]
         text = f"y=n:16/z=k:{int(rng.integers(2, min(depth, 16) + 1))}" if depth > 1 else "y=n:16"
@@ -92,7 +120,8 @@ def embedding(made: Operator, number: int) -> AnyEmbedding:
 
 def _step(rng: np.random.Generator, base: Operator, place: int) -> Step:
     """A random step; names of tensors tell its place."""
-    channels = Tensor(f"t{place}", (_CHANNELS,), (Affine.of({"n": 1}),), "N")
+    name = "n" if base.kind == "gemm" else "c"
+    channels = Tensor(f"t{place}", (_CHANNELS,), (Affine.of({name: 1}),), "N")
     rounding = ROUNDINGS[int(rng.integers(3))]
     low, high = sorted(rng.integers(-8, 21, 2).tolist())
     whole = Add(replace(base.out, name=f"t{place}"), 8, int(rng.integers(0, 5)))

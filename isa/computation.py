@@ -168,16 +168,41 @@ class Computation:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """What the second input of a term holds, where the operator itself says it.
+
+    Attributes:
+        value: an int8, of every element.
+        identity: only of those whose first half of indices is the second half; others are zero.
+    """
+
+    value: int = 1
+    identity: bool = False
+
+    def array(self, shape: Sequence[int]) -> NDArray[np.int8]:
+        """The tensor; of an identity, the second half of the shape is the first half again."""
+        if not self.identity:
+            return np.full(shape, self.value, np.int8)
+        rows = int(np.prod(shape[: len(shape) // 2]))
+        return (np.eye(rows, dtype=np.int8) * np.int8(self.value)).reshape(shape)
+
+    def __str__(self) -> str:
+        return f"{self.value} * identity" if self.identity else str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """A stage that adds a computation's products to the accumulators.
 
     Attributes:
         computation: the products; its inputs are int8.
         constants: the inputs that are known offline (weights), so that packing them costs nothing.
+        fill: what the second input holds, if that is not given with the data.
     """
 
     computation: Computation
     constants: frozenset[Role] = frozenset({"in1"})
+    fill: Fill | None = None
 
     def __str__(self) -> str:
         return f"{self.computation.in0.name} * {self.computation.in1.name}"
@@ -362,6 +387,11 @@ class Operator:
         return self.terms[0].computation.out
 
     @property
+    def useful_macs(self) -> int:
+        """Multiply-accumulates of all terms whose output is kept."""
+        return sum(term.computation.useful_macs for term in self.terms)
+
+    @property
     def only(self) -> Term:
         """The term of an operator that has one.
 
@@ -416,9 +446,5 @@ class Operator:
         return tuple(stage for stage in self.stages if not isinstance(stage, Term))
 
     def followed_by(self, epilogue: Epilogue) -> Operator:
-        """The same product with another epilogue.
-
-        Raises:
-            InputError: there are several terms.
-        """
-        return replace(self, stages=(self.only, *epilogue.steps(self.out)))
+        """The same terms with another epilogue behind all of them."""
+        return replace(self, stages=(*self.terms, *epilogue.steps(self.out)))

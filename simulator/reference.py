@@ -62,7 +62,8 @@ def evaluate(
 
     Args:
         operator: its stages.
-        tensors: by name: the int8 inputs of the terms, and what the steps take.
+        tensors: by name: the int8 inputs of the terms, but for those that are filled, and what the
+            steps take.
 
     Raises:
         ValueError: a tensor has another shape.
@@ -94,9 +95,11 @@ def stepped(
         return _spread(first, tensor, tensors[tensor.name].astype(np.int32))
 
     if isinstance(stage, Term):
-        inputs = (tensors[t.name] for t in (stage.computation.in0, stage.computation.in1))
-        in0, in1 = (array.astype(np.int8) for array in inputs)
-        return values + accumulate(stage.computation, in0, in1)
+        computation, fill = stage.computation, stage.fill
+        in0 = tensors[computation.in0.name].astype(np.int8)
+        second = computation.in1
+        in1 = fill.array(second.shape) if fill else tensors[second.name].astype(np.int8)
+        return values + accumulate(computation, in0, in1)
     if isinstance(stage, Add):
         if isinstance(stage.value, int):
             return values + np.int32(stage.value)

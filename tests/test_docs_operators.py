@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from explorer.cli import app
 from explorer.operators import document, resolve
-from explorer.operators.constructors import EpilogueOptions
+from explorer.operators.assembly import EpilogueOptions
 from explorer.operators.kinds import kinds
 
 TEXT = (Path(__file__).parent.parent / "docs" / "reference" / "operators.md").read_text(

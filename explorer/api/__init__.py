@@ -29,9 +29,14 @@ from explorer.embedding import counting
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
-from explorer.embedding.explanation import find
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import count_joint, why_joint
+from explorer.embedding.several import (
+    AnyEmbedding,
+    count_joint,
+    find_any,
+    term_by_term,
+    why_joint,
+)
 from explorer.layout.design import Restrictions
 from explorer.operators import catalogue
 from explorer.preference import limited, parsing
@@ -157,23 +162,27 @@ def count(
 
 def execute(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     intrinsic: IntrinsicLike = VTA,
     seed: int = 0,
 ) -> list[stepwise.Outcome]:
-    """Execute an embedding step by step on random data, once for each choice of layouts.
+    """Execute an embedding step by step on random data, each term with each choice of layouts.
 
     Raises:
         InputError: the id is no legal embedding, or the instruction is unusable.
     """
     op, instruction = operator_of(operator), intrinsic_of(intrinsic, config)
     if isinstance(embedding, str):
-        embedding = find(op.computation, instruction, embedding)
-    data = verification.random_data(op, seed)
-    tensors = data.in0, data.in1, data.accumulated
-    return list(stepwise.check(embedding, op.computation, instruction, tensors))
+        terms = [term.computation for term in op.terms]
+        embedding = find_any(terms, instruction, embedding)
+    tensors = verification.of_terms(op, verification.random_data(op, seed))
+    return [
+        outcome
+        for (part, term), given in zip(term_by_term(embedding, op), tensors, strict=True)
+        for outcome in stepwise.check(part, term, instruction, given)
+    ]
 
 
 def why(

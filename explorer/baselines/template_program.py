@@ -81,6 +81,16 @@ class TvmDesign:
         return ()
 
     @property
+    def levels(self) -> tuple[Layout, ...]:
+        """It multiplies no digits."""
+        return ()
+
+    @property
+    def digits(self) -> tuple[Layout, ...]:
+        """Its bias is added by the ALU."""
+        return ()
+
+    @property
     def terms(self) -> tuple[Layout, ...]:
         """Nor does one come in as a term."""
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +22,10 @@ from explorer.cli.output import (
     show_table,
     write_file,
 )
+from explorer.embedding.digits import Embedding
 from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
-from explorer.embedding.several import AnyEmbedding
+from explorer.embedding.several import AnyEmbedding, find_any, term_by_term
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
 from explorer.program import verification
@@ -37,7 +38,7 @@ from explorer.report.timeline import lines as draw_timeline
 from explorer.report.trace import trace as make_trace
 from isa import intrinsics
 from isa.codec import Table
-from isa.computation import Operator
+from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
 from simulator.implementations import admitted
@@ -234,8 +235,8 @@ def show(
         return
     if lanes:
         intrinsic = intrinsics.load(instruction, machine.axes)
-        found = find(op.computation, intrinsic, embedding)
-        text = "\n".join(picture(found, op.computation, intrinsic, step))
+        chosen = find_any([term.computation for term in op.terms], intrinsic, embedding)
+        named, text = chosen.id, "\n".join(_pictures(term_by_term(chosen, op), intrinsic, step))
     elif instruction == VTA:
         evaluation, cost = restricted(op, machine, embedding, restrictions)
         if wants_json():
@@ -246,11 +247,21 @@ def show(
     else:
         intrinsic = intrinsics.load(instruction, machine.axes)
         found = find(op.computation, intrinsic, embedding)
-        text = describe_embedding(found, op.computation, intrinsic, step)
+        named, text = found.id, describe_embedding(found, op.computation, intrinsic, step)
     if wants_json():
-        typer.echo(json.dumps({"embedding": found.id, "text": text.splitlines()}, indent=2))
+        typer.echo(json.dumps({"embedding": named, "text": text.splitlines()}, indent=2))
         return
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+def _pictures(
+    each: Sequence[tuple[Embedding, Computation]], intrinsic: Computation, step: int
+) -> Iterator[str]:
+    """The lanes of a step of each term; several stand under headings."""
+    for number, (embedding, term) in enumerate(each, start=1):
+        if len(each) > 1:
+            yield f"term {number}, {embedding.id}"
+        yield from picture(embedding, term, intrinsic, step)
 
 
 def _show_timeline(

@@ -9,7 +9,7 @@ import typer
 
 from explorer.cli.common import paragraph, wants_json
 from explorer.cli.output import OutputOption, show_table
-from explorer.operators.constructors import EpilogueOptions
+from explorer.operators.assembly import EpilogueOptions
 from explorer.operators.kinds import kinds as known_kinds
 
 

@@ -28,14 +28,20 @@ from explorer.embedding import counting
 from explorer.embedding import facts as symbols
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
-from explorer.embedding.explanation import find
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
-from explorer.embedding.several import Joint, count_joint, enumerate_joint, scalar_joint
+from explorer.embedding.several import (
+    Joint,
+    count_joint,
+    enumerate_joint,
+    find_any,
+    scalar_joint,
+    term_by_term,
+)
 from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
 from explorer.program.stepwise import Outcome, arrangements, check, utilisation
-from explorer.program.verification import random_data
+from explorer.program.verification import of_terms, random_data
 from explorer.ranking.best_first import describe
 from explorer.ranking.explore import no_embedding
 from isa import intrinsics
@@ -293,18 +299,25 @@ def execute(
     seed: SeedOption = 0,
     output: OutputOption = None,
 ) -> None:
-    """Execute embeddings step by step on any instruction, and check them."""
+    """Execute embeddings step by step on any instruction, and check them.
+
+    Of several terms each is executed by itself.
+    """
     op = resolve(operator)
     intrinsic = intrinsics.load(instruction, Config.load(config).axes)
-    chosen = [find(op.computation, intrinsic, text) for text in ids]
-    data = random_data(op, seed)
-    tensors = data.in0, data.in1, data.accumulated
+    terms = [term.computation for term in op.terms]
+    chosen = [find_any(terms, intrinsic, text) for text in ids]
+    tensors = list(of_terms(op, random_data(op, seed)))
     rows: list[dict[str, object]] = []
     with progress(f"executing {len(chosen)} embeddings", len(chosen)) as advance:
         for embedding in chosen:
-            facing = _row(embedding, op.computation, intrinsic, layouts=False)
-            outcomes = check(embedding, op.computation, intrinsic, tensors)
-            rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
+            each = zip(term_by_term(embedding, op), tensors, strict=True)
+            for number, ((part, term), given) in enumerate(each, start=1):
+                facing = _row(part, term, intrinsic, layouts=False)
+                if len(terms) > 1:
+                    facing = {"term": number, **facing}
+                outcomes = check(part, term, intrinsic, given)
+                rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
             advance(1)
     frame = pd.DataFrame(rows)
     show_table(frame, output)

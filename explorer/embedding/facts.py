@@ -13,7 +13,7 @@ import numpy as np
 from clingo import Function, Number, Symbol
 
 from explorer.embedding.metrics import Keep, Limit
-from explorer.embedding.step_costs import counts_exactly
+from explorer.embedding.step_costs import LARGEST, counts_exactly
 from isa.computation import ROLES
 from isa.errors import InputError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from explorer.embedding.digits import Digit, Embedding
     from explorer.embedding.metrics import Metric, Requirement, Wishes
-    from isa.computation import Affine, Computation, Operator, Tensor
+    from isa.computation import Affine, Computation, Operator, Role, Tensor
     from isa.config import Config
 
 CLASSES: dict[str, str] = {
@@ -162,6 +162,14 @@ def option_facts(
     yield from (atom("enforce", rule) for rule in (*LEGALITY, *enforce))
 
 
+def term_of(symbol: Symbol) -> tuple[int, Symbol]:
+    """The term, from 0, and the plain name of what `named` gives."""
+    if symbol.match("term", 2):
+        number, name = symbol.arguments
+        return number.number - 1, name
+    return 0, symbol
+
+
 def place_symbol(digit: Digit, term: int = 0) -> Symbol:
     """The ``place/5`` atom of a digit of a term."""
     axis = Function("on", [named(a, term) for a in digit.axes])
@@ -260,11 +268,13 @@ def design_instance(
     Raises:
         InputError: the layouts of the operator's tensors cannot be told from its access maps.
     """
-    # Only skews need it: other searches are not refused for it.
-    if "skewed" in classes:
-        check_skewable(operator.computation)
+    first, *others = (term.computation for term in operator.terms)
+    for term in (first, *others):
+        # Only skews need it: other searches are not refused for it.
+        if "skewed" in classes:
+            check_skewable(term)
     facts = [
-        *instance(operator.computation, intrinsic, classes, all_tiles=all_tiles, enforce=()),
+        *instance(first, intrinsic, classes, all_tiles=all_tiles, enforce=(), further=others),
         *layout_facts(operator, config),
         *wish_facts(wishes),
     ]
@@ -278,26 +288,38 @@ def layout_facts(operator: Operator, config: Config) -> Iterable[Symbol]:
     Raises:
         InputError: see `design_instance`.
     """
-    computation = operator.computation
-    check_separable(computation)
-    for role in ROLES:
-        tensor = computation.tensor(role)
-        for row, (expression, size) in enumerate(zip(tensor.index, tensor.shape, strict=True)):
-            yield atom("row", role, row, expression.const, size)
-            yield atom("reads", role, row, *_reads(expression, size, computation.extents))
+    terms = [term.computation for term in operator.terms]
+    for number, computation in enumerate(terms):
+        check_separable(computation)
+        # The output is one tensor, which the first term stands for.
+        for role in ROLES if number == 0 else ROLES[:2]:
+            yield from _row_facts(computation, role, number)
     ports = {
         "inp": (config.batch * config.block_in, config.inp_bytes),
         "wgt": (config.block_out * config.block_in, config.wgt_bytes),
         "acc": (config.batch * config.block_out, config.out_bytes),  # DRAM holds int8 outputs
     }
-    yield from (atom("address", port, *sizes) for port, sizes in ports.items())
-    # The hardware can pad other memories too, but not on every implementation.
-    yield atom("pads", "inp")
-    yield from (atom("constant", role) for role in operator.constants)
+    for number, term in enumerate(operator.terms):
+        yield from (atom("address", named(p, number), *sizes) for p, sizes in ports.items())
+        # The hardware can pad other memories too, but not on every implementation.
+        yield atom("pads", named("inp", number))
+        yield from (atom("constant", named(role, number)) for role in term.constants)
     yield atom("multipliers", config.batch * config.block_in * config.block_out)
     # Else steps are sums of logarithms; the encodings have a rule for either.
-    if counts_exactly(computation):
+    if counts_exactly(*terms):
         yield atom("exact", "steps")
+    elif len(terms) > 1:
+        macs = " + ".join(str(term.macs) for term in terms)
+        allowed = f"preferences count {LARGEST} multiply-accumulates of several terms at most"
+        raise InputError(operator.name, "stages", macs, allowed)
+
+
+def _row_facts(computation: Computation, role: Role, term: int) -> Iterable[Symbol]:
+    tensor = computation.tensor(role)
+    for row, (expression, size) in enumerate(zip(tensor.index, tensor.shape, strict=True)):
+        yield atom("row", named(role, term), row, expression.const, size)
+        reads = _reads(expression, size, computation.extents)
+        yield atom("reads", named(role, term), row, *reads)
 
 
 def _reads(expression: Affine, size: int, extents: dict[str, int]) -> tuple[int, int]:
@@ -370,12 +392,15 @@ def wish_facts(wishes: Wishes) -> Iterable[Symbol]:
             yield atom("limit", metric_term(requirement.metric), requirement.bound)
         if isinstance(requirement, Keep):
             for row, (block, place) in enumerate(requirement.blocks):
-                yield atom("given", requirement.role, row, block, place)
+                tensor = named(requirement.role, requirement.term)
+                yield atom("given", tensor, row, block, place)
 
 
 def metric_term(metric: Metric) -> Symbol:
     """``footprint``, or of one tensor ``of(footprint, in0)``."""
-    return atom("of", metric.name, metric.role) if metric.role else Function(metric.name)
+    if metric.role is None:
+        return Function(metric.name)
+    return atom("of", metric.name, named(metric.role, metric.term))
 
 
 def requirement_term(requirement: Requirement) -> Symbol:
@@ -383,5 +408,5 @@ def requirement_term(requirement: Requirement) -> Symbol:
     if isinstance(requirement, Limit):
         return atom("max", metric_term(requirement.metric))
     if isinstance(requirement, Keep):
-        return atom("keep", requirement.role)
+        return atom("keep", named(requirement.role, requirement.term))
     return Function(requirement.name)

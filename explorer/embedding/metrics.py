@@ -6,6 +6,7 @@ rules may add some), so that `explorer.embedding.solver.Solver` checks the names
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +16,41 @@ from isa.computation import Role
 ROLES_BY_NAME: dict[str, Role] = {"input": "in0", "weight": "in1", "output": "out"}
 NAMES_BY_ROLE: dict[Role, str] = {role: name for name, role in ROLES_BY_NAME.items()}
 
+
+def tensor_name(role: Role, term: int = 0) -> str:
+    """A tensor as users name it: ``input``, ``weight``, ``output``; ``input2`` of term 1."""
+    return f"{NAMES_BY_ROLE[role]}{term + 1}" if term else NAMES_BY_ROLE[role]
+
+
+def parse_tensor(text: str, terms: int | None = None) -> tuple[Role, int] | None:
+    """The role and the term of a tensor's name; None if it is none.
+
+    Args:
+        text: as `tensor_name` gives it.
+        terms: how many there are, if that is known.
+    """
+    match = re.fullmatch(r"(input|weight|output)([2-9]|[1-9][0-9])?", text)
+    if match is None or (match[1] == "output" and match[2]):
+        return None
+    term = int(match[2] or 1) - 1
+    return (ROLES_BY_NAME[match[1]], term) if terms is None or term < terms else None
+
+
 MORE_IS_BETTER = frozenset({"utilisation", "row_length"})
 """Metrics of which a user wants much: their cost in the encodings grows the other way."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Metric:
-    """A metric by the encodings' name, of all tensors or of one."""
+    """A metric by the encodings' name, of all tensors or of one, by its role in a term."""
 
     name: str
     role: Role | None = None
+    term: int = 0
 
     def __str__(self) -> str:
         text = self.name.replace("_", "-")
-        return f"{text}.{NAMES_BY_ROLE[self.role]}" if self.role else text
+        return f"{text}.{tensor_name(self.role, self.term)}" if self.role else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +79,13 @@ class Keep:
         blocks: for each row of its access map, the block's extent (1: none) and its place among the
             blocks (from 1; 0: none).
         text: what the user wrote.
+        term: of which term.
     """
 
     role: Role
     blocks: tuple[tuple[int, int], ...]
     text: str
+    term: int = 0
 
 
 Requirement = Demand | Limit | Keep

@@ -19,8 +19,14 @@ from explorer.embedding.counting import Count, tally
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.digits import Embedding, arrange
 from explorer.embedding.enumeration import MANY_ANSWERS
-from explorer.embedding.explanation import Reason, Verdict, why
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance, scalar_instance
+from explorer.embedding.explanation import Reason, Verdict, find, why
+from explorer.embedding.facts import (
+    CLASSES,
+    DEFAULT_CLASSES,
+    instance,
+    scalar_instance,
+    term_of,
+)
 from explorer.embedding.ids import parse
 from explorer.embedding.scalar import STRUCTURED_LIMIT, check_size
 from isa.computation import Computation, Operator
@@ -139,6 +145,8 @@ class JointDecoder:
         """The embedding that a model shows."""
         parts: list[list[Symbol]] = [[] for _ in self.terms]
         for symbol in symbols:
+            if symbol.name not in ("use", "place"):  # costs and choices of layouts
+                continue
             if symbol not in self.known:
                 self.known[symbol] = _apart(symbol)
             number, plain = self.known[symbol]
@@ -150,8 +158,7 @@ class JointDecoder:
 def _apart(symbol: Symbol) -> tuple[int, Symbol]:
     """A symbol's term, from 0, and the symbol with plain names."""
     if symbol.match("term", 2):
-        number, name = symbol.arguments
-        return number.number - 1, name
+        return term_of(symbol)
     if symbol.type is not SymbolType.Function or not symbol.arguments:
         return 0, symbol
     parts = [_apart(argument) for argument in symbol.arguments]
@@ -248,6 +255,17 @@ def why_joint(
                 )
                 reasons.append(Reason("home", sentence, "output"))
     return Verdict(joint.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))
+
+
+def find_any(terms: Sequence[Computation], intrinsic: Computation, text: str) -> AnyEmbedding:
+    """The embedding of one term or several that an id names, if it is legal.
+
+    Raises:
+        InputError: the text is no id, or no legal embedding.
+    """
+    if len(terms) > 1:
+        return find_joint(terms, intrinsic, text)
+    return find(terms[0], intrinsic, text)
 
 
 def find_joint(terms: Sequence[Computation], intrinsic: Computation, text: str) -> Joint:

@@ -13,9 +13,9 @@ from clingo import Number, Symbol
 
 from explorer.embedding.control import NEEDED, ground, ground_part, held_back
 from explorer.embedding.decoding import Decoder
-from explorer.embedding.digits import Embedding
-from explorer.embedding.facts import atom
+from explorer.embedding.facts import atom, term_of
 from explorer.embedding.metrics import Metric
+from explorer.embedding.several import AnyEmbedding, JointDecoder
 from explorer.embedding.step_costs import LARGEST
 from isa.computation import ROLES, Computation
 from isa.errors import InputError
@@ -28,12 +28,12 @@ class Answer:
 
     Attributes:
         embedding: the embedding.
-        shared: the tensors whose overlapping windows share entries (halo).
+        shared: the tensors, as `named`, whose overlapping windows share entries (halo).
         trimmed: the tensors whose border of zeros is left to the DMA engine.
         costs: the value of each metric that was asked for, by its term in the encodings.
     """
 
-    embedding: Embedding
+    embedding: AnyEmbedding
     shared: frozenset[str]
     trimmed: frozenset[str]
     costs: Mapping[str, int]
@@ -85,7 +85,7 @@ class Solver:
 
     def __init__(
         self,
-        operator: Computation,
+        terms: Sequence[Computation],
         intrinsic: Computation,
         facts: Iterable[Symbol],
         rules: Sequence[Path] = (),
@@ -94,8 +94,8 @@ class Solver:
         """Ground the program.
 
         Args:
-            operator: what is embedded.
-            intrinsic: what it is embedded into.
+            terms: what is embedded.
+            intrinsic: what they are embedded into.
             facts: those of both, and what is wished for.
             rules: files of a user's own.
             entry: the encodings.
@@ -104,7 +104,9 @@ class Solver:
             InputError: the rules are faulty, a metric, demand or weight cannot be used, or fused
                 and skewed digits are too many together.
         """
-        self._decoder = Decoder(operator, intrinsic)
+        self._decoder: Decoder | JointDecoder = (
+            JointDecoder(terms, intrinsic) if len(terms) > 1 else Decoder(terms[0], intrinsic)
+        )
         facts = list(facts)
         possible, impossible = _digits(facts)
         mixed = {atom("class", "fused"), atom("class", "skewed")} <= set(facts)
@@ -267,8 +269,9 @@ def _metric(symbol: Symbol) -> Metric:
     """The metric of a term: ``footprint``, or ``of(footprint, in0)``."""
     if not symbol.match("of", 2):
         return Metric(symbol.name)
-    name, role = (part.name for part in symbol.arguments)
-    return Metric(name, next(r for r in ROLES if r == role))
+    name, tensor = symbol.arguments
+    term, role = term_of(tensor)
+    return Metric(name.name, next(r for r in ROLES if r == role.name), term)
 
 
 def _mention(name: str, rules: Sequence[Path]) -> tuple[str, str] | None:

@@ -18,21 +18,21 @@ LOGARITHM_UNIT = 2**20
 """Fixed-point logarithms to base 2 count so many to one."""
 
 
-def counts_exactly(operator: Computation) -> bool:
+def counts_exactly(*terms: Computation) -> bool:
     """Whether steps are counted one by one, and not by logarithms.
 
     An embedding has no more steps than the domain has points, but for skewed ones; of those, all
     with `LARGEST` steps or more count alike.
     """
-    return operator.macs <= LARGEST
+    return sum(term.macs for term in terms) <= LARGEST
 
 
-def steps_limit(steps: int, operator: Computation) -> int:
+def steps_limit(steps: int, *terms: Computation) -> int:
     """The greatest cost of embeddings with at most so many steps.
 
     Where steps are counted by logarithms, those within their error are let through.
     """
-    if counts_exactly(operator):
+    if counts_exactly(*terms):
         return min(steps, LARGEST - 1)
     return (
         math.floor(LOGARITHM_UNIT * math.log2(max(steps, 1))) + 32

@@ -4,7 +4,9 @@ A pass is one operation on every accumulator of a tile: with an immediate, with 
 constants or of a tensor, or with a scratch tile of as many vectors. A tensor of 8 bits that is as
 large as the output can also come in through port inp, as a product with a multiple of the identity:
 GEMM adds to whatever accumulators hold, so that such a term may stand between steps. It moves a
-quarter of the bytes, by another module than the one that computes, and takes half the cycles.
+quarter of the bytes, by another module than the one that computes, and takes half the cycles. A
+vector over fewer dimensions, such as a bias, may come in as a product of its digits with a
+constant (`constant_product`).
 
 Half-even rounding by s has no
 operation of its own. With H = 2^(s-1), and for every a that `stages.check_stages` lets pass,
@@ -27,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.layout.constant_product import reach
 from explorer.operators.stages import check_stages, limits
 from isa.computation import Add, Affine, Max, Min, Operator, Shift, Stage, Step, Tensor, Term
 from isa.fields import AluOp
@@ -131,12 +134,14 @@ class AluProgram:
         spread: vectors over fewer dimensions than the output has, each once.
         dense: vectors as large as the output.
         terms: those of them that come in through port inp instead, each of one tensor.
+        products: vectors over fewer dimensions that come in as products of digits with a constant.
     """
 
     passes: tuple[Pass, ...] = ()
     spread: tuple[Vector, ...] = ()
     dense: tuple[Vector, ...] = ()
     terms: tuple[Vector, ...] = ()
+    products: tuple[Vector, ...] = ()
 
     @property
     def factors(self) -> tuple[int, ...]:
@@ -200,6 +205,34 @@ def with_terms(alu: AluProgram) -> AluProgram:
     )
     rest = tuple(vector for vector in alu.dense if vector not in terms)
     return replace(alu, passes=tuple(passes), dense=rest, terms=terms)
+
+
+def with_products(alu: AluProgram, block_in: int) -> AluProgram:
+    """The program with every vector added by a product that can be so; maybe the same.
+
+    Args:
+        alu: the passes.
+        block_in: lanes of axis z, which hold the digits of a number.
+    """
+    added = {p.src for p in alu.passes if p.opcode == AluOp.ADD and p.dst == "acc"}
+    others = {p.src for p in alu.passes if not (p.opcode == AluOp.ADD and p.dst == "acc")}
+    products = tuple(
+        v for v in alu.spread if v in added - others and _has_digits(v, reach(block_in))
+    )
+    passes = (replace(p, opcode=None) if p.src in products else p for p in alu.passes)
+    rest = tuple(vector for vector in alu.spread if vector not in products)
+    return replace(alu, passes=tuple(passes), spread=rest, products=products)
+
+
+def _has_digits(vector: Vector, within: tuple[int, int]) -> bool:
+    """Whether all values that a vector may hold lie within the reach of digits."""
+    low = high = vector.const
+    for part in vector.parts:
+        if part.form != "value":
+            return False
+        low -= 1 << (part.bits - 1 + part.number)
+        high += ((1 << (part.bits - 1)) - 1) << part.number
+    return bool(vector.parts) and within[0] <= low and high <= within[1]
 
 
 def _is_term(vector: Vector) -> bool:

@@ -10,7 +10,8 @@ from itertools import product
 from explorer.embedding.digits import Embedding
 from explorer.embedding.several import AnyEmbedding, Joint
 from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
-from explorer.layout.alu_passes import AluProgram, alu_program, with_terms
+from explorer.layout.alu_passes import AluProgram, alu_program, with_products, with_terms
+from explorer.layout.constant_product import digits_layout, has_digits, level_layout
 from explorer.layout.joint import common
 from explorer.layout.packed import Layout, derive, overlaps
 from isa import intrinsics
@@ -63,6 +64,7 @@ class Design:
         inp, wgt, acc: the layout on each of VTA's ports.
         alu: what the steps of the operator take.
         spread: the layouts on port acc of the vectors over fewer dimensions than the output has.
+        products: the same of those that come in as products with a constant, as if they did not.
         further: of each further term, the layouts on ports inp and wgt.
         runs: the outer loops that the products of each term run over; empty if there is one term,
             which runs over all.
@@ -83,6 +85,7 @@ class Design:
     restrictions: Restrictions = Restrictions()
     further: tuple[tuple[Layout, Layout], ...] = ()
     runs: tuple[frozenset[str], ...] = ()
+    products: tuple[Layout, ...] = ()
 
     @property
     def own_loops(self) -> list[list[bool]]:
@@ -119,13 +122,25 @@ class Design:
         """The layouts on port wgt of the terms' multiples of the identity, an entry each."""
         return tuple(_identity(factor, self.config) for factor in self.alu.factors)
 
+    @property
+    def levels(self) -> tuple[Layout, ...]:
+        """The layout on port inp of what digits are multiplied by, if there are any."""
+        return (level_layout(self.config),) if self.alu.products else ()
+
+    @property
+    def digits(self) -> tuple[Layout, ...]:
+        """The layouts on port wgt of vectors that come in as products with a constant."""
+        return tuple(digits_layout(layout, self.config) for layout in self.products)
+
     def followed_by(self, epilogue: Epilogue) -> Design:
-        """The same design of the same product with another epilogue, in the order it has."""
+        """The same design of the same terms with another epilogue, in the order it has."""
         operator = self.operator.followed_by(epilogue)
         alu = alu_program(operator)
         intrinsic = intrinsics.load("vta_gemm", self.config.axes)
-        spread = _spread(alu, self.nest, intrinsic)
-        return replace(self, operator=operator, alu=alu, spread=spread, fixed_order=True)
+        spread, _ = _vectors(alu, self.nest, intrinsic)
+        return replace(
+            self, operator=operator, alu=alu, spread=spread, products=(), fixed_order=True
+        )
 
     @property
     def layouts(self) -> tuple[Layout, Layout, Layout]:
@@ -142,7 +157,7 @@ def designs(
     by the DMA engine or kept in DRAM. VTA pads portably only when it loads the inp scratchpad.
     Where the embedding orders its outer loops, the coordinates stand in that order in DRAM. Tensors
     of 8 bits that are as large as the output may be added as vectors of accumulators, or come in as
-    terms.
+    terms; smaller ones of few bits by the ALU, or as products with a constant.
     """
     if isinstance(embedding, Joint):
         yield from _joint_designs(operator, config, intrinsic, embedding)
@@ -150,13 +165,23 @@ def designs(
     computation = operator.computation
     loops = nest(embedding, computation)
     acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
-    alu = alu_program(operator)
-    spread = _spread(alu, loops, intrinsic)
     choices = _choices(embedding, computation, loops, intrinsic)
-    for ways in alternatives(operator, config):
-        for inp in choices[0]:
+    for alu in alternatives(operator, config):
+        spread, products = _vectors(alu, loops, intrinsic)
+        for inp in choices[0] if all(map(has_digits, products)) else ():
             for wgt in choices[1]:
-                design = Design(operator, config, embedding, loops, inp, wgt, acc, ways, spread)
+                design = Design(
+                    operator,
+                    config,
+                    embedding,
+                    loops,
+                    inp,
+                    wgt,
+                    acc,
+                    alu,
+                    spread,
+                    products=products,
+                )
                 yield _ordered(design) if embedding.order else design
 
 
@@ -210,8 +235,8 @@ def _joint_designs(
         for loops, (embedding, term) in zip(nests, parts, strict=True)
     ]
     for alu in alternatives(operator, config):
-        spread = _spread(alu, nests[0], intrinsic)
-        for (inp, wgt), *further in product(*choices):
+        spread, products = _vectors(alu, nests[0], intrinsic)
+        for (inp, wgt), *further in product(*choices) if all(map(has_digits, products)) else ():
             yield Design(
                 operator,
                 config,
@@ -224,15 +249,17 @@ def _joint_designs(
                 spread,
                 further=tuple((inputs, weights) for inputs, weights in further),
                 runs=runs,
+                products=products,
             )
 
 
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
-    """The ways to do an operator's steps, without terms first: those of a tensor stay together."""
+    """The ways to do an operator's steps, without terms and products first."""
     alu = alu_program(operator)
     # The lanes of an accumulator need as many of an input beside them.
     terms = with_terms(alu) if config.block_in >= config.block_out else alu
-    return tuple(dict.fromkeys((alu, terms)))
+    ways = dict.fromkeys((alu, terms))
+    return tuple(dict.fromkeys([*ways, *(with_products(way, config.block_in) for way in ways)]))
 
 
 def _turned(acc: Layout, tensor: Tensor, config: Config) -> Layout:
@@ -260,17 +287,27 @@ def _identity(factor: int, config: Config) -> Layout:
     )
 
 
-def _spread(alu: AluProgram, loops: Nest, intrinsic: Computation) -> tuple[Layout, ...]:
-    port = intrinsic.out
-    return tuple(derive(loops, v.tensor, port, intrinsic, role=None) for v in alu.spread)
+def _vectors(
+    alu: AluProgram, loops: Nest, intrinsic: Computation
+) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+    """The layouts on port acc of vectors that the ALU adds, and of those that are products."""
+    spread, products = (
+        tuple(derive(loops, v.tensor, intrinsic.out, intrinsic, role=None) for v in vectors)
+        for vectors in (alu.spread, alu.products)
+    )
+    return spread, products
 
 
 def _ordered(design: Design) -> Design:
     """The design with every layout in the order of the outer loops."""
     outer = design.nest.outer
     inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
-    spread = tuple(layout.along(outer) for layout in design.spread)
-    return replace(design, inp=inp, wgt=wgt, acc=acc, spread=spread, fixed_order=True)
+    spread, products = (
+        tuple(layout.along(outer) for layout in each) for each in (design.spread, design.products)
+    )
+    return replace(
+        design, inp=inp, wgt=wgt, acc=acc, spread=spread, products=products, fixed_order=True
+    )
 
 
 def reference_designs(
@@ -286,7 +323,7 @@ def reference_designs(
     # What TVM does, not what is fastest: it is the baseline.
     shared = max((d.inp.halo, d.wgt.halo) for d in found)
     alike = [d for d in found if (d.inp.halo, d.wgt.halo) == shared]
-    # So is how it adds a residual: as int32.
-    alike = [d for d in alike if not d.terms]
+    # So is how it adds a residual and a bias: as int32.
+    alike = [d for d in alike if not d.alu.terms and not d.alu.products]
     for design in sorted(alike, key=lambda d: not d.inp.is_padded):
         yield replace(design, fixed_order=True)

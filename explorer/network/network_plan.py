@@ -181,6 +181,6 @@ def _ask(place: Space, word: str, layout: str) -> None:
         return
     for answer in answers:
         embedding = answer.embedding
-        if embedding.id not in place.evaluated:
+        if isinstance(embedding, Embedding) and embedding.id not in place.evaluated:
             found = options(place.operator, place.config, embedding)
             place.evaluated[embedding.id] = found

@@ -12,16 +12,13 @@ raises `InputError` that names the argument which is out of range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import wraps
-from inspect import signature
-from typing import Literal, ParamSpec, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Literal, Unpack
 
+from explorer.operators.assembly import EpilogueOptions, assembled, named, operand
 from explorer.operators.axes import (
     Pads,
     PerAxis,
-    Rows,
     Subpixel,
     Window,
     check_range,
@@ -30,66 +27,15 @@ from explorer.operators.axes import (
     windows_along,
 )
 from explorer.operators.concatenation import concatenated, parts_of
-from explorer.operators.epilogue_steps import StepOptions, changed
-from explorer.operators.stages import check_stages
-from explorer.operators.validate import check_size
-from isa.computation import Affine, Computation, Dimension, Epilogue, Operator, Role, Tensor, Term
+from isa.computation import Affine, Operator
 from isa.errors import InputError
 
-_Parameters = ParamSpec("_Parameters")
-Clip = bool | tuple[int, int]
-"""Whether values are clipped to int8, or to which ones."""
 Left = Literal["mk", "km"]
 Right = Literal["nk", "kn"]
 """In which order the inputs of a product have their dimensions."""
-_WEIGHTS: frozenset[Role] = frozenset({"in1"})
 
 
-class EpilogueOptions(StepOptions, total=False):
-    """How the int32 accumulators become int8; see `StepOptions` too.
-
-    Attributes:
-        shift: arithmetic right shift, 0 to 31; 8 when not given.
-        bias: whether an int32 bias is added, one for each output channel; False when not given.
-        residual: whether an int8 tensor of the output's shape is added after the shift; False when
-            not given.
-        relu: whether negative values become zero; False when not given.
-        clip: whether values are clipped to int8 (else truncated), or the least and greatest value
-            that is kept; True when not given.
-        relu6: the int8 value that stands for 6: values are clipped to 0 and it.
-    """
-
-    shift: int
-    bias: bool
-    residual: bool
-    relu: bool
-    clip: Clip
-    relu6: int
-
-
-def _named(build: Callable[_Parameters, Operator]) -> Callable[_Parameters, Operator]:
-    """Name what a constructor builds by the text that gives it, defaults left out."""
-    defaults = {name: p.default for name, p in signature(build).parameters.items()}
-
-    @wraps(build)
-    def named(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> Operator:
-        operator = build(*args, **kwargs)
-        given = {k: v for k, v in kwargs.items() if k not in defaults or v != defaults[k]}
-        order = [name for name in defaults if name in given] + sorted(given.keys() - defaults)
-        arguments = ",".join(f"{name}={_text(given[name])}" for name in order)
-        return replace(operator, name=f"{operator.kind}:{arguments}")
-
-    return named
-
-
-def _text(value: object) -> str:
-    """An argument as the inline form writes it: `3`, `3x3`, and `1` for True."""
-    if isinstance(value, tuple):
-        return "x".join(map(str, value))
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-@_named
+@named
 def conv1d(
     *,
     n: int,
@@ -111,7 +57,7 @@ def conv1d(
     return _convolution("conv1d", n, c, k, groups, windows, epilogue)
 
 
-@_named
+@named
 def conv2d(
     *,
     n: int,
@@ -141,7 +87,7 @@ def conv2d(
     return concatenated(whole, [_convolution("conv2d", n, p, k, 1, windows, {}) for p in parts])
 
 
-@_named
+@named
 def conv3d(
     *,
     n: int,
@@ -169,7 +115,7 @@ def conv3d(
     return _convolution("conv3d", n, c, k, groups, windows, epilogue)
 
 
-@_named
+@named
 def depthwise1d(
     *,
     n: int,
@@ -190,7 +136,7 @@ def depthwise1d(
     return _depthwise("depthwise1d", n, c, multiplier, windows, epilogue)
 
 
-@_named
+@named
 def depthwise2d(
     *,
     n: int,
@@ -213,7 +159,7 @@ def depthwise2d(
     return _depthwise("depthwise2d", n, c, multiplier, windows, epilogue)
 
 
-@_named
+@named
 def transposed1d(
     *,
     n: int,
@@ -234,7 +180,7 @@ def transposed1d(
     return _transposed(kind, n, c, k, groups, axes, epilogue)
 
 
-@_named
+@named
 def transposed2d(
     *,
     n: int,
@@ -269,7 +215,7 @@ def transposed2d(
     return _transposed(kind, n, c, k, groups, axes, epilogue)
 
 
-@_named
+@named
 def gemm(
     *,
     m: int,
@@ -285,14 +231,14 @@ def gemm(
     """
     check_range("gemm", 1, m=m, n=n, k=k)
     dims = {"m": m, "n": n, "k": k}
-    data = _tensor("data", lhs.upper(), plain(dims, *lhs))
-    weight = _tensor("weight", rhs.upper(), plain(dims, *rhs))
-    output = _tensor("output", "MN", plain(dims, "m", "n"))
-    bias = _tensor("bias", "N", plain(dims, "n"))
-    return _operator("gemm", dims, data, weight, output, bias, epilogue)
+    data = operand("data", lhs.upper(), plain(dims, *lhs))
+    weight = operand("weight", rhs.upper(), plain(dims, *rhs))
+    output = operand("output", "MN", plain(dims, "m", "n"))
+    bias = operand("bias", "N", plain(dims, "n"))
+    return assembled("gemm", dims, data, weight, output, bias, epilogue)
 
 
-@_named
+@named
 def batched_matmul(
     *,
     b: int,
@@ -311,14 +257,14 @@ def batched_matmul(
     kind = "batched_matmul"
     check_range(kind, 1, b=b, m=m, n=n, k=k)
     dims = {"b": b, "m": m, "n": n, "k": k}
-    left = _tensor("lhs", f"B{lhs.upper()}", plain(dims, "b", *lhs))
-    right = _tensor("rhs", f"B{rhs.upper()}", plain(dims, "b", *rhs))
-    output = _tensor("output", "BMN", plain(dims, "b", "m", "n"))
-    bias = _tensor("bias", "N", plain(dims, "n"))
-    return _operator(kind, dims, left, right, output, bias, epilogue, constants=frozenset())
+    left = operand("lhs", f"B{lhs.upper()}", plain(dims, "b", *lhs))
+    right = operand("rhs", f"B{rhs.upper()}", plain(dims, "b", *rhs))
+    output = operand("output", "BMN", plain(dims, "b", "m", "n"))
+    bias = operand("bias", "N", plain(dims, "n"))
+    return assembled(kind, dims, left, right, output, bias, epilogue, constants=frozenset())
 
 
-@_named
+@named
 def attention_scores(
     *, b: int, heads: int, m: int, n: int, d: int, **epilogue: Unpack[EpilogueOptions]
 ) -> Operator:
@@ -330,14 +276,14 @@ def attention_scores(
     kind = "attention_scores"
     check_range(kind, 1, b=b, heads=heads, m=m, n=n, d=d)
     dims = {"b": b, "h": heads, "m": m, "n": n, "d": d}
-    query = _tensor("query", "BMHD", plain(dims, "b", "m", "h", "d"))
-    key = _tensor("key", "BNHD", plain(dims, "b", "n", "h", "d"))
-    output = _tensor("output", "BHMN", plain(dims, "b", "h", "m", "n"))
-    bias = _tensor("bias", "N", plain(dims, "n"))
-    return _operator(kind, dims, query, key, output, bias, epilogue, constants=frozenset())
+    query = operand("query", "BMHD", plain(dims, "b", "m", "h", "d"))
+    key = operand("key", "BNHD", plain(dims, "b", "n", "h", "d"))
+    output = operand("output", "BHMN", plain(dims, "b", "h", "m", "n"))
+    bias = operand("bias", "N", plain(dims, "n"))
+    return assembled(kind, dims, query, key, output, bias, epilogue, constants=frozenset())
 
 
-@_named
+@named
 def attention_values(
     *, b: int, heads: int, m: int, n: int, d: int, **epilogue: Unpack[EpilogueOptions]
 ) -> Operator:
@@ -349,11 +295,11 @@ def attention_values(
     kind = "attention_values"
     check_range(kind, 1, b=b, heads=heads, m=m, n=n, d=d)
     dims = {"b": b, "h": heads, "m": m, "d": d, "n": n}
-    weights = _tensor("weights", "BHMN", plain(dims, "b", "h", "m", "n"))
-    value = _tensor("value", "BNHD", plain(dims, "b", "n", "h", "d"))
-    output = _tensor("output", "BMHD", plain(dims, "b", "m", "h", "d"))
-    bias = _tensor("bias", "HD", plain(dims, "h", "d"))
-    return _operator(kind, dims, weights, value, output, bias, epilogue, constants=frozenset())
+    weights = operand("weights", "BHMN", plain(dims, "b", "h", "m", "n"))
+    value = operand("value", "BNHD", plain(dims, "b", "n", "h", "d"))
+    output = operand("output", "BMHD", plain(dims, "b", "m", "h", "d"))
+    bias = operand("bias", "HD", plain(dims, "h", "d"))
+    return assembled(kind, dims, weights, value, output, bias, epilogue, constants=frozenset())
 
 
 def _convolution(
@@ -372,11 +318,11 @@ def _convolution(
     dims = {"n": n, **group, "oc": k // groups, **positions, "ic": c // groups, **taps}
     g, spatial = "G" * len(group), "".join(w.axis.upper() for w in windows)
     rows = tuple(w.row for w in windows)
-    data = _tensor("data", f"N{g}C{spatial}", plain(dims, "n", *group, "ic") + rows)
-    weight = _tensor("weight", f"{g}OI{spatial}", plain(dims, *group, "oc", "ic", *taps))
-    output = _tensor("output", f"N{g}C{spatial}", plain(dims, "n", *group, "oc", *positions))
-    bias = _tensor("bias", f"{g}O", plain(dims, *group, "oc"))
-    return _operator(kind, dims, data, weight, output, bias, options)
+    data = operand("data", f"N{g}C{spatial}", plain(dims, "n", *group, "ic") + rows)
+    weight = operand("weight", f"{g}OI{spatial}", plain(dims, *group, "oc", "ic", *taps))
+    output = operand("output", f"N{g}C{spatial}", plain(dims, "n", *group, "oc", *positions))
+    bias = operand("bias", f"{g}O", plain(dims, *group, "oc"))
+    return assembled(kind, dims, data, weight, output, bias, options)
 
 
 def _depthwise(
@@ -391,12 +337,12 @@ def _depthwise(
     rows = tuple(w.row for w in windows)
     # The channels of one kernel set follow each other, as frameworks have them.
     joined = ((Affine.of({"c": multiplier} | dict.fromkeys(each, 1)), c * multiplier),)
-    data = _tensor("data", f"NC{spatial}", plain(dims, "n", "c") + rows)
-    weight = _tensor("weight", f"C{'Q' * len(each)}{spatial}", plain(dims, "c", *each, *taps))
+    data = operand("data", f"NC{spatial}", plain(dims, "n", "c") + rows)
+    weight = operand("weight", f"C{'Q' * len(each)}{spatial}", plain(dims, "c", *each, *taps))
     outputs = plain(dims, "n") + joined + plain(dims, *positions)
-    output = _tensor("output", f"NC{spatial}", outputs)
-    bias = _tensor("bias", "C", joined)
-    return _operator(kind, dims, data, weight, output, bias, options)
+    output = operand("output", f"NC{spatial}", outputs)
+    bias = operand("bias", "C", joined)
+    return assembled(kind, dims, data, weight, output, bias, options)
 
 
 def _transposed(
@@ -419,11 +365,11 @@ def _transposed(
     split = "".join(a.axis.upper() + ("P" if a.axis == "h" else "Q") * len(a.phases) for a in axes)
     weights = tuple(row for a in axes for row in a.weight_rows)
     data_rows, out_rows = tuple(a.data_row for a in axes), tuple(a.out_row for a in axes)
-    data = _tensor("data", f"N{g}C{spatial}", plain(dims, "n", *group, "ic") + data_rows)
-    weight = _tensor("weight", f"{g}OI{split}", plain(dims, *group, "oc", "ic") + weights)
-    output = _tensor("output", f"N{g}C{spatial}", plain(dims, "n", *group, "oc") + out_rows)
-    bias = _tensor("bias", f"{g}O", plain(dims, *group, "oc"))
-    return _operator(kind, dims, data, weight, output, bias, options)
+    data = operand("data", f"N{g}C{spatial}", plain(dims, "n", *group, "ic") + data_rows)
+    weight = operand("weight", f"{g}OI{split}", plain(dims, *group, "oc", "ic") + weights)
+    output = operand("output", f"N{g}C{spatial}", plain(dims, "n", *group, "oc") + out_rows)
+    bias = operand("bias", f"{g}O", plain(dims, *group, "oc"))
+    return assembled(kind, dims, data, weight, output, bias, options)
 
 
 def _groups(kind: str, c: int, k: int, groups: int) -> dict[str, int]:
@@ -433,57 +379,6 @@ def _groups(kind: str, c: int, k: int, groups: int) -> dict[str, int]:
         if channels % groups:
             raise InputError(kind, "groups", groups, f"must divide {field}, {channels}")
     return {"g": groups} if groups > 1 else {}
-
-
-def _operator(
-    kind: str,
-    dims: Mapping[str, int],
-    in0: Tensor,
-    in1: Tensor,
-    out: Tensor,
-    bias: Tensor,
-    options: EpilogueOptions,
-    constants: frozenset[Role] = _WEIGHTS,
-) -> Operator:
-    """Everything put together; `bias` is the tensor that the epilogue adds if it is asked to."""
-    loops = tuple(Dimension(name, extent) for name, extent in dims.items())
-    computation = Computation(kind, loops, in0, in1, out)
-    check_size(computation, kind)
-    shift = options.get("shift", 8)
-    check_range(kind, 0, 31, shift=shift)
-    epilogue = Epilogue(
-        shift=shift,
-        bias=bias if options.get("bias", False) else None,
-        residual=options.get("residual", False),
-        relu=options.get("relu", False),
-        clip=_clip(kind, options),
-    )
-    if not options.keys() & StepOptions.__annotations__.keys():
-        return Operator.of(kind, kind, computation, epilogue, constants)
-    steps = changed(epilogue.steps(out), options)
-    operator = Operator(kind, kind, (Term(computation, constants), *steps))
-    check_stages(operator, kind)
-    return operator
-
-
-def _clip(kind: str, options: EpilogueOptions) -> tuple[int, int] | None:
-    """The values that the epilogue keeps."""
-    clip, six = options.get("clip", True), options.get("relu6")
-    if six is not None:
-        check_range(kind, 0, 127, relu6=six)
-        if clip is not True:
-            raise InputError(kind, "clip", _text(clip), "relu6 says already what is kept")
-        return 0, six
-    if not isinstance(clip, tuple):
-        return (-128, 127) if clip else None
-    low, high = clip
-    if not -128 <= low <= high <= 127:
-        raise InputError(kind, "clip", _text(clip), "LEASTxGREATEST, both from -128 to 127")
-    return clip
-
-
-def _tensor(name: str, letters: str, rows: Rows) -> Tensor:
-    return Tensor(name, tuple(size for _, size in rows), tuple(row for row, _ in rows), letters)
 
 
 def _joined(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

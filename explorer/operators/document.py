@@ -155,7 +155,7 @@ def schemas() -> list[dict[str, Any]]:
 
 def short_form(operator: Operator) -> Epilogue | None:
     """The epilogue of an operator that has one term and then an epilogue's steps; else None."""
-    if len(operator.terms) > 1:
+    if len(operator.terms) > 1 or operator.only.fill is not None:
         return None
     return Epilogue.of([s for s in operator.stages if not isinstance(s, Term)], operator.out)
 

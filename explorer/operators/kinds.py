@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from explorer.operators import constructors
+from explorer.operators import constructors, moves
+from explorer.operators.assembly import Clip, EpilogueOptions
 from explorer.operators.axes import Pads, PerAxis
-from explorer.operators.constructors import Clip, EpilogueOptions
 from isa.computation import Operator
 from isa.errors import InputError
 
@@ -37,6 +37,9 @@ KINDS: dict[str, Callable[..., Operator]] = {
     "bmm": constructors.batched_matmul,
     "attention_scores": constructors.attention_scores,
     "attention_values": constructors.attention_values,
+    "add": moves.add,
+    "copy": moves.copy,
+    "average_pool": moves.average_pool,
 }
 """Name of a kind, or another name of it, and the constructor."""
 

@@ -32,6 +32,7 @@ def check_stages(operator: Operator, source: str) -> None:
         field = f"stages.{number}"
         if isinstance(stage, Term):
             _check_term(stage.computation, source, f"{field}.term")
+            _check_fill(stage, source, f"{field}.term.fill")
             check_output(operator.terms[0].computation, stage.computation, source, field)
         else:
             _check_step(stage, operator, source, field)
@@ -45,6 +46,39 @@ def _check_term(term: Computation, source: str, field: str) -> None:
         check(term, source)
     except InputError as error:
         raise InputError(source, f"{field}.{error.field}", error.value, error.allowed) from None
+
+
+def _check_fill(term: Term, source: str, field: str) -> None:
+    """Check that the second input can be filled, and is then constant."""
+    fill, tensor = term.fill, term.computation.in1
+    if fill is None:
+        return
+    if not -128 <= fill.value <= 127:
+        raise InputError(source, field, fill.value, "must be an integer of 8 bits")
+    half = len(tensor.shape) // 2
+    if fill.identity and tensor.shape != 2 * tensor.shape[:half]:
+        allowed = f"an identity has the shape of a matrix of twice the same extents; {tensor.name}"
+        raise InputError(source, field, list(tensor.shape), f"{allowed} has not")
+    if fill.identity and not _is_plain(tensor, term.computation):
+        allowed = (
+            f"the map of an identity, {tensor.name}, must have one dimension of the output a row, "
+            "then as many reductions"
+        )
+        raise InputError(source, field, ", ".join(map(str, tensor.index)), allowed)
+    if "in1" not in term.constants:
+        raise InputError(source, field, str(fill), "what is filled must be among the constants")
+
+
+def _is_plain(tensor: Tensor, term: Computation) -> bool:
+    """Whether each row is a dimension of its own, and the second half of them the reductions.
+
+    Then one product of each output is not zero at the most.
+    """
+    names = [name for row in tensor.index for name, _ in row.terms]
+    plain = all(row.const == 0 and [c for _, c in row.terms] == [1] for row in tensor.index)
+    half = len(names) // 2
+    reductions = {name for name in names if name in term.reductions}
+    return plain and len(set(names)) == len(names) and reductions == {*names[half:]}
 
 
 def check_output(first: Computation, term: Computation, source: str, field: str) -> None:
@@ -151,6 +185,13 @@ def _after(stage: Stage, now: Range) -> Range:
     if isinstance(stage, Term):
         extents = stage.computation.extents
         products = prod(extents[name] for name in stage.computation.reductions)
+        if stage.fill is not None:
+            # Of an identity, one product of each output is not zero at the most.
+            if stage.fill.identity:
+                own = {name for row in stage.computation.in1.index for name, _ in row.terms}
+                products //= prod(extents[name] for name in own & {*stage.computation.reductions})
+            ends = [products * stage.fill.value * value for value in (-128, 127)]
+            return low + min(0, *ends), high + max(0, *ends)
         return low - 128 * 127 * products, high + 128 * 128 * products
     if isinstance(stage, Add):
         if isinstance(stage.value, int):

@@ -18,6 +18,9 @@
       - shift: -2
       - add: 3
 
+A term whose second input is one number everywhere, or that number times an identity, says so with
+``fill: 1`` or ``fill: {identity: 1}``; no data is then given for it.
+
 Maps of the steps' tensors use dimensions of the first term.
 """
 
@@ -40,6 +43,7 @@ from isa.computation import (
     Add,
     Computation,
     Dimension,
+    Fill,
     Max,
     Min,
     Operator,
@@ -66,6 +70,15 @@ class _OutputDocument(Document):
     letters: str | None = None
 
 
+_Int8 = Annotated[int, Field(ge=-128, le=127)]
+
+
+class _IdentityDocument(Document):
+    """A `Fill` of an identity."""
+
+    identity: _Int8
+
+
 class _TermDocument(Document):
     """A `Term`; ``out`` is its access map into the output."""
 
@@ -74,6 +87,7 @@ class _TermDocument(Document):
     in1: TensorDocument
     out: Index
     constants: list[InputRole] = Field(default_factory=lambda: list[InputRole](["in1"]))
+    fill: _Int8 | _IdentityDocument | None = None
 
 
 class _AddendDocument(TensorDocument):
@@ -131,13 +145,19 @@ def read_stages(document: StagesDocument, source: str) -> Operator:
             raise InputError(source, field, ", ".join(given) or None, allowed)
         if stage.term is not None:
             computation = _computation(stage.term, document, source, f"{field}.term")
-            stages.append(Term(computation, frozenset(stage.term.constants)))
+            stages.append(Term(computation, frozenset(stage.term.constants), _fill(stage.term)))
             names = names or list(computation.parallel)
         else:
             stages.append(_step(stage, names, source, field))
     operator = Operator(document.name, document.kind, tuple(stages))
     check_stages(operator, source)
     return operator
+
+
+def _fill(term: _TermDocument) -> Fill | None:
+    if isinstance(term.fill, _IdentityDocument):
+        return Fill(term.fill.identity, identity=True)
+    return None if term.fill is None else Fill(term.fill)
 
 
 def _computation(
@@ -194,7 +214,8 @@ def dump_stages(operator: Operator) -> dict[str, object]:
 
 def _dumped(stage: Stage) -> dict[str, object]:
     if isinstance(stage, Term):
-        computation = stage.computation
+        computation, fill = stage.computation, stage.fill
+        said = {"fill": {"identity": fill.value} if fill.identity else fill.value} if fill else {}
         return {
             "term": {
                 "dimensions": computation.extents,
@@ -202,6 +223,7 @@ def _dumped(stage: Stage) -> dict[str, object]:
                 "in1": dump_tensor(computation.in1),
                 "out": dump_tensor(computation.out)["index"],
                 "constants": sorted(stage.constants),
+                **said,
             }
         }
     if isinstance(stage, Add):

@@ -14,7 +14,6 @@ from explorer.embedding.facts import metric_term, requirement_term
 from explorer.embedding.metrics import MORE_IS_BETTER, Metric
 from explorer.embedding.shortfalls import shortfalls, words
 from explorer.embedding.solver import Answer, Solver
-from explorer.embedding.virtual_loops import nest
 from explorer.preference.problem import Problem
 
 UTILISATION = Metric("utilisation")
@@ -128,8 +127,9 @@ def _nearest(
     if not found.models:
         return None
     _, symbols = found.models[-1]
-    answer, operator = relaxed.answer(symbols), problem.operator.computation
-    steps = nest(answer.embedding, operator).steps
+    answer = relaxed.answer(symbols)
+    terms = [term.computation for term in problem.operator.terms]
+    steps = problem.steps(answer.embedding)
     cost = answer.costs.get(str(metric_term(metric)), 0)
     values = {"steps": steps, "utilisation": problem.utilisation(steps)}
     return Relaxation(
@@ -138,7 +138,7 @@ def _nearest(
         values.get(metric.name, -cost if metric.name in MORE_IS_BETTER else cost),
         answer,
         values["utilisation"],
-        tuple(dict.fromkeys(shortfalls(name, symbols, operator))),
+        tuple(dict.fromkeys(shortfalls(name, symbols, terms))),
         suffices=True,
     )
 

@@ -13,9 +13,11 @@ from operator import le
 from typing import Literal
 
 from explorer.embedding.control import held_back
+from explorer.embedding.facts import named
 from explorer.embedding.solver import Answer, Found, Model, Solver, Values
 from explorer.layout.design import Design, designs
-from isa.computation import Computation, Operator
+from explorer.layout.packed import Layout
+from isa.computation import ROLES, Computation, Operator, Role
 from isa.config import Config
 
 Method = Literal["auto", "cuts", "enumerate"]
@@ -129,12 +131,21 @@ def _identity(answer: Answer) -> tuple[str, list[str], list[str]]:
     return answer.embedding.id, sorted(answer.shared), sorted(answer.trimmed)
 
 
+def inputs_of(design: Design) -> dict[tuple[Role, int], Layout]:
+    """The layouts of the inputs of each term, by their role and the term's number, from 0."""
+    found: dict[tuple[Role, int], Layout] = {}
+    for term, pair in enumerate(((design.inp, design.wgt), *design.further)):
+        roles = {layout.role: layout for layout in pair}
+        found |= {(role, term): roles[role] for role in ROLES if role in roles}
+    return found
+
+
 def design(operator: Operator, config: Config, intrinsic: Computation, answer: Answer) -> Design:
     """The layouts that an answer stands for."""
     for found in designs(operator, config, intrinsic, answer.embedding):
-        inputs = (found.inp, found.wgt)
-        shared = {str(x.role) for x in inputs if x.halo}
-        trimmed = {str(x.role) for x in inputs if any(c.is_padded for c in x.coordinates)}
+        inputs = inputs_of(found)
+        shared = {str(named(*place)) for place, x in inputs.items() if x.halo}
+        trimmed = {str(named(*place)) for place, x in inputs.items() if x.is_padded}
         if shared == answer.shared and trimmed == answer.trimmed:
             return found
     raise AssertionError(f"no layouts of {answer.embedding.id} are those of {answer}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from explorer.embedding.metrics import MORE_IS_BETTER, NAMES_BY_ROLE
+from explorer.embedding.metrics import MORE_IS_BETTER, ROLES_BY_NAME, tensor_name
 from explorer.embedding.solver import Answer
-from explorer.embedding.virtual_loops import nest
 from explorer.preference.conflicts import Conflict, explain
-from explorer.preference.optima import Best, Method, design, optimum, pareto
+from explorer.preference.optima import Best, Method, design, inputs_of, optimum, pareto
 from explorer.preference.problem import Problem
 from explorer.ranking.best_first import describe
 
@@ -40,9 +39,11 @@ class Optima:
     def row(self, answer: Answer) -> dict[str, object]:
         """The columns of one answer, in the order of the table."""
         problem = self.problem
-        steps = nest(answer.embedding, problem.operator.computation).steps
+        steps = problem.steps(answer.embedding)
         found = design(problem.operator, problem.config, problem.intrinsic, answer)
-        of_role = {x.role: x.name or describe(x) for x in found.layouts}
+        inputs = {tensor_name(*place): x for place, x in inputs_of(found).items()}
+        held = {"output": found.acc, **inputs}
+        names = [*ROLES_BY_NAME, *(name for name in held if name not in ROLES_BY_NAME)]
         costs = {
             name: -value if name.partition("(")[0] in MORE_IS_BETTER else value
             for name, value in sorted(answer.costs.items())
@@ -53,9 +54,8 @@ class Optima:
             "steps": steps,
             "utilisation": problem.utilisation(steps),
             **costs,
-            **{name: of_role[role] for role, name in NAMES_BY_ROLE.items()},
-            "halo": "+".join(NAMES_BY_ROLE[r] for r in ("in0", "in1") if r in answer.shared)
-            or None,
+            **{name: held[name].name or describe(held[name]) for name in names},
+            "halo": "+".join(name for name in names if held[name].halo) or None,
             "dma_padding": bool(answer.trimmed),
         }
 

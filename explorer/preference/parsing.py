@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from explorer.embedding.metrics import (
     Metric,
     Requirement,
     Wishes,
+    parse_tensor,
 )
 from explorer.embedding.rule_files import profiles
 from explorer.embedding.step_costs import LARGEST, steps_limit
@@ -50,10 +51,13 @@ def parse_metric(text: str, source: str) -> Metric:
     name, dot, tensor = text.strip().partition(".")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise InputError(source, "", text, "a metric's name is needed, such as steps or row-length")
-    if dot and tensor not in ROLES_BY_NAME:
-        allowed = f"after the dot, one of {', '.join(ROLES_BY_NAME)}"
+    if not dot:
+        return Metric(name.replace("-", "_"))
+    found = parse_tensor(tensor)
+    if found is None:
+        allowed = f"after the dot, one of {', '.join(ROLES_BY_NAME)}; of term 2 input2, weight2"
         raise InputError(source, text, tensor, allowed)
-    return Metric(name.replace("-", "_"), ROLES_BY_NAME[tensor] if dot else None)
+    return Metric(name.replace("-", "_"), *found)
 
 
 def parse_objectives(text: str, source: str = "--objectives") -> tuple[Metric, ...]:
@@ -110,22 +114,27 @@ def lanes_of(config: Config) -> Lanes:
 
 
 def parse_requirements(
-    texts: Iterable[str], operator: Computation, multipliers: int, lanes: Lanes | None = None
+    texts: Iterable[str],
+    operator: Computation,
+    multipliers: int,
+    lanes: Lanes | None = None,
+    further: Sequence[Computation] = (),
 ) -> tuple[Requirement, ...]:
     """Requirements; each text may hold several, separated by commas.
 
     Args:
         texts: what the user wrote.
-        operator: whose tensors have the layouts that are named.
+        operator: whose tensors have the layouts that are named; of several terms, the first.
         multipliers: lanes of the instruction.
         lanes: of the ports; what blocks without a factor have (``NCHWnc``), and in which a layout
             without blocks lies in memory as if it had one (``NHWC`` as ``NHWC16c``).
+        further: the other terms.
 
     Raises:
         InputError: a text is no requirement, or two are about the same.
     """
     parts = [part.strip() for text in texts for part in text.split(",")]
-    found = [_requirement(part, operator, multipliers, lanes or {}) for part in parts]
+    found = [_requirement(part, (operator, *further), multipliers, lanes or {}) for part in parts]
     keys = [r.name if isinstance(r, Demand) else _subject(r) for r in found]
     for key, part in zip(keys, parts, strict=True):
         if keys.count(key) > 1:
@@ -133,46 +142,54 @@ def parse_requirements(
     return tuple(found)
 
 
-def _subject(requirement: Limit | Keep) -> Metric | Role:
-    return requirement.metric if isinstance(requirement, Limit) else requirement.role
+def _subject(requirement: Limit | Keep) -> Metric | tuple[Role, int]:
+    if isinstance(requirement, Limit):
+        return requirement.metric
+    return requirement.role, requirement.term
 
 
-def _requirement(text: str, operator: Computation, multipliers: int, lanes: Lanes) -> Requirement:
+def _requirement(
+    text: str, terms: Sequence[Computation], multipliers: int, lanes: Lanes
+) -> Requirement:
     if match := _COMPARED.fullmatch(text):  # as a condition of a sweep is written
         least = "min" if match[2] == ">=" else "max"
         text = f"{least}-{match[1].replace('_', '-')}={match[3]}"
     name, equals, value = text.partition("=")
     if match := re.fullmatch(r"keep-(\w+)-layout", name):
-        if match[1] not in ROLES_BY_NAME:
-            raise InputError(_REQUIRE, text, match[1], f"one of {', '.join(ROLES_BY_NAME)}")
-        role = ROLES_BY_NAME[match[1]]
-        tensor = operator.tensor(role)
+        found = parse_tensor(match[1], len(terms))
+        if found is None:
+            more = [f"{name}{n}" for n in range(2, len(terms) + 1) for name in ("input", "weight")]
+            allowed = f"one of {', '.join([*ROLES_BY_NAME, *more])}"
+            raise InputError(_REQUIRE, text, match[1], allowed)
+        role, term = found
+        tensor = terms[term].tensor(role)
         named = _spelled(usual(value, tensor.letters), tensor, lanes.get(role))
-        return Keep(role, _blocks(named, tensor.letters, text), text)
+        return Keep(role, _blocks(named, tensor.letters, text), text, term)
     if match := re.fullmatch(r"(max|min)-(.+)", name):
         metric = parse_metric(match[2], _REQUIRE)
         better = "min" if metric.name in MORE_IS_BETTER else "max"
         if match[1] != better:
             raise InputError(_REQUIRE, "", name, f"{better}-{metric} can be limited")
-        return Limit(metric, _bound(metric, value, text, operator, multipliers), text)
+        return Limit(metric, _bound(metric, value, text, terms, multipliers), text)
     if equals or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         allowed = "NAME, max-METRIC=VALUE, min-METRIC=VALUE or keep-TENSOR-layout=LAYOUT is needed"
         raise InputError(_REQUIRE, "", text, allowed)
     return Demand(name.replace("-", "_"), text)
 
 
-def _bound(metric: Metric, value: str, text: str, operator: Computation, multipliers: int) -> int:
+def _bound(
+    metric: Metric, value: str, text: str, terms: Sequence[Computation], multipliers: int
+) -> int:
     """The greatest cost that meets a limit."""
     if metric.name == "utilisation":
         share = _number(value, text)
         if not 0 < share <= 1:
             raise InputError(_REQUIRE, text, value, "a utilisation is more than 0 and at most 1")
-        return steps_limit(
-            math.floor(Fraction(operator.useful_macs) / (share * multipliers)), operator
-        )
+        macs = sum(term.useful_macs for term in terms)
+        return steps_limit(math.floor(Fraction(macs) / (share * multipliers)), *terms)
     bound = math.floor(_number(value, text))
     if metric.name == "steps":
-        return steps_limit(bound, operator)
+        return steps_limit(bound, *terms)
     if bound >= LARGEST:
         raise InputError(_REQUIRE, text, value, f"a limit is at most {LARGEST - 1}")
     return -math.ceil(_number(value, text)) if metric.name in MORE_IS_BETTER else bound
@@ -256,6 +273,7 @@ def wish(
         InputError: a text is none of what is allowed, or a file is missing.
     """
     lanes = config.batch * config.block_in * config.block_out
+    first, *further = (term.computation for term in operator.terms)
     files = list(rules)
     for path in files:
         if not path.is_file():
@@ -269,7 +287,7 @@ def wish(
         files.insert(0, known[profile])
     return Wishes(
         parse_preferences(prefer) if prefer else {},
-        parse_requirements(require, operator.computation, lanes, lanes_of(config)),
+        parse_requirements(require, first, lanes, lanes_of(config), further),
         parse_objectives(objectives) if objectives else (),
         tuple(files),
     )

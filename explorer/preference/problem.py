@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from explorer.embedding.facts import DEFAULT_CLASSES, design_instance
 from explorer.embedding.metrics import Wishes
+from explorer.embedding.several import AnyEmbedding, term_by_term
 from explorer.embedding.solver import Solver
+from explorer.embedding.virtual_loops import nest
 from explorer.ranking.explore import gemm_intrinsic
 from isa.computation import Computation, Operator
 from isa.config import Config
@@ -55,9 +57,14 @@ class Problem:
             all_tiles=self.all_tiles,
         )
         rules = self.wishes.rules
-        return Solver(self.operator.computation, self.intrinsic, facts, rules, entry)
+        terms = [term.computation for term in self.operator.terms]
+        return Solver(terms, self.intrinsic, facts, rules, entry)
+
+    def steps(self, embedding: AnyEmbedding) -> int:
+        """Issues of the instruction for all terms."""
+        return sum(nest(*each).steps for each in term_by_term(embedding, self.operator))
 
     def utilisation(self, steps: int) -> float:
         """The share of lanes that work where the operator takes so many steps."""
         lanes = self.config.batch * self.config.block_in * self.config.block_out
-        return self.operator.computation.useful_macs / (steps * lanes)
+        return self.operator.useful_macs / (steps * lanes)

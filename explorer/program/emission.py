@@ -91,7 +91,7 @@ def emit_program(
         tensors=_entries(code),
         source={
             "operator": document.dump(operator),
-            "macs": sum(term.computation.useful_macs for term in operator.terms),
+            "macs": operator.useful_macs,
             **source,
             "data": {
                 n: "given" if n in (given or {}) else f"random, seed {seed}"
@@ -114,9 +114,11 @@ def _schedule(code: Code) -> dict[str, object]:
 
 def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
     design = code.design
+    inputs = [inp for inp, _ in design.further]
+    weights = [wgt for _, wgt in design.further]
     held: dict[str, tuple[Literal["int8", "int32"], tuple[Layout, ...]]] = {
-        "INP": ("int8", (design.inp, *(inp for inp, _ in design.further), *design.terms)),
-        "WGT": ("int8", (design.wgt, *(wgt for _, wgt in design.further), *design.blocks)),
+        "INP": ("int8", (design.inp, *inputs, *design.levels, *design.terms)),
+        "WGT": ("int8", (design.wgt, *weights, *design.digits, *design.blocks)),
         "OUT": ("int8", (design.acc,)),
         "ACC": ("int32", design.spread),
         "ACC_BIS": ("int32", design.dense),
@@ -164,13 +166,19 @@ def _guards(layout: Layout) -> Iterator[str]:
 
 
 def tensors_of(operator: Operator) -> dict[str, Tensor]:
-    """The tensors that a program is given, in order: ``in0``, ``in1``, later stages' by name."""
+    """The tensors that a program is given, in order: ``in0``, ``in1``, later stages' by name.
+
+    What the operator itself fills is not among them.
+    """
     first, *stages = operator.stages
     assert isinstance(first, Term)
-    found = {"in0": first.computation.in0, "in1": first.computation.in1}
+    found = {"in0": first.computation.in0}
+    if first.fill is None:
+        found["in1"] = first.computation.in1
     for stage in stages:
         if isinstance(stage, Term):
-            found |= {t.name: t for t in (stage.computation.in0, stage.computation.in1)}
+            second = () if stage.fill else (stage.computation.in1,)
+            found |= {t.name: t for t in (stage.computation.in0, *second)}
         elif (tensor := tensor_of(stage)) is not None:
             found[tensor.name] = tensor
     return found

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.alu_passes import AluProgram
+from explorer.layout.constant_product import digits, level
 from explorer.layout.packed import Layout
 from explorer.operators.stages import tensor_of
 from explorer.program import memory
@@ -21,6 +22,9 @@ from simulator.functional import run as execute
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, stepped
+
+Tensors: TypeAlias = tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int32]]
+"""Two inputs and the sums of their products."""
 
 SPREAD = 45
 """Standard deviation of the outputs of random data: 127 is 2.8 of them away."""
@@ -100,13 +104,13 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
     assert isinstance(first, Term)
     computation = first.computation
     random: dict[str, NDArray[Any]] = {"in0": _bytes(computation.in0, rng)}
-    random["in1"] = _weights(computation, _places(stages), rng)
+    random["in1"] = _second(first, _places(stages), rng)
     for number, stage in enumerate(stages):
         places = _places(stages[number + 1 :])
         if isinstance(stage, Term):
             term = stage.computation
             random[term.in0.name] = _bytes(term.in0, rng)
-            random[term.in1.name] = _weights(term, places, rng)
+            random[term.in1.name] = _second(stage, places, rng)
         elif (tensor := tensor_of(stage)) is not None:
             low, end = _drawn(stage, places)
             random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(stage))
@@ -153,6 +157,13 @@ def value_type(step: Step) -> type[np.int8] | type[np.int32]:
     return np.int32 if isinstance(step, Add) and step.bits > 8 else np.int8
 
 
+def _second(term: Term, places: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The second input of a term: what it is filled with, or random weights."""
+    if term.fill is not None:
+        return term.fill.array(term.computation.in1.shape)
+    return _weights(term.computation, places, rng)
+
+
 def _weights(computation: Computation, places: int, rng: np.random.Generator) -> NDArray[np.int8]:
     """The second input, by `complete`'s distribution; its sums are shifted by `places`."""
     terms = math.prod(computation.extents[name] for name in computation.reductions)
@@ -164,6 +175,15 @@ def _weights(computation: Computation, places: int, rng: np.random.Generator) ->
     signs = rng.integers(0, 2, computation.in1.shape, np.int8) * 2 - 1
     kept = rng.random(computation.in1.shape) < deviation**2
     return (signs * kept).astype(np.int8)
+
+
+def of_terms(operator: Operator, data: Data) -> Iterator[Tensors]:
+    """The two inputs of each term, and its sums alone."""
+    yield data.in0, data.in1, data.accumulated
+    for term in operator.terms[1:]:
+        computation = term.computation
+        in0, in1 = (data.taken[t.name].astype(np.int8) for t in (computation.in0, computation.in1))
+        yield in0, in1, accumulate(computation, in0, in1)
 
 
 def direct(operator: Operator, data: Data) -> NDArray[np.int8]:
@@ -215,6 +235,14 @@ class Packed(Protocol):
         """The layouts on ports inp and wgt of each further term's inputs."""
 
     @property
+    def levels(self) -> tuple[Layout, ...]:
+        """The layout of what digits are multiplied by, in section INP, if there are any."""
+
+    @property
+    def digits(self) -> tuple[Layout, ...]:
+        """The layouts of digits of vectors, in section WGT behind the weights of terms."""
+
+    @property
     def terms(self) -> tuple[Layout, ...]:
         """The layouts of those that come in through port inp, in section INP behind the input."""
 
@@ -250,6 +278,10 @@ def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     for inp, wgt in design.further:
         held.append(("INP", inp, data.taken[inp.tensor.name]))
         held.append(("WGT", wgt, data.taken[wgt.tensor.name]))
+    held += (("INP", layout, level(*layout.tensor.shape)) for layout in design.levels)
+    for layout, vector in zip(design.digits, alu.products, strict=True):
+        numbers = digits(vector.values(data.taken), layout.tensor.shape[-1])
+        held.append(("WGT", layout, numbers))
     for layout, vector in zip(design.terms, alu.terms, strict=True):
         held.append(("INP", layout, data.taken[vector.parts[0].name]))
     for layout, factor in zip(design.blocks, alu.factors, strict=True):
@@ -305,18 +337,19 @@ def verify(
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
     It is executed as each implementation of VTA that its configuration admits. VTA stores bytes
-    only. To see the accumulators of an operator of one term, with the bias if that is added first,
-    the same design and schedule runs four more times with an epilogue that stores one byte of each.
+    only. To see the accumulators, the sums of all terms (of an operator of one term with the bias,
+    if that is added first), the same design and schedule runs four more times with an epilogue that
+    stores one byte of each.
     """
     operator = code.design.operator
     expected = direct(operator, data)
     outputs = run_everywhere(code, data, interleaving=interleaving)
     implementations = tuple(outputs)
     wrong = _differing(outputs.values(), expected)
-    if not accumulators or len(operator.terms) > 1:
+    if not accumulators:
         return Verdict(expected.size, wrong, implementations=implementations)
-    bias = _bias(operator)
-    raw = after(operator, (Add(bias),) if bias else (), data)
+    bias = _bias(operator) if len(operator.terms) == 1 else None
+    raw = after(operator, (*operator.terms[1:], *((Add(bias),) if bias else ())), data)
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
         design = code.design.followed_by(Epilogue(8 * byte, bias=bias, clip=None))

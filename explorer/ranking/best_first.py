@@ -114,7 +114,7 @@ class Ranking:
         assert evaluation.scheduled is not None
         design, timing = evaluation.design, evaluation.scheduled.timing
         steps = design.steps
-        macs = sum(term.computation.useful_macs for term in self.operator.terms)
+        macs = self.operator.useful_macs
         inputs, weights = zip((design.inp, design.wgt), *design.further, strict=True)
         lanes = self.config.batch * self.config.block_in * self.config.block_out
         return {
@@ -127,7 +127,9 @@ class Ranking:
             "steps": steps,
             "utilisation": macs / (steps * lanes),
             "inp": " + ".join(map(describe, (*inputs, *design.terms))),
-            "wgt": " + ".join(map(describe, weights)),
+            "wgt": " + ".join(
+                [*map(describe, weights), *(layout.tensor.name for layout in design.digits)]
+            ),
             "out": describe(design.acc),
             "footprint": footprint(evaluation),
             "dram_bytes": sum(timing.bytes.values()),
@@ -176,11 +178,13 @@ def describe(layout: Layout) -> str:
 
 
 def footprint(evaluation: Evaluation) -> int:
-    """Bytes of the three packed tensors in DRAM."""
+    """Bytes in DRAM of the packed inputs of all terms, and of the packed output."""
     design, config = evaluation.design, evaluation.design.config
+    inputs = [design.inp, *(inp for inp, _ in design.further)]
+    weights = [design.wgt, *(wgt for _, wgt in design.further)]
     return (
-        design.inp.entries * config.element_bytes(Memory.INP)
-        + design.wgt.entries * config.element_bytes(Memory.WGT)
+        sum(layout.entries for layout in inputs) * config.element_bytes(Memory.INP)
+        + sum(layout.entries for layout in weights) * config.element_bytes(Memory.WGT)
         + design.acc.entries * config.element_bytes(Memory.OUT)
     )
 
@@ -226,9 +230,8 @@ def rank(
     """
     judge = partial(evaluate, operator, config)
     held = partial(judge, restrictions=restrictions)
-    fixed = reference(operator, config)
-    known = known or Known()
-    base = known.reference = held(fixed, fixed_layout=True) if fixed else None
+    fixed, known = reference(operator, config), known or Known()
+    known.reference = base = held(fixed, fixed_layout=True) if fixed else None
     tasks = PORTION if isinstance(embeddings, Ascending) else len(embeddings)
     with _workers(jobs, tasks) as run:
         queue = Candidates(operator, config, embeddings)

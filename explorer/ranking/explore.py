@@ -15,9 +15,8 @@ from functools import cache
 from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
-from explorer.embedding.explanation import find as find_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_joint
+from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.lowering import Code
@@ -109,10 +108,8 @@ def find(operator: Operator, config: Config, text: str) -> AnyEmbedding:
     Raises:
         InputError: the text is no id, or no legal embedding.
     """
-    if len(operator.terms) > 1:
-        terms = [term.computation for term in operator.terms]
-        return find_joint(terms, gemm_intrinsic(config), text)
-    return find_embedding(operator.computation, gemm_intrinsic(config), text)
+    terms = [term.computation for term in operator.terms]
+    return find_any(terms, gemm_intrinsic(config), text)
 
 
 @dataclass(frozen=True, slots=True)

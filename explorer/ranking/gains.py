@@ -65,7 +65,7 @@ class Gain:
         tvm_cycles, reference, relayout, best = cycles.values()
         return {
             "layer": self.operator.name,
-            "macs": self.operator.computation.useful_macs,
+            "macs": self.operator.useful_macs,
             "embedding": self.best.embedding.id,
             **cycles,
             "bound": self.best.bound,
@@ -98,7 +98,7 @@ def _utilisation(evaluation: Evaluation | None, config: Config) -> float | None:
         return None
     lanes = config.batch * config.block_in * config.block_out
     design = evaluation.design
-    return design.operator.computation.useful_macs / (design.nest.steps * lanes)
+    return design.operator.useful_macs / (design.steps * lanes)
 
 
 def _ratio(one: int | None, other: int | None) -> float | None:
@@ -168,7 +168,7 @@ def table(
     Raises:
         InputError: a layer has no program.
     """
-    layers = [(operator, (operator.computation, operator.steps)) for operator in operators]
+    layers = [(operator, operator.stages) for operator in operators]
     distinct = {key: operator for operator, key in reversed(layers)}
     with pool(jobs, __name__) as executor:
         rows = {

@@ -75,7 +75,8 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     lines += _section("Virtual loops", loop_lines(design.nest, design.steps))
     memories = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.OUT}
     inputs = (layout for pair in design.further for layout in pair)
-    for layout in (*design.layouts, *inputs, *design.terms, *design.blocks):
+    beside = (*design.levels, *design.digits, *design.terms, *design.blocks)
+    for layout in (*design.layouts, *inputs, *beside):
         size = layout.entries * design.config.element_bytes(memories[layout.port])
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
         lines += _section(title, layout_lines(layout))
@@ -172,6 +173,8 @@ def _steps(design: Design) -> Iterator[str]:
         named = isinstance(each.src, Vector) and each.src.tensor.name
         if isinstance(each.src, Product):
             what = f"GEMM + {design.operator.terms[each.src.number]}"
+        elif each.opcode is None and each.src in design.alu.products:
+            what = f"GEMM + {named}, its digits times a constant, through port wgt"
         elif each.opcode is None:
             what = f"GEMM + {named} * identity, through port inp" if named else "reset"
         else:

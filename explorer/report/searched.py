@@ -16,7 +16,8 @@ TEXT = """\
   embeddings   {embeddings:,}
   designs      {designs:,}: each embedding with every choice of layouts. Windows that overlap share
                entries or have their own; a border of zeros is stored or left to the DMA engine; a
-               residual is loaded as accumulators or comes in on port inp, as in {terms:,} of these
+               residual is loaded as accumulators or comes in on port inp, as in {terms:,} of these;
+               a bias of few bits is, too, or multiplied out of digits, as in {products:,}
   schedules    {least:,} to {most:,} a design
     tiles      of each outer loop, the least extent for every number of tiles, divisor or not.
                Where that makes more than {limit:,} tilings an even spread of them is searched: so
@@ -46,7 +47,8 @@ def explained(operator: Operator, config: Config, embeddings: Sequence[AnyEmbedd
         config=config.name,
         embeddings=len(embeddings),
         designs=len(sizes),
-        terms=sum(bool(design.terms) for design in made),
+        terms=sum(bool(design.alu.terms) for design in made),
+        products=sum(bool(design.alu.products) for design in made),
         points=sum(points),
         least=min(points),
         most=max(points),

@@ -11,8 +11,7 @@ import math
 
 from explorer.layout.alu_passes import AluProgram, Product
 from explorer.layout.design import Design, alternatives
-from explorer.schedule.machine import further_bytes
-from explorer.schedule.used_entries import used_entries
+from explorer.schedule.machine import beside_layouts, used_bytes
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -60,13 +59,10 @@ def lower_bound(design: Design) -> int:
     outputs = math.prod(c.extent for c in design.acc.coordinates)
     compute = gemm_cycles(design.steps) + gemm_cycles(outputs)
     compute += _alu_cycles(design.alu, config, outputs)
-    extents = {loop.name: loop.extent for loop in design.nest.outer}
-    moved = sum(
-        used_entries(layout, extents) * config.element_bytes(memory)
-        for layout, memory in ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
-    )
+    own = ((design.inp, Memory.INP), (design.wgt, Memory.WGT))
+    moved = sum(used_bytes(design, *each) for each in (*own, *beside_layouts(design)))
     moved += len(design.alu.dense) * outputs * config.acc_bytes
-    moved += len(design.alu.terms) * outputs * config.inp_bytes + further_bytes(design)
+    moved += len(design.alu.terms) * outputs * config.inp_bytes
     # Only entries that some step uses count: a tile's box may cover others, but none need do so.
     timing = config.timing
     bus = timing.bus_bytes

@@ -93,9 +93,10 @@ class Lowering:
             size = config.element_bytes(memory)
             facts[s] = free[section] // size, config.depth(memory), int(memory)
             free[section] += layout.entries * size  # the next one of the section
-        # A term of a vector as large as the output runs over the output alone.
+        # Products that add a vector run over the output alone.
         moved = [loop in output_loops(design) for loop in range(len(self.extents))]
-        own = np.array([*design.own_loops, *(moved for _ in design.terms)], np.bool_)
+        beside = (*design.terms, *design.digits)
+        own = np.array([*design.own_loops, *(moved for _ in beside)], np.bool_)
         dense = len(stored) - len(design.dense) - len(design.terms)
         self.sections = Sections(moves, spans, facts, own, dense)
         self._epilogue = _steps(design)
@@ -153,15 +154,26 @@ class Lowering:
         design = self.design
         if not design.fixed_order:
             orders = self._orders(np.array(schedule.tile, np.int64)).tolist()
-            inp, wgt, acc, *rest = (
-                layout.reordered(tuple(j for j in order if j < len(layout.coordinates)))
-                for (layout, _, _), order in zip(_stored(design), orders, strict=True)
-            )
-            terms, begin = len(design.further), len(design.spread)
-            inputs, weights = rest[begin : begin + terms], rest[begin + terms : begin + 2 * terms]
-            further = tuple(zip(inputs, weights, strict=True))
-            design = replace(design, inp=inp, wgt=wgt, acc=acc, further=further)
+            design = _arranged(design, orders)
         return Code(design, schedule, self.sizes, self.design)
+
+
+def _arranged(design: Design, orders: Sequence[Sequence[int]]) -> Design:
+    """The design with its layouts in these orders, one for each row of `_stored`."""
+
+    def reordered(layout: Layout, order: Sequence[int]) -> Layout:
+        return layout.reordered(tuple(j for j in order if j < len(layout.coordinates)))
+
+    rows = zip((layout for layout, _, _ in _stored(design)), orders, strict=True)
+    inp, wgt, acc, *rest = (reordered(*row) for row in rows)
+    terms, begin = len(design.further), len(design.spread)
+    end = begin + 2 * terms
+    further = tuple(zip(rest[begin : begin + terms], rest[begin + terms : end], strict=True))
+    # Digits lie as their vectors would; they stand behind what they are multiplied by.
+    first = 3 + end + len(design.levels)
+    each = orders[first : first + len(design.products)]
+    products = tuple(map(reordered, design.products, each))
+    return replace(design, inp=inp, wgt=wgt, acc=acc, further=further, products=products)
 
 
 def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
@@ -173,6 +185,8 @@ def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
         (design.spread, Memory.ACC, "ACC"),
         ([inp for inp, _ in design.further], Memory.INP, "INP"),
         ([wgt for _, wgt in design.further], Memory.WGT, "WGT"),
+        (design.levels, Memory.INP, "INP"),
+        (design.digits, Memory.WGT, "WGT"),
         (design.blocks, Memory.WGT, "WGT"),
         (design.dense, Memory.ACC, "ACC_BIS"),
         (design.terms, Memory.INP, "INP"),
@@ -186,7 +200,9 @@ def _steps(design: Design) -> Array:
     spread = BESIDE  # the first row of each group of `_stored`
     inp = spread + len(alu.spread)
     wgt = inp + terms
-    blocks = wgt + terms
+    levels = wgt + terms
+    digits = levels + len(design.levels)
+    blocks = digits + len(alu.products)
     dense = blocks + len(alu.factors)
     rows = {v: spread + place for place, v in enumerate(alu.spread)}
     rows |= {v: dense + place for place, v in enumerate((*alu.dense, *alu.terms))}
@@ -200,6 +216,9 @@ def _steps(design: Design) -> Array:
         if isinstance(done.src, Product):
             place = done.src.number - 1
             step[:] = TERM, 0, wgt + place, dst, inp + place, 1 + place
+        elif kind == TERM and done.src in alu.products:
+            place = alu.products.index(done.src)
+            step[:] = TERM, 0, digits + place, dst, levels, 1 + terms + len(alu.terms) + place
         elif kind == TERM:
             assert isinstance(done.src, Vector)
             factor, place = factors[done.src.parts[0].number], alu.terms.index(done.src)

@@ -48,6 +48,24 @@ Tensors: TypeAlias = tuple[Operand, Operand, Operand]
 """Those on ports inp, wgt and acc."""
 
 
+class Beside(NamedTuple):
+    """Inputs of products that are loaded once a finished tile, whenever theirs changes.
+
+    Attributes:
+        moves: how far each coordinate moves with each outer loop, (tensors, coordinates, loops).
+        moved: whether a loop moves the tensor, (tensors, loops).
+        bytes: of the entries that some step uses, (tensors,).
+        leads: cycles of a LOAD besides its beats, (tensors,).
+        weights: whether it is for port wgt, else inp, (tensors,).
+    """
+
+    moves: Array
+    moved: NDArray[np.bool_]
+    bytes: Array
+    leads: Array
+    weights: NDArray[np.bool_]
+
+
 class Machine(NamedTuple):
     """The rest of what a bound depends on.
 
@@ -57,10 +75,9 @@ class Machine(NamedTuple):
         steps: GEMM micro-ops of the first term.
         spread_moves: whether a loop moves each spread vector that steps take, (vectors, loops).
         dense: how many vectors as large as the output they take as accumulators.
-        terms: how many of those come in through port inp instead, and how many blocks of weights
-            they have.
-        further: of all further terms together, how many there are, their GEMM micro-ops, and the
-            bytes of each of their inputs that some step uses.
+        terms: how many of those come in through port inp instead.
+        further: how many further terms there are, and their GEMM micro-ops together.
+        beside: the inputs of further terms, and what else is multiplied.
         vector: cycles of a LOAD of either besides its beats, and beats and bytes of an entry.
         passes: ALU passes with an immediate, with a second vector, and GEMM passes, of every tile.
         scratch: whether each accumulator has a scratch vector.
@@ -75,8 +92,9 @@ class Machine(NamedTuple):
     steps: int
     spread_moves: NDArray[np.bool_]
     dense: int
-    terms: tuple[int, int]
-    further: tuple[int, int, int]
+    terms: int
+    further: tuple[int, int]
+    beside: Beside
     vector: tuple[int, int, int]
     passes: tuple[int, int, int]
     scratch: bool
@@ -90,12 +108,38 @@ class Machine(NamedTuple):
     batch: int
 
 
-def further_bytes(design: Design) -> int:
-    """Bytes of further terms' inputs that some step uses."""
-    extents, config = {loop.name: loop.extent for loop in design.nest.outer}, design.config
-    inp = sum(used_entries(layout, extents) for layout, _ in design.further)
-    wgt = sum(used_entries(layout, extents) for _, layout in design.further)
-    return inp * config.inp_bytes + wgt * config.wgt_bytes
+def beside_layouts(design: Design) -> list[tuple[Layout, Memory]]:
+    """What is multiplied beside the first term, but for what is as large as the output."""
+    inputs = [*(inp for inp, _ in design.further), *design.levels]
+    weights = [*(wgt for _, wgt in design.further), *design.digits, *design.blocks]
+    return [(x, Memory.INP) for x in inputs] + [(x, Memory.WGT) for x in weights]
+
+
+def used_bytes(design: Design, layout: Layout, memory: Memory) -> int:
+    """Bytes of a packed tensor that some step uses."""
+    extents = {loop.name: loop.extent for loop in design.nest.outer}
+    return used_entries(layout, extents) * design.config.element_bytes(memory)
+
+
+def _beside(design: Design) -> Beside:
+    found, loops = beside_layouts(design), len(design.nest.outer)
+    most = max((len(layout.coordinates) for layout, _ in found), default=0)
+    moves = np.zeros((len(found), most, loops), np.int64)
+    for place, (layout, _) in enumerate(found):
+        moves[place, : len(layout.coordinates)] = coefficients(design, layout)
+    config, timing = design.config, design.config.timing
+    leads = [
+        load_lead(0, config.element_bytes(m), timing.bus_bytes, timing.memory_latency)
+        for _, m in found
+    ]
+    moved: NDArray[np.bool_] = (moves != 0).any(axis=1)
+    return Beside(
+        moves,
+        moved,
+        np.array([used_bytes(design, *each) for each in found], np.int64),
+        np.array(leads, np.int64),
+        np.array([memory == Memory.WGT for _, memory in found], np.bool_),
+    )
 
 
 def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
@@ -136,8 +180,9 @@ def machine(design: Design) -> Machine:
         design.term_steps[0],
         spread_moves,
         len(alu.dense),
-        (len(alu.terms), len(alu.factors)),
-        (len(design.further), sum(design.term_steps[1:]), further_bytes(design)),
+        len(alu.terms),
+        (len(design.further), sum(design.term_steps[1:])),
+        _beside(design),
         (acc_lead, config.acc_bytes // bus, config.acc_bytes),
         (alu.immediates, alu.pairs, alu.sweeps),
         alu.scratch,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Machine, Tensors, beats
+from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, load_instructions
 from simulator.jit import helper
 from simulator.occupancy import (
@@ -71,9 +72,9 @@ def _tile_counts(m: Machine, tiles: Array) -> tuple[int, int, int]:
 
 @helper
 def _fewest_instructions(
-    m: Machine, moves: int, stores: int, count: int, finished: int, spread_events: int
+    m: Machine, moves: int, stores: int, count: int, finished: int, loads: int
 ) -> int:
-    """Instructions of a program whose loads of inp and wgt and stores are so many, at least.
+    """Instructions of a program whose loads of inp and wgt, stores and other loads are so many.
 
     Each tile has a GEMM, and each output tile a reset and the passes of its steps. The three others
     load the micro-ops, wait for the last store, and finish.
@@ -81,9 +82,26 @@ def _fewest_instructions(
     immediates, pairs, sweeps = m.passes
     total = moves + stores + count + finished * (1 + immediates + pairs + sweeps) + 3
     # Vectors as large as the output have the pattern of its stores.
-    total += spread_events + (m.dense + m.terms[0]) * stores + m.terms[1]
-    # Each input of a further term is loaded once at least; its GEMM is one of the sweeps.
-    return total + 2 * m.further[0]
+    return total + loads + (m.dense + m.terms) * stores
+
+
+@helper
+def loads_beside(m: Machine, tiles: Array, order: Array) -> tuple[int, int, int]:
+    """LOADs of inputs beside the first term's, their bytes, and their cycles besides beats.
+
+    A tensor is loaded whenever its tile changes, each of its own tiles equally often; these cover
+    whatever some step uses. None of its loops is a reduction that is tiled.
+    """
+    loads, size, leads = 0, 0, 0
+    for s in range(len(m.beside.weights)):
+        events, own = changes(m.beside.moved[s], tiles, order), 1
+        for i in range(len(tiles)):
+            if m.beside.moved[s, i]:
+                own *= tiles[i]
+        loads += events
+        size += events // own * m.beside.bytes[s]
+        leads += events * (m.beside.leads[s] - m.saved)
+    return loads, size, leads
 
 
 @helper
@@ -135,9 +153,19 @@ def work(
     tensors: Tensors,
     uses: tuple[Use, Use, Use],
     events: tuple[int, int, int],
+    beside: tuple[int, int, int],
     tiles: Array,
 ) -> Work:
-    """Cycles of the parts of a point whose tiles of inp, wgt and spread vectors change so often."""
+    """Cycles of the parts of a point.
+
+    Args:
+        m: the machine and the operator.
+        tensors: on ports inp, wgt and acc.
+        uses: how they are used.
+        events: how often the tiles of inp, wgt and all spread vectors together change.
+        beside: what `loads_beside` says.
+        tiles: of each loop.
+    """
     inp, wgt, acc = tensors
     i, w, a = uses
     count, finished, steps = _tile_counts(m, tiles)
@@ -146,7 +174,8 @@ def work(
     wgt_beats = beats(wgt, events[1] // w.own * w.once)
     stores = load_instructions(a, finished)
     moves = inp_count + wgt_count
-    total = _fewest_instructions(m, moves, stores, count, finished, events[2])
+    loads = events[2] + beside[0]
+    total = _fewest_instructions(m, moves, stores, count, finished, loads)
     fetched = fetch_beats(min(m.fetch_batch, total), m.bus_bytes)
 
     gemm = steps + gemm_cycles(0) * count
@@ -157,10 +186,8 @@ def work(
     others = lead * max(0, stores - a.instructions) + (a.once - a.first) * size // m.bus_bytes
     others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
     moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
-    term_beats = m.terms[0] * beats(inp, a.once) + m.terms[1] * beats(wgt, 1)
-    term_beats += m.further[2] // m.bus_bytes
-    terms = (m.terms[0] * stores + m.further[0]) * (inp.lead - m.saved)
-    terms += (m.terms[1] + m.further[0]) * (wgt.lead - m.saved)
+    term_beats = m.terms * beats(inp, a.once) + beside[1] // m.bus_bytes
+    terms = m.terms * stores * (inp.lead - m.saved) + beside[2]
     return Work(
         m.latency + fetched + fetch_overhead(m.bus_bytes),
         _until_gemm(m, tensors, uses),

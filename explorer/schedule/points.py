@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.schedule.machine import Machine, Tensors
-from explorer.schedule.point_cycles import bound, work
+from explorer.schedule.point_cycles import bound, loads_beside, work
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, Uses, use_row
 from simulator.jit import helper, jit
@@ -46,35 +46,29 @@ def scan(
         sizes: number of candidates of each loop.
         orders: orders of the tile loops, slowest first, (orders, loops).
         digits: the last tiling to look at, as the choice of each loop's tile; stepped back from.
-        bounds: all -1, (tilings, orders, 2, 2), the last two load and acc contexts minus one; how
-            many tilings to look at, up to that one, which count in mixed radix, the last loop
-            fastest. Filled in; what stays -1 stands for a point that does not fit, repeats another,
-            or may be of no interest.
+        bounds: all -1, (tilings, orders, 2, 2), the last two load and acc contexts minus one, of
+            the tilings up to that one, which count in mixed radix, the last loop fastest. What
+            stays -1 is a point that does not fit, repeats another, or may be of no interest.
         limit: bounds from here on are of no interest.
         slack: nor are those that exceed the least by more than one part in `slack`; 0 for any.
 
     Returns:
         A limit below which no bound is left out.
     """
-    loops = len(sizes)
+    tiles = np.zeros(len(sizes), np.int64)
+    _set_tiles(m.extents, choices, digits, tiles)
+    (inp, wgt, acc), cap = used, limit
     # Large tiles first: they tend to be the good ones, and then rule out the others.
-    tiles = np.zeros(loops, np.int64)
-    for i in range(loops):
-        tiles[i] = (m.extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
-    inp, wgt, acc = used
-    cap = limit
     for tiling in range(len(bounds) - 1, -1, -1):
         inp_row, wgt_row, acc_row = 0, 0, 0
-        for i in range(loops):
+        for i in range(len(sizes)):
             inp_row += digits[i] * inp.step[i]
             wgt_row += digits[i] * wgt.step[i]
             acc_row += digits[i] * acc.step[i]
-        if (
-            _compute_floor(m, tiles) < cap
-            and inp.values[inp_row, 0] <= tensors[0].depth
-            and wgt.values[wgt_row, 0] <= tensors[1].depth
-            and acc.values[acc_row, 0] <= tensors[2].depth
-        ):
+        fits = inp.values[inp_row, 0] <= tensors[0].depth
+        fits = fits and wgt.values[wgt_row, 0] <= tensors[1].depth
+        fits = fits and acc.values[acc_row, 0] <= tensors[2].depth
+        if fits and _compute_floor(m, tiles) < cap:
             rows = (
                 use_row(inp.values, inp_row),
                 use_row(wgt.values, wgt_row),
@@ -87,6 +81,13 @@ def scan(
                         cap = _slackened(bounds[tiling, k], slack, cap)
         _step_back(m.extents, choices, sizes, digits, tiles)
     return int(cap)
+
+
+@helper
+def _set_tiles(extents: Array, choices: Array, digits: Array, tiles: Array) -> None:
+    """Find out how many tiles the choice of each loop's tile makes."""
+    for i in range(len(digits)):
+        tiles[i] = (extents[i] + choices[i, digits[i]] - 1) // choices[i, digits[i]]
 
 
 @helper
@@ -167,17 +168,38 @@ def order_bounds(
         changes(used[1].moved, tiles, order),
         spread_events,
     )
-    part = work(m, tensors, rows, events, tiles)
+    part = work(m, tensors, rows, events, loads_beside(m, tiles, order), tiles)
     # A second context is of use only to a tensor that has a second tile; the point would repeat.
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
         inp = rows[0].volume * min(loads, events[0])
-        if rows[1].volume * min(loads, events[1]) + m.terms[1] > tensors[1].depth:
-            continue
+        wgt = rows[1].volume * min(loads, events[1])
         for accs in range(1, 3 if finished > 1 else 2):
-            if inp + m.terms[0] * accs * rows[2].volume > tensors[0].depth:
+            held_inp, held_wgt = held_beside(m, tiles, order, accs)
+            held_inp += m.terms * accs * rows[2].volume
+            if inp + held_inp > tensors[0].depth or wgt + held_wgt > tensors[1].depth:
                 continue
             if rows[2].volume * (accs + m.dense + m.scratch) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
+
+
+@helper
+def held_beside(m: Machine, tiles: Array, order: Array, accs: int) -> tuple[int, int]:
+    """Entries of the scratchpads of inp and wgt that products beside the first term take."""
+    inp, wgt = 0, 0
+    for s in range(len(m.beside.weights)):
+        entries = min(accs, changes(m.beside.moved[s], tiles, order))
+        for j in range(m.beside.moves.shape[1]):
+            box = 1
+            for i in range(len(tiles)):
+                # Tiles are the least that make so many of them.
+                tile = (m.extents[i] + tiles[i] - 1) // tiles[i]
+                box += m.beside.moves[s, j, i] * (tile - 1)
+            entries *= box
+        if m.beside.weights[s]:
+            wgt += entries
+        else:
+            inp += entries
+    return inp, wgt
 
 
 @jit

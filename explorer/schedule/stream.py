@@ -288,6 +288,15 @@ def _plan(
     return need
 
 
+@maker
+def _reset() -> Array:
+    """`ACCUMULATORS`, as an array like others: a constant one would be of a type of its own."""
+    reset = np.zeros(len(ACCUMULATORS), np.int64)
+    for column in range(len(ACCUMULATORS)):
+        reset[column] = ACCUMULATORS[column]
+    return reset
+
+
 @jit
 def stream(
     extents: Array,
@@ -313,22 +322,19 @@ def stream(
         distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
         order: the tile loops, the slowest first.
-        loads: tiles of inp and of wgt held at once.
-        accs: accumulator tiles held at once.
+        loads, accs: tiles of each input, and of accumulators, held at once.
 
     Returns:
         A `Fault` or 0; the decoded instructions, (rows, columns), and how many of the rows they
         take; and the micro-ops, (depth, 3), and how many there are.
     """
-    loops, tiles = len(extents), tile_numbers(extents, tile)
-    index, first, length = np.zeros(loops, np.int64), np.zeros(loops, np.int64), tile.copy()
-    reset = np.zeros(len(ACCUMULATORS), np.int64)
-    for column in range(len(ACCUMULATORS)):  # a constant array would be of a type of its own
-        reset[column] = ACCUMULATORS[column]
+    tiles = tile_numbers(extents, tile)
+    index, first, length = np.zeros_like(tile), np.zeros_like(tile), tile.copy()
+    reset = _reset()
     slots, scratch = _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
     terms, sweeps = len(sections.loops), 2 * slots[1] * share.chunks
-    uops = empty_uops(uop_depth, loops, terms, slots[0], sweeps, distance)
+    uops = empty_uops(uop_depth, len(extents), terms, slots[0], sweeps, distance)
     table, n = np.empty((256, COLUMNS), np.int64), 1  # row 0 loads the micro-ops
     if not shares_fit(sections, share):
         return _TILE, table, 0, uops.table, 0

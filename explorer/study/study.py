@@ -100,9 +100,7 @@ class Study:
     def named_layers(self) -> list[NamedLayer]:
         """What the store keeps of the workload."""
         return [
-            NamedLayer(
-                layer.operator.name, repeat, layer.id, layer.operator.computation.useful_macs
-            )
+            NamedLayer(layer.operator.name, repeat, layer.id, layer.operator.useful_macs)
             for layer, repeat in self.layers
         ]
 

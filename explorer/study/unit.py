@@ -24,7 +24,7 @@ from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
 from explorer.study.parameters import PARAMETERS, Point, configuration, label, sizes
 from explorer.study.version import model_version
-from isa.computation import Epilogue, Operator
+from isa.computation import Epilogue, Operator, Stage, Term
 from isa.config import Config
 from isa.errors import InputError
 
@@ -133,6 +133,14 @@ class Options:
         return [Expression.parse(text, "requirements") for text in self.requirements]
 
 
+def _content(stage: Stage) -> list[object]:
+    """A stage as data, by the name of its type."""
+    fields = asdict(stage)
+    if isinstance(stage, Term):
+        fields["constants"] = sorted(stage.constants)
+    return [type(stage).__name__, fields]
+
+
 @dataclass(frozen=True)
 class Layer:
     """An operator, and the hash of what it computes (its name is no part of that)."""
@@ -141,11 +149,11 @@ class Layer:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits.
-
-        Raises:
-            InputError: no programs are made of the operator's stages.
-        """
+        """16 hexadecimal digits."""
+        terms = self.operator.terms
+        if len(terms) > 1 or terms[0].fill is not None:
+            stages = [_content(stage) for stage in self.operator.stages]
+            return _hash({"kind": self.operator.kind, "stages": stages}, 16)
         content = {
             "kind": self.operator.kind,
             "computation": asdict(self.operator.computation),
@@ -277,7 +285,7 @@ def _shared(unit: Unit) -> Row:
         "mac_units": _whole(size["mac_units"]),
         "on_chip_bytes": _whole(size["on_chip_bytes"]),
         "area": unit.options.costs.area(unit.point),
-        "macs": unit.layer.operator.computation.useful_macs,
+        "macs": unit.layer.operator.useful_macs,
     }
 
 
@@ -292,9 +300,7 @@ def _steps(operator: Operator, config: Config, embedding: AnyEmbedding) -> Row:
 
 
 def _utilisation(operator: Operator, config: Config, steps: int) -> float:
-    return operator.computation.useful_macs / (
-        steps * config.batch * config.block_in * config.block_out
-    )
+    return operator.useful_macs / (steps * config.batch * config.block_in * config.block_out)
 
 
 def _rows(ranking: Ranking, costs: Costs) -> Iterator[Row]:
@@ -316,7 +322,7 @@ def _row(ranking: Ranking, evaluation: Evaluation, costs: Costs) -> Row:
     row = ranking.row(evaluation)
     assert evaluation.scheduled is not None
     counts = evaluation.scheduled.timing.counts
-    energy = costs.energy(ranking.config, counts, evaluation.design.nest.steps)
+    energy = costs.energy(ranking.config, counts, evaluation.design.steps)
     row |= {f"dram_{name}": counts.bytes[name] for name in _BUFFERS}
     row |= {
         "energy": energy.total,

@@ -55,8 +55,8 @@ CASES: tuple[tuple[str, str], ...] = (
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {
-    "operator": ("docs/block.yaml", "docs/rounded.yaml"),
-    "stages": ("docs/block.yaml", "docs/rounded.yaml"),
+    "operator": ("docs/block.yaml", "docs/projection.yaml", "docs/rounded.yaml"),
+    "stages": ("docs/block.yaml", "docs/projection.yaml", "docs/rounded.yaml"),
     "network": ("docs/small_network.yaml",),
     "study": ("studies/*.yaml",),
     "costs": ("explorer/study/costs.yaml",),

@@ -13,6 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.embedding.several import term_by_term
+from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from isa.computation import Computation, Role, Tensor
@@ -23,27 +25,33 @@ def costs(design: Design) -> dict[str, int]:
     """Every metric that the encodings know, of all tensors and (``of(M,T)``) of each.
 
     Metrics of which more is better count negative. The distance from a given layout is `distance`'s
-    business.
+    business. Of several terms steps, idle lanes and tensors add up; the output is one tensor.
     """
-    config, operator = design.config, design.operator.computation
+    config, terms = design.config, design.operator.terms
     lanes = config.batch * config.block_in * config.block_out
-    found = {"steps": design.nest.steps, "utilisation": design.nest.steps}
-    found["idle"] = lanes - _working(design)
-    for layout in design.layouts:
+    nests = [nest(*each) for each in term_by_term(design.embedding, design.operator)]
+    steps = sum(loops.steps for loops in nests)
+    found = {"steps": steps, "utilisation": steps}
+    found["idle"] = sum(lanes - _working(loops) for loops in nests)
+    held = [(0, layout) for layout in design.layouts]
+    held += [(n, x) for n, pair in enumerate(design.further, start=1) for x in pair]
+    for number, layout in held:
         assert layout.role is not None
-        constant = layout.role in design.operator.constants
-        for name, value in _of_tensor(layout, operator, config, constant).items():
-            found[f"of({name},{layout.role})"] = value
+        term = terms[number]
+        constant = layout.role in term.constants
+        named = f"term({number + 1},{layout.role})" if number else layout.role
+        for name, value in _of_tensor(layout, term.computation, config, constant).items():
+            found[f"of({name},{named})"] = value
             found[name] = found.get(name, 0) + value
     return found
 
 
-def _working(design: Design) -> int:
+def _working(nest: Nest) -> int:
     """Lanes that stand for something in a step."""
-    loops = design.nest.lanes
+    loops = nest.lanes
     points = itertools.product(*(range(loop.extent) for loop in loops))
     named = (dict(zip([loop.name for loop in loops], point, strict=True)) for point in points)
-    return sum(all(p[a] == p[b] for a, b in design.nest.equal) for p in named)
+    return sum(all(p[a] == p[b] for a, b in nest.equal) for p in named)
 
 
 def _of_tensor(

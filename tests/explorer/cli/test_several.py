@@ -34,10 +34,8 @@ def refused(arguments: list[str]) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["execute", "reference"],
-        ["optimize"],
+        ["map", "--out", "never.html"],
         ["template"],
-        ["sweep", "--out", "never"],
     ],
     ids=lambda a: a[0],
 )
@@ -50,7 +48,29 @@ def test_several_terms_are_refused_by_name(
     text = refused([command, str(root / BLOCK), *rest])
     assert "block: stages: '" in text
     assert "residual * identity" in text
-    assert not list((tmp_path / "never").rglob("*.parquet"))
+    assert not (tmp_path / "never.html").exists()
+
+
+def test_preferences_sweeps_and_steps_take_several_terms(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`optimize` shows the second term's layouts, `execute` each term, `sweep` fills a study."""
+    monkeypatch.chdir(tmp_path)
+    path, embedding = str(root / BLOCK), "y=oc:16/z=ic:16 + y=c:16/z=r:16"
+    for command, *arguments in (
+        ["optimize", "--require", "keep-input2-layout=NCHW16c,no-swap", "--out", "best.csv"],
+        ["execute", embedding, "--out", "steps.csv"],
+        ["sweep", "--out", "study", "--effort", "1", "--classes", "padded"],
+    ):
+        result = CliRunner().invoke(app, [command, path, *arguments, "--quiet"])
+        assert result.exit_code == 0, result.output
+    best = (tmp_path / "best.csv").read_text(encoding="utf-8")
+    assert "input2,weight2" in best
+    assert "NCHW1n16c" in best
+    steps = (tmp_path / "steps.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in steps] == ["term", "1", "2"]
+    assert not any("differs" in line for line in steps)
+    assert list((tmp_path / "study").rglob("*.parquet"))
 
 
 def test_programs_of_several_terms_at_the_command_line(

@@ -16,6 +16,8 @@ from explorer.operators import document, resolve
 from explorer.program import verification
 from explorer.program.emission import emit
 from explorer.ranking import explore
+from explorer.report.describe import describe_evaluation
+from explorer.report.searched import explained
 from explorer.schedule.search import search
 from isa.computation import Add, Affine, Max, Min, Operator, Shift, Step, Tensor, Term
 from isa.config import Config
@@ -154,10 +156,64 @@ def test_bounds_hold_for_several_terms(
 ) -> None:
     """Simulating the whole space gives the search's cycles; no bound exceeds a simulation."""
     terms = convolution(channels, 1, 1), convolution(others, window, 2)
-    made = operator(*terms, Shift(3), Max(0), Min(127))
+    bias = Tensor("bias", (12,), (Affine.of({"oc": 1}),), "O")
+    added = [Add(bias, data.draw(st.integers(4, 24)))] if data.draw(st.booleans()) else []
+    made = operator(*terms, *added, Shift(3), Max(0), Min(127))
     intrinsic = explore.gemm_intrinsic(config)
     joints = enumerate_joint([term.computation for term in terms], intrinsic)
     joint = data.draw(st.sampled_from(joints))
     found = list(designs(made, config, intrinsic, joint))
     if found:
         check_whole_space(data.draw(st.sampled_from(found)))
+
+
+@pytest.mark.parametrize("preset", ["block8", "b2"])
+def test_a_bias_as_a_product_is_exact(preset: str) -> None:
+    """Digits times a constant add every bias of the bits that are said, in all rows of a batch."""
+    config = Config.load(preset)
+    text = "gemm:m=6,n=20,k=9,bias=1,bias_bits=10,shift=3,rounding=half-even,residual=1"
+    made, wide = resolve(text), resolve(text.replace("bits=10", "bits=30"))
+    data = verification.random_data(made, 5)
+    intrinsic, seen = explore.gemm_intrinsic(config), 0
+    for embedding in explore.embeddings(made, config)[::4]:
+        for design in designs(made, config, intrinsic, embedding):
+            best = search(design, effort=1).best
+            if not design.products or best is None:
+                continue
+            seen += 1
+            assert not lint(best.code.program)
+            assert verification.verify(best.code, data).exact, embedding.id
+        assert not any(d.products for d in designs(wide, config, intrinsic, embedding))
+    assert seen >= 4
+
+
+def test_a_product_of_digits_is_said_and_counted() -> None:
+    """The ranking, the description, the size of the space and the manifest name it."""
+    made = resolve("gemm:m=64,n=16,k=16,bias=1,bias_bits=12")
+    embedding = explore.find(made, BLOCK8, "y=n:8/z=k:8")
+    found = designs(made, BLOCK8, explore.gemm_intrinsic(BLOCK8), embedding)
+    best = search(next(d for d in found if d.products), effort=1).best
+    assert best
+    evaluation = explore.Evaluation(embedding, None, False, best)
+    text = describe_evaluation(evaluation)
+    assert "GEMM + bias, its digits times a constant" in text
+    counted = explained(made, BLOCK8, [embedding])
+    assert "multiplied out of digits, as in 1" in " ".join(counted.split())
+    manifest = json.loads(emit(best.code, "raw")[MANIFEST])
+    tensors = {section["name"]: section["tensor"] for section in manifest["sections"]}
+    assert [t["name"] for t in tensors["INP"]] == ["data", "level"]
+    assert [t["name"] for t in tensors["WGT"]] == ["weight", "bias.digits"]
+
+
+def test_accumulators_of_several_terms_are_compared() -> None:
+    """All of them, and one that is wrong is counted."""
+    made = operator(convolution(6, 3, 1), *STAGES["behind a rounding"])
+    embedding = explore.embeddings(made, BLOCK8)[0]
+    code = explore.evaluate(made, BLOCK8, embedding, effort=1).code
+    data = verification.random_data(made, 3)
+    verdict = verification.verify(code, data)
+    assert verdict.accumulators == verdict.outputs
+    assert verdict.exact
+    wrong = data.accumulated.copy()
+    wrong[0, 0, 0, 0] += 1 << 20
+    assert verification.verify(code, replace(data, accumulated=wrong)).wrong_accumulators == 1
