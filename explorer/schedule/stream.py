@@ -322,7 +322,8 @@ def stream(
         distance: see `kernel`.
         tile: iterations of each loop that a tile takes.
         order: the tile loops, the slowest first.
-        loads, accs: tiles of each input, and of accumulators, held at once.
+        loads: tiles of inp and of wgt held at once.
+        accs: accumulator tiles held at once.
 
     Returns:
         A `Fault` or 0; the decoded instructions, (rows, columns), and how many of the rows they
@@ -330,8 +331,7 @@ def stream(
     """
     tiles = tile_numbers(extents, tile)
     index, first, length = np.zeros_like(tile), np.zeros_like(tile), tile.copy()
-    reset = _reset()
-    slots, scratch = _slots(epilogue, len(sections.facts))
+    reset, (slots, scratch) = _reset(), _slots(epilogue, len(sections.facts))
     share = shares(sections, tile, tiles, order, loads, accs, scratch)
     terms, sweeps = len(sections.loops), 2 * slots[1] * share.chunks
     uops = empty_uops(uop_depth, len(extents), terms, slots[0], sweeps, distance)
