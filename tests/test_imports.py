@@ -26,6 +26,7 @@ STAGES = (
     "deployment",
     "study",
     "report",
+    "schemas",
     "api",
     "cli",
     "__main__",

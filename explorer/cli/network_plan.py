@@ -33,33 +33,47 @@ from explorer.report import network_plan as report
 from isa.config import Config
 from isa.errors import InputError
 
+TransitionsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What passes tensors on: "
+        + "; ".join(f"{name}, {known.summary}" for name, known in models().items())
+        + ".",
+    ),
+]
+HostBytesOption = Annotated[
+    str, typer.Option(metavar="NUMBER", help="For each byte that the host reads or writes.")
+]
+HostCallsOption = Annotated[
+    int, typer.Option(min=0, max=2**31, help="For each transition that the host makes.")
+]
+PinOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="A node takes this embedding, or a tensor is written in this layout.",
+    ),
+]
+CandidatesOption = Annotated[
+    int,
+    typer.Option(
+        "--candidates",
+        min=1,
+        max=10_000,
+        help="Embeddings evaluated for each operator: half of them the fastest, others such as "
+        "neighbours' layouts ask for.",
+    ),
+]
+
 
 def plan(
     network: ModelArgument,
     config: ConfigOption = "default",
-    transitions: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="What passes tensors on: "
-            + "; ".join(f"{name}, {known.summary}" for name, known in models().items())
-            + ".",
-        ),
-    ] = "repack",
-    host_cycles_per_byte: Annotated[
-        str,
-        typer.Option(metavar="NUMBER", help="For each byte that the host reads or writes."),
-    ] = "1",
-    host_cycles_per_call: Annotated[
-        int, typer.Option(min=0, max=2**31, help="For each transition that the host makes.")
-    ] = 0,
-    pin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="A node takes this embedding, or a tensor is written in this layout.",
-        ),
-    ] = None,
+    transitions: TransitionsOption = "repack",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
     require: Annotated[
         list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
     ] = None,
@@ -71,16 +85,7 @@ def plan(
         str | None,
         typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),
     ] = None,
-    count: Annotated[
-        int,
-        typer.Option(
-            "--candidates",
-            min=1,
-            max=10_000,
-            help="Embeddings evaluated for each operator: half of them the fastest, others such "
-            "as neighbours' layouts ask for.",
-        ),
-    ] = CANDIDATES,
+    count: CandidatesOption = CANDIDATES,
     classes: ClassesOption = USUAL_CLASSES,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
@@ -94,7 +99,7 @@ def plan(
     ended the search; the best plan so far is then shown.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(_number(host_cycles_per_byte), host_cycles_per_call)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
@@ -102,7 +107,7 @@ def plan(
     operators = len({node.operator for node in found.accelerated})
     with (
         progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
-        _running(jobs) as run,
+        running(jobs) as run,
     ):
         spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=advance)
     with progress("planning"):
@@ -133,7 +138,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
 
 
-def _number(text: str) -> Fraction:
+def number(text: str) -> Fraction:
     """A number of cycles a byte.
 
     Raises:
@@ -146,7 +151,7 @@ def _number(text: str) -> Fraction:
 
 
 @contextmanager
-def _running(jobs: int | None) -> Iterator[Run]:
+def running(jobs: int | None) -> Iterator[Run]:
     """A `map` over worker processes, in order; in this process for one job."""
     count = jobs or os.cpu_count() or 1
     if count == 1:
