@@ -33,8 +33,15 @@ from explorer.cli.network_plan import (
     number,
     running,
 )
-from explorer.cli.output import JobsOption, OutputOption, check_folder, progress, show_table
-from explorer.cli.output import write_file as write
+from explorer.cli.output import (
+    JobsOption,
+    OutputOption,
+    check_file,
+    check_folder,
+    progress,
+    show_table,
+    write_file,
+)
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
@@ -292,6 +299,8 @@ def run(
     deployment = read(path)
     network = deployment.network
     files = _files("--out", out, network.outputs)
+    for file in files.values():
+        check_file(file, "--out", (".npy",))
     given = _given(network, data, {})
     if timeline or trace:
         rows = network_trace.rows(deployment, per_byte)
@@ -306,9 +315,9 @@ def run(
     for name, file in files.items():
         buffer = BytesIO()
         np.save(buffer, found[name])
-        write(file, buffer.getvalue())
+        write_file(file, buffer.getvalue())
     if trace is not None:
-        write(trace, network_trace.trace(deployment, per_byte), TRACE)
+        write_file(trace, network_trace.trace(deployment, per_byte), TRACE)
     if timeline:
         show_table(pd.DataFrame([asdict(row) for row in rows]), None)
     else:
