@@ -23,6 +23,7 @@ STAGES = (
     "ranking",
     "preference",
     "network",
+    "deployment",
     "study",
     "report",
     "schemas",

@@ -117,7 +117,7 @@ class Group:
 
 GROUPS = {
     "network": Group(
-        "Whole networks: read models, and show what becomes of them.",
+        "Whole networks: read models, plan them, and make programs of the plan.",
         {
             "show": Entry(
                 "network", "show", "List the nodes: what is accelerated, and what is exact."
@@ -132,6 +132,19 @@ GROUPS = {
                 "network_map",
                 "map_",
                 "Draw the candidates of every node, and the best plan, as a page to explore.",
+            ),
+            "emit": Entry(
+                "network_programs",
+                "emit",
+                "Write a planned network: segments, constants, and what the host has to do.",
+            ),
+            "run": Entry(
+                "network_programs", "run", "Run a network that was emitted, on data of yours."
+            ),
+            "verify": Entry(
+                "network_programs",
+                "verify",
+                "Execute a planned network and compare every tensor with the integer reference.",
             ),
         },
     ),

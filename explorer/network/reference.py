@@ -1,7 +1,4 @@
-"""What a network computes, in integers: operators from their maps, other nodes as the model says.
-
-Knows nothing of embeddings or programs: what they make of a network has to be this.
-"""
+"""What an imported network computes, in integers: its host nodes run as the model says."""
 
 from __future__ import annotations
 
@@ -14,10 +11,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from explorer.network.graph import Accelerated, Network, Tensor, operand
+from explorer.network.graph import Host
+from explorer.network.integers import evaluated
 from explorer.network.onnx_import import Imported
-from isa.errors import InputError
-from simulator.reference import evaluate
 
 Array = NDArray[Any]
 
@@ -36,72 +32,36 @@ def run(
         InputError: an input is missing or of another shape, or a node is not exact and `nearest`
             is not said.
     """
-    network = imported.network
-    found = dict(_inputs(network, given))
-    tensors = network.by_name
-    for node in network.nodes:
-        if isinstance(node, Accelerated):
-            if node.inexact and not nearest:
-                raise InputError(network.name, f"nodes.{node.name}", node.inexact[0],
-                                 "only exact nodes are evaluated, unless asked for")  # fmt: skip
-            found[node.output.tensor] = _accelerated(node, tensors, found, imported.values)
-            continue
-        outputs = _hosted(imported, node.name, {n: found[n] for n in node.reads})
-        found |= {name: outputs[imported.names[name]] for name in node.writes}
-    return found
 
+    def host(node: Host, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        outputs = hosted(imported, node.name, arrays)
+        return {name: outputs[imported.names[name]] for name in node.writes}
 
-def _inputs(network: Network, given: Mapping[str, Array]) -> Mapping[str, Array]:
-    for name in network.inputs:
-        shape = network.by_name[name].shape
-        if name not in given:
-            raise InputError(network.name, f"inputs.{name}", None, f"an array of shape {shape}")
-        if shape is not None and given[name].shape != shape:
-            allowed = f"must have shape {shape}"
-            raise InputError(network.name, f"inputs.{name}", given[name].shape, allowed)
-    return {name: given[name] for name in network.inputs}
-
-
-def _accelerated(
-    node: Accelerated,
-    tensors: Mapping[str, Tensor],
-    found: Mapping[str, Array],
-    values: Mapping[str, Array],
-) -> Array:
-    """The tensor that an operator writes."""
-    arrays: dict[str, Array] = {}
-    for view in node.inputs:
-        tensor = tensors[view.tensor]
-        if tensor.constant and view.tensor not in values:
-            allowed = "a model of floats has no integers to compute with"
-            raise InputError(node.name, view.operand, None, allowed)
-        array = values[view.tensor] if tensor.constant else signed(found[view.tensor])
-        arrays[view.operand] = view.read(array, operand(node.operator, view.operand).shape)
-    tensor = tensors[node.output.tensor]
-    written = node.output.write(evaluate(node.operator, arrays), tensor.shape or ())
-    return np.ascontiguousarray(as_model(written, tensor))
-
-
-def signed(array: Array) -> Array:
-    """A tensor as the accelerator has it: unsigned bytes with their top bits flipped."""
-    return (array ^ 0x80).view(np.int8) if array.dtype == np.uint8 else array
-
-
-def as_model(array: NDArray[np.int8], tensor: Tensor) -> Array:
-    """The reverse: an int8 array with the type that the tensor has in the model."""
-    return array.view(np.uint8) ^ np.uint8(0x80) if tensor.dtype == "uint8" else array
+    return evaluated(imported.network, imported.values, given, host, nearest=nearest)
 
 
 # --- The host -------------------------------------------------------------------------------------
 
 
-def _hosted(imported: Imported, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
+def hosted(imported: Imported, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
     """What a host node writes, by the model's names."""
+    model, arrays, outputs = host_model(imported, name, given)
+    return dict(zip(outputs, execute(model, arrays, outputs), strict=True))
+
+
+def host_model(
+    imported: Imported, name: str, given: Mapping[str, Array]
+) -> tuple[onnx.ModelProto, dict[str, Array], list[str]]:
+    """A host node as a model of its own, with what it reads and the names of what it writes."""
     nodes = imported.programs[name]
     arrays = {imported.names[n]: array for n, array in given.items()}
     outputs = [n for n in nodes[-1].output if n]
     model = program(imported, nodes, arrays, outputs)
-    return dict(zip(outputs, execute(model, arrays, outputs), strict=True))
+    open_ended = {imported.names[n] for n in given if imported.network.by_name[n].shape is None}
+    for value in model.graph.input:
+        if value.name in open_ended:
+            value.type.tensor_type.ClearField("shape")
+    return model, arrays, outputs
 
 
 def program(

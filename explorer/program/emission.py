@@ -312,6 +312,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         temporary.mkdir()
         for name, data in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_bytes(data)
         if path.exists():
             path.rename(replaced)

@@ -99,6 +99,14 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
         InputError: this machine has not enough memory for the operator's tensors.
     """
     memory.check(operator)
+    random = drawn(operator, seed)
+    in0, in1 = (given.get(name, random.pop(name)) for name in ("in0", "in1"))
+    taken = {name: given.get(name, array) for name, array in random.items()}
+    return Data(in0, in1, taken, accumulate(operator.terms[0].computation, in0, in1))
+
+
+def drawn(operator: Operator, seed: int) -> dict[str, NDArray[Any]]:
+    """Random tensors of an operator, by the keys that `complete` takes, which says how."""
     rng = np.random.default_rng(seed)
     first, *stages = operator.stages
     assert isinstance(first, Term)
@@ -114,9 +122,7 @@ def complete(operator: Operator, given: Mapping[str, NDArray[np.generic]], seed:
         elif (tensor := tensor_of(stage)) is not None:
             low, end = _drawn(stage, places)
             random[tensor.name] = rng.integers(low, end, tensor.shape, value_type(stage))
-    in0, in1 = (given.get(name, random.pop(name)) for name in ("in0", "in1"))
-    taken = {name: given.get(name, array) for name, array in random.items()}
-    return Data(in0, in1, taken, accumulate(computation, in0, in1))
+    return random
 
 
 def _bytes(tensor: Tensor, rng: np.random.Generator) -> NDArray[np.int8]:

@@ -45,20 +45,34 @@ def trace(config: Config, table: Table, title: str) -> str:
         SimulationError: see `simulator.timing.simulate`.
     """
     times = spans(config, table)
+    cycles = int(times[:, Span.END].max(initial=0))
+    return written(config, cycles, (*names(title), *events(config, table, times)))
+
+
+def events(config: Config, table: Table, times: Table, tokens: int = 0) -> Iterator[Event]:
+    """The events of a program whose instructions run at these times, see `simulator.timing.spans`.
+
+    Args:
+        config: what it is for.
+        table: its instructions.
+        times: when they run; later ones than theirs put the program where it is in a longer run.
+        tokens: flows that there are already.
+    """
+    yield from _slices(config, table, times)
+    yield from _flows(table, times, tokens)
+    yield from _traffic(config, table, times)
+
+
+def written(config: Config, cycles: int, events: Iterable[Event]) -> str:
+    """A timeline as JSON, one event a line."""
     head = {
         "displayTimeUnit": "ns",
         "otherData": {
             "configuration": config.name,
-            "cycles": int(times[:, Span.END].max(initial=0)),
+            "cycles": cycles,
             "unit": "one microsecond stands for one cycle",
         },
     }
-    events = (
-        *_names(title),
-        *_slices(config, table, times),
-        *_flows(table, times),
-        *_traffic(config, table, times),
-    )
     lines = ",\n".join(map(_text, events))
     return f'{_text(head)[:-1]},"traceEvents":[\n{lines}\n]}}\n'
 
@@ -67,7 +81,7 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def _names(title: str) -> Iterator[Event]:
+def names(title: str) -> Iterator[Event]:
     """What the tracks are called, and their order."""
     yield {"ph": "M", "name": "process_name", "pid": PROCESS, "args": {"name": title}}
     for queue in Queue:
@@ -111,10 +125,9 @@ def _name(record: dict[str, int | str]) -> str:
     return f"{record['opcode']} {kind}".rstrip()
 
 
-def _flows(table: Table, times: Table) -> Iterator[Event]:
+def _flows(table: Table, times: Table, tokens: int) -> Iterator[Event]:
     """From each instruction that pushes a token to the one that pops it; counters are in order."""
-    queue = queues(table)
-    identity = 0
+    queue, identity = queues(table), tokens
     for counter in Counter:
         pushing = _moving(table, queue, counter, _PUSHES)
         popping = _moving(table, queue, counter, _POPS)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from explorer.deployment.manifest import NetworkManifest
 from explorer.network import document as network_document
 from explorer.operators.stages_document import StagesDocument
 from explorer.schemas import network_outputs as networks
@@ -72,6 +73,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("study", "a study file of `explorer sweep`", "", _read(StudyDocument)),
     Entry("costs", "a table of area and energy", "", _read(Table)),
     Entry("manifest", "the manifest of a program folder", "", _read(Manifest)),
+    Entry("network-manifest", "the manifest of a network's folder", "", _read(NetworkManifest)),
     Entry("operators", "operators that ship", "operators", _rows(outputs.Shipped)),
     Entry("kinds", "the kinds of operator", "kinds", _rows(outputs.Kind)),
     Entry("facts", "the facts that clingo is given", "facts", _of(list[str])),
@@ -98,6 +100,20 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("import", "the document that was written", "network import", _of(networks.Imported)),
     Entry("plan", "nodes of a plan, or plans of a front", "network plan", _plans),
     Entry("network-map", "the page that was written", "network map", _of(networks.NetworkMapped)),
+    Entry(
+        "network-emission",
+        "the folder that was written",
+        "network emit",
+        _of(networks.NetworkEmitted),
+    ),
+    Entry("network-run", "outputs of a network", "network run", _rows(networks.NetworkOutput)),
+    Entry("network-timeline", "steps of a network", "network run", _rows(networks.NetworkStep)),
+    Entry(
+        "network-verification",
+        "tensors of a network that was executed",
+        "network verify",
+        _rows(networks.TensorVerified),
+    ),
     Entry("schemas", "the list of schemas", "schema", _rows(outputs.Described)),
 )
 

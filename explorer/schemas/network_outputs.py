@@ -101,3 +101,79 @@ class FrontPlan(OpenOutput):
     """bytes"""
     host_copies: int
     """transitions that the host makes"""
+
+
+class TensorVerified(Output):
+    """A tensor of a network that was executed."""
+
+    tensor: str
+    """its name"""
+    node: str
+    """that writes it"""
+    runs: str
+    """where: accelerator or host"""
+    elements: int
+    """that it has"""
+    wrong: int
+    """of them, those that are not the integer reference's"""
+    executions: int
+    """in which it was compared"""
+    difference: float | None
+    """of an output, the greatest distance from ONNX Runtime's; null where there is no model"""
+
+
+class NetworkEmitted(Output):
+    """A network's folder that was written."""
+
+    folder: str
+    """where"""
+    files: int
+    """in it"""
+    bytes: int
+    """of all files"""
+    segments: int
+    """launches"""
+    programs: int
+    """nodes that the accelerator runs"""
+    cycles: int
+    """of all segments"""
+    memory: int
+    """bytes that everything takes on the device"""
+    peak: int
+    """of these, bytes that tensors share"""
+    bound: int
+    """bytes that some step needs of them"""
+
+
+class NetworkOutput(Output):
+    """An output of a network that was run."""
+
+    output: str
+    """its name"""
+    dtype: str
+    """of its elements"""
+    shape: str
+    """extents"""
+    least: float | None
+    """of its elements"""
+    greatest: float | None
+    """of its elements"""
+
+
+class NetworkStep(Output):
+    """A step of a network that was run."""
+
+    step: int
+    """its number"""
+    runs: str
+    """where: accelerator or host"""
+    what: str
+    """launch, pack, unpack or call"""
+    names: str
+    """of nodes or tensors"""
+    begin: int
+    """cycle"""
+    cycles: int
+    """that it takes; 0 for the host's nodes, whose time is not known"""
+    bytes: int
+    """that the host moves"""

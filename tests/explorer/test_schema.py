@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
@@ -52,6 +53,11 @@ CASES: tuple[tuple[str, str], ...] = (
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1"),
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1 --pareto cycles"),
     ("network-map", "network map docs/small_network.yaml --candidates 2 --jobs 1 --out n.html"),
+    ("network-emission",
+     "network emit docs/small_network.yaml --candidates 2 --jobs 1 --out again-network"),
+    ("network-run", "network run network --data in.npy"),
+    ("network-timeline", "network run network --data in.npy --timeline"),
+    ("network-verification", "network verify docs/small_network.yaml --candidates 2 --jobs 1"),
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {
@@ -78,12 +84,14 @@ def home(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("schemas")
     (path / "docs").symlink_to(root / "docs")
     (path / "small.yaml").write_text(f'name: small\nworkloads: ["{SMALL}"]\n', encoding="utf-8")
+    np.save(path / "in.npy", np.ones((1, 16, 8, 8), np.int8))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         for words in (
             f"emit {SMALL} reference --out program",
             f"sweep {SMALL} --vary LOG_BLOCK=3,4 --out study",
             "pareto study --minimize cycles,area --out front.csv",
+            "network emit docs/small_network.yaml --candidates 2 --jobs 1 --out network",
         ):
             result = CliRunner().invoke(app, words.split())
             assert result.exit_code == 0, result.output
@@ -126,7 +134,8 @@ def test_every_output_has_a_case() -> None:
     tried = {name for name, _ in CASES} | {"gains"}
     assert tried == {entry.name for entry in ENTRIES if entry.command}
     assert {entry.command for entry in ENTRIES} - {""} == EVERY.keys()
-    assert READ.keys() | {"manifest"} == {entry.name for entry in ENTRIES if not entry.command}
+    made = {"manifest", "network-manifest"}
+    assert READ.keys() | made == {entry.name for entry in ENTRIES if not entry.command}
 
 
 def shipped(root: Path) -> Iterator[tuple[str, Path]]:
@@ -139,11 +148,12 @@ def shipped(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_shipped_documents(root: Path, home: Path) -> None:
-    """Every document that ships is what its schema says, and so is a manifest."""
+    """Every document that ships is what its schema says, and so are manifests."""
     assert len(PRESETS) == len(list(root.glob("isa/presets/*.json")))
     for name, path in shipped(root):
         check(name, yaml.safe_load(path.read_text(encoding="utf-8")))
     check("manifest", json.loads((home / "program" / "manifest.json").read_text()))
+    check("network-manifest", json.loads((home / "network" / "manifest.json").read_text()))
 
 
 def test_editors_find_the_schema(root: Path) -> None:
@@ -166,6 +176,7 @@ def test_editors_find_the_schema(root: Path) -> None:
         ("intrinsic", {"name": "a", "axes": {"x": 2}}),
         ("costs", {"name": "a"}),
         ("manifest", {"format": "raw"}),
+        ("network-manifest", {"format": "network", "version": 1}),
         ("ranking", [{"rank": 1, "embedding": "scalar"}]),
         ("verdict", {"embedding": "scalar", "reasons": [], "legal": True, "more": 1}),
         ("instructions", [{"index": 0, "queue": "fetch"}]),

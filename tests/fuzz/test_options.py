@@ -30,6 +30,8 @@ ARGUMENTS = {
     "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
     "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
     "network map": ["no-such", "--out=/no/such.html"],
+    "network emit": ["no-such", "--out=/no/such"], "network run": ["/no/such"],
+    "network verify": ["no-such"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 

@@ -1,0 +1,383 @@
+"""Commands about a planned network's programs: emit, run, verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from numpy.typing import NDArray
+
+from explorer.cli.common import note, wants_json
+from explorer.cli.embeddings import (
+    TRACE,
+    USUAL_CLASSES,
+    ClassesOption,
+    ConfigOption,
+    InterleavingOption,
+    SeedOption,
+    TraceOption,
+)
+from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
+from explorer.cli.network_plan import (
+    CandidatesOption,
+    HostBytesOption,
+    HostCallsOption,
+    PinOption,
+    number,
+    running,
+)
+from explorer.cli.output import (
+    JobsOption,
+    OutputOption,
+    check_file,
+    check_folder,
+    progress,
+    show_table,
+    write_file,
+)
+from explorer.deployment.compilation import Compiled
+from explorer.deployment.execution import execute
+from explorer.deployment.folder import folder_files
+from explorer.deployment.host import library
+from explorer.deployment.image import Deployment
+from explorer.deployment.reading import read
+from explorer.deployment.subjects import Subject, subject
+from explorer.deployment.verification import Verification
+from explorer.deployment.verification import verify as verify_network
+from explorer.embedding.facts import parse_classes
+from explorer.network.graph import Network
+from explorer.network.network_plan import CANDIDATES, candidates, plan_network
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes
+from explorer.program import npy
+from explorer.program.emission import check_target, write_folder
+from explorer.report import network_trace
+from isa.config import Config
+from isa.errors import InputError
+from simulator.errors import SimulationError
+from simulator.implementations import Implementation
+from simulator.interleaving import Interleaving
+
+Array = NDArray[Any]
+TARGETS = ("portable", "hls")
+TRANSITIONS = "repack"
+"""What the programs need: what is stored is read as it is stored, or the host repacks it."""
+
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help="portable: consecutive nodes are one instruction stream. hls: one program a node, "
+        "since HLS's modules have memory ports of their own.",
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="FILES",
+        help="The inputs: .npy files separated by commas, in their order, or as NAME=FILE.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is planned, and how."""
+
+    model: str
+    config: str
+    host: Host
+    pins: tuple[str, ...]
+    count: int
+    classes: str
+    jobs: int | None
+
+
+def _compiled(found: Subject, asked: _Asked) -> Compiled:
+    """The programs of the best plan.
+
+    Raises:
+        InputError: pins conflict.
+    """
+    network, machine = found.network, Config.load(asked.config)
+    classes, operators = parse_classes(asked.classes), {n.operator for n in network.accelerated}
+    with (
+        progress(
+            f"candidates of {len(operators)} operators, in two rounds", 2 * len(operators)
+        ) as advance,
+        running(asked.jobs) as run,
+    ):
+        spaces, hosts = candidates(
+            network, machine, asked.count, classes, run=run, on_progress=advance
+        )
+    with progress("planning"):
+        planned = plan_network(
+            network, machine, spaces, hosts, model(TRANSITIONS), asked.host, Wishes(), asked.pins
+        )
+    if not planned.planned.plans:
+        conflict = planned.planned.conflict
+        lines = conflict.lines() if conflict else ["there is no plan"]
+        raise InputError("--pin", "", ", ".join(asked.pins), "; ".join(lines))
+    options = planned.assembled.options
+    choices = planned.planned.plans[0].choices
+    chosen = {name: options[name][c] for name, c in choices.items() if name in options}
+    with progress(f"programs of {len(chosen)} nodes", len(chosen)) as advance:
+        return Compiled(network, found.values, machine, chosen, on_progress=advance)
+
+
+def verify(
+    network: ModelArgument,
+    config: ConfigOption = "default",
+    data: DataOption = "",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
+    count: CandidatesOption = CANDIDATES,
+    classes: ClassesOption = USUAL_CLASSES,
+    target: TargetOption = TARGETS[0],
+    schedule: InterleavingOption = "program",
+    seed: SeedOption = 0,
+    shape: ShapeOption = None,
+    concat: ConcatOption = Concat.TERMS,
+    jobs: JobsOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Execute a planned network and compare every tensor with the integer reference.
+
+    The exit status is 1 if an element differs, or an output of an exact model from ONNX Runtime's.
+    """
+    one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    asked = _Asked(network, config, host, tuple(pin or ()), count, classes, jobs)
+    found = subject(network, concat.value, shapes(shape), seed)
+    given = _given(found.network, data, found.inputs())
+    compiled = _compiled(found, asked)
+    with progress("executing", 6) as advance:
+        result = verify_network(
+            found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
+            on_progress=advance,
+        )  # fmt: skip
+    table = pd.DataFrame([asdict(row) for row in result.rows])
+    show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
+    for line in _verdict(found, result):
+        note(line, aside=output is not None)
+    if not result.right:
+        raise typer.Exit(1)
+
+
+def _verdict(found: Subject, result: Verification) -> list[str]:
+    wrong = sum(row.wrong for row in result.rows)
+    names = ", ".join(result.implementations)
+    lines = [
+        f"{len(result.rows)} tensors, as {names}: "
+        + (f"{wrong:,} elements differ" if wrong else "equal in every bit")
+    ]
+    outputs = [row for row in result.rows if row.difference is not None]
+    if outputs:
+        worst = max(row.difference or 0.0 for row in outputs)
+        verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
+        kind = "" if result.exact else ", of a model that is not exact"
+        lines.append(f"{len(outputs)} outputs beside ONNX Runtime's{kind}: {verdict}")
+    if found.imported is None:
+        lines.append(
+            f"constants, and what host nodes write, are random (seed {found.seed}): "
+            "the model does not have them"
+        )
+    return [*lines, *_summary(result.deployment)]
+
+
+def _summary(deployment: Deployment) -> list[str]:
+    segments = deployment.segments
+    nodes = sum(len(s.nodes) for s in segments)
+    cycles, alone = (sum(getattr(s, name) for s in segments) for name in ("cycles", "alone"))
+    return [
+        f"{nodes} programs in {len(segments)} segments: {cycles:,} cycles, one by one {alone:,}",
+        f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "
+        f"arrangement needs fewer than {deployment.bound:,}",
+    ]
+
+
+def emit(
+    network: ModelArgument,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The folder to write.",
+            callback=lambda path: check_folder(path, "--json prints what there is to say of it"),
+        ),
+    ],
+    config: ConfigOption = "default",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
+    count: CandidatesOption = CANDIDATES,
+    classes: ClassesOption = USUAL_CLASSES,
+    target: TargetOption = TARGETS[0],
+    seed: SeedOption = 0,
+    shape: ShapeOption = None,
+    concat: ConcatOption = Concat.TERMS,
+    jobs: JobsOption = None,
+) -> None:
+    """Write a planned network: its segments, constants, and what the host has to do."""
+    one_by_one = _one_by_one(target)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    asked = _Asked(network, config, host, tuple(pin or ()), count, classes, jobs)
+    check_target(out)
+    found = subject(network, concat.value, shapes(shape), seed)
+    compiled = _compiled(found, asked)
+    with progress("segments and memory"):
+        # What host nodes read says of which types and shapes they are.
+        models = found.host_models(found.tensors(found.inputs())) if found.imported else {}
+        deployment = compiled.deployment(one_by_one=one_by_one, models=models)
+        drawn = {} if found.imported else {"constants": f"random, seed {seed}"}
+        files = folder_files(deployment, {"model": Path(network).name, "target": target, **drawn})
+        write_folder(out, files)
+    total = sum(map(len, files.values()))
+    if wants_json():
+        record = {
+            "folder": str(out),
+            "files": len(files),
+            "bytes": total,
+            "segments": len(deployment.segments),
+            "programs": sum(len(s.nodes) for s in deployment.segments),
+            "cycles": sum(s.cycles for s in deployment.segments),
+            "memory": deployment.size,
+            "peak": deployment.peak,
+            "bound": deployment.bound,
+        }
+        typer.echo(json.dumps(record))
+        return
+    typer.echo(f"{out}: {len(files)} files, {total:,} bytes")
+    for line in _summary(deployment):
+        typer.echo(line)
+
+
+def run(
+    path: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that network emit has written.")
+    ],
+    data: DataOption = "",
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            metavar="FILES",
+            help="Write the outputs: .npy files separated by commas, in their order, or as "
+            "NAME=FILE.",
+        ),
+    ] = "",
+    implementation: Annotated[
+        str,
+        typer.Option(
+            "--as", metavar="NAME", help=f"One implementation of VTA: {', '.join(Implementation)}."
+        ),
+    ] = "fsim",
+    schedule: InterleavingOption = "program",
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Print what happens when, step by step.")
+    ] = False,
+    trace: TraceOption = None,
+    host_cycles_per_byte: HostBytesOption = "1",
+) -> None:
+    """Run a network in a folder: its segments on the functional simulator, the host in between.
+
+    Print its outputs, or with --timeline its steps.
+    """
+    machine, interleaving = Implementation.parse(implementation), Interleaving.parse(schedule)
+    per_byte = number(host_cycles_per_byte)
+    deployment = read(path)
+    network = deployment.network
+    files = _files("--out", out, network.outputs)
+    for file in files.values():
+        check_file(file, "--out", (".npy",))
+    given = _given(network, data, {})
+    if timeline or trace:
+        rows = network_trace.rows(deployment, per_byte)
+    with progress("running"):
+        try:
+            found = execute(
+                deployment, given, library(deployment), implementation=machine,
+                interleaving=interleaving,
+            )  # fmt: skip
+        except SimulationError as error:
+            raise InputError(str(path), "segments", error.instruction, str(error)) from None
+    for name, file in files.items():
+        buffer = BytesIO()
+        np.save(buffer, found[name])
+        write_file(file, buffer.getvalue())
+    if trace is not None:
+        write_file(trace, network_trace.trace(deployment, per_byte), TRACE)
+    if timeline:
+        show_table(pd.DataFrame([asdict(row) for row in rows]), None)
+    else:
+        show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
+    if not wants_json():
+        typer.echo("\n".join(_summary(deployment)))
+
+
+def _described(name: str, array: Array) -> dict[str, object]:
+    numbers = array.astype(np.float64)
+    return {
+        "output": name,
+        "dtype": array.dtype.name,
+        "shape": "x".join(map(str, array.shape)),
+        "least": float(numbers.min(initial=np.inf)) if array.size else None,
+        "greatest": float(numbers.max(initial=-np.inf)) if array.size else None,
+    }
+
+
+def _one_by_one(target: str) -> bool:
+    if target not in TARGETS:
+        raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
+    return target == "hls"
+
+
+def _files(option: str, text: str, names: tuple[str, ...]) -> dict[str, Path]:
+    """Files by what they are for.
+
+    Raises:
+        InputError: there are too many, or a name stands twice or is unknown.
+    """
+    found: dict[str, Path] = {}
+    for place, part in enumerate(filter(None, text.split(","))):
+        name, equals, file = part.rpartition("=")
+        known = name if equals else next(iter(names[place : place + 1]), None)
+        if known not in names or known is None:
+            allowed = f"{len(names)} files, of {', '.join(names)}, or NAME=FILE"
+            raise InputError(option, "", part, allowed)
+        if known in found:
+            raise InputError(option, known, file, "is given twice")
+        found[known] = Path(file)
+    return found
+
+
+def _given(network: Network, text: str, otherwise: Mapping[str, Array]) -> dict[str, Array]:
+    """The network's inputs from files, or other ones where there are none.
+
+    Raises:
+        InputError: a file holds no array of the right type and shape, or an input is missing.
+    """
+    found: dict[str, Array] = {}
+    files = _files("--data", text, network.inputs)
+    for name in network.inputs:
+        tensor = network.by_name[name]
+        if name in files and tensor.shape is not None:
+            dtype = np.dtype(tensor.dtype)
+            found[name] = npy.load(files[name], dtype, tensor.shape, name)
+        elif name in otherwise:
+            found[name] = otherwise[name]
+        else:
+            allowed = f"a file of {tensor.dtype}, {tensor.shape}, is needed"
+            raise InputError("--data", name, None, allowed)
+    return found

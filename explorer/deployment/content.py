@@ -1,0 +1,137 @@
+"""What a buffer in memory holds of the network's tensors, and how the host packs and unpacks it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.layout.alu_passes import Amount, Part
+from explorer.layout.canonical import IDLE, ZERO, contents
+from explorer.layout.packed import Layout
+from explorer.network.graph import Tensor, View
+from explorer.network.integers import as_model, signed
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summand:
+    """A tensor that a buffer holds, alone or added to others.
+
+    Attributes:
+        tensor: its name in the network.
+        index: of each lane of each entry the tensor's element, by its row-major number, int32 of
+            shape (entries, lanes). Negative ones are `IDLE`, where anything may lie, and `ZERO`.
+        form, number: what is made of the elements, see `explorer.layout.alu_passes.Part`.
+    """
+
+    tensor: str
+    index: NDArray[np.int32]
+    form: Amount = "value"
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What a buffer holds.
+
+    Attributes:
+        summands: tensors with their places, all of one shape of lanes.
+        const: a number that is added where a lane holds an element.
+        wide: whether it holds int32, as residuals that are added as accumulators; else int8.
+        layout: the name of the layout, for people.
+    """
+
+    summands: tuple[Summand, ...]
+    const: int
+    wide: bool
+    layout: str
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The tensors of the network that it is made of, each once."""
+        return tuple(dict.fromkeys(s.tensor for s in self.summands))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one tensor as it is."""
+        (first, *others) = self.summands
+        return not (others or self.wide or self.const or first.number or first.form != "value")
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.summands[0].index.size * (4 if self.wide else 1)
+
+    @property
+    def key(self) -> bytes:
+        """Equal for contents that are equal."""
+        found = hashlib.blake2b(repr((self.const, self.wide)).encode(), digest_size=16)
+        for s in self.summands:
+            found.update(repr((s.tensor, s.form, s.number, s.index.shape)).encode())
+            found.update(s.index.tobytes())
+        return found.digest()
+
+    def packed(self, tensors: Mapping[str, Array]) -> NDArray[np.uint8]:
+        """The buffer's bytes, from the network's tensors as the host has them."""
+        total = np.full(self.summands[0].index.shape, self.const, np.int64)
+        held = np.zeros(total.shape, np.bool_)
+        for s in self.summands:
+            flat = signed(tensors[s.tensor]).reshape(-1)
+            values = Part(s.tensor, s.form, s.number).of(flat)
+            total += np.where(s.index >= 0, values[np.maximum(s.index, 0)], 0)
+            held |= s.index >= 0
+        # Sums wrap as the ALU's do.
+        whole = np.where(held, total, 0).astype(np.int32)
+        data = whole if self.wide else whole.astype(np.int8)
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+
+    def unpacked(self, data: NDArray[np.uint8], tensor: Tensor) -> Array:
+        """The tensor that a buffer holds, of the type that the host has it in."""
+        index = self.summands[0].index.reshape(-1)
+        flat = np.zeros(tensor.size, np.int8)
+        flat[index[index >= 0]] = data.view(np.int8)[index >= 0]
+        return as_model(flat.reshape(tensor.shape or ()), tensor)
+
+
+def serves(written: Content, read: Content, *, by_host: bool) -> bool:
+    """Whether what was written lies as it is to be read.
+
+    A lane that stands for nothing is garbage, or zero where the host has written it; one that a
+    reader has idle may hold anything.
+    """
+    if not (written.plain and read.plain) or written.tensors != read.tensors:
+        return False
+    there, here = written.summands[0].index, read.summands[0].index
+    if there.shape != here.shape:
+        return False
+    same = (here == IDLE) | ((here >= 0) & (here == there))
+    return bool(np.all(same | ((here == ZERO) & (there < 0)) if by_host else same))
+
+
+def index_of(layout: Layout, view: View, tensor: Tensor, *, strict: bool) -> NDArray[np.int32]:
+    """Where the elements of a network's tensor lie in an operator's layout; see `Summand`.
+
+    Args:
+        layout: of the operator's tensor.
+        view: how that lies in the network's.
+        tensor: the network's.
+        strict: whether lanes that stand for nothing have to be zero.
+    """
+    held = contents(layout)
+    if strict:
+        held = np.where(held == IDLE, ZERO, held)
+    flat = np.arange(tensor.size).reshape(tensor.shape or ())
+    moved = view.read(flat, layout.tensor.shape).reshape(-1)
+    return np.ascontiguousarray(np.where(held >= 0, moved[np.maximum(held, 0)], held), np.int32)
+
+
+def title(layout: Layout) -> str:
+    """What a layout is called: by its blocks, or by its loops."""
+    outer = "".join(f"[{c.name}]" for c in layout.coordinates)
+    return layout.name or f"{outer}[{'x'.join(str(extent) for _, extent in layout.axes)}]"

@@ -1,0 +1,238 @@
+"""A plan becomes programs: of each node its instructions, and what their addresses point to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.deployment.content import Content, Summand, index_of, title
+from explorer.layout.alu_passes import Vector
+from explorer.layout.design import Design, designs
+from explorer.layout.packed import Layout
+from explorer.network.candidates import REFERENCE, Option
+from explorer.network.graph import Accelerated, Network, operand
+from explorer.ranking.explore import evaluate, gemm_intrinsic
+from explorer.schedule.lowering import Code
+from explorer.schedule.search import search
+from isa.codec import Table
+from isa.config import Config
+from isa.fields import Column, Memory
+from isa.folder.relocation import addressing
+from isa.program_image import memory_map
+from simulator.counts import element_bytes
+
+Array = NDArray[Any]
+SECTION_MEMORY = {
+    "INP": Memory.INP,
+    "WGT": Memory.WGT,
+    "ACC": Memory.ACC,
+    "ACC_BIS": Memory.ACC,
+    "OUT": Memory.OUT,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """A tensor that a program loads or stores.
+
+    Attributes:
+        name: of the operator's tensor.
+        address: where the program has it, in bytes.
+        size: bytes.
+        content: what it is of the network's tensors; None for a constant.
+        data: the bytes of a constant.
+        written: whether the program stores it.
+    """
+
+    name: str
+    address: int
+    size: int
+    content: Content | None
+    data: bytes = b""
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeProgram:
+    """A node's program, whose addresses are still its own.
+
+    Attributes:
+        node: the node.
+        candidate: what the plan chose.
+        cycles: of the program by itself.
+        table: decoded instructions, (n, columns), addresses relative to what they point to.
+        points: of each instruction the operand's number, -1 for none, and -2 for micro-ops, (n,).
+        uops: micro-ops, (n, 3).
+        operands: what is loaded and stored.
+    """
+
+    node: Accelerated
+    candidate: str
+    cycles: int
+    table: Table
+    points: NDArray[np.int64]
+    uops: Table
+    operands: tuple[Operand, ...]
+
+    @property
+    def output(self) -> Content:
+        """What it stores."""
+        (found,) = (o.content for o in self.operands if o.written)
+        assert found is not None
+        return found
+
+
+NOTHING, MICRO_OPS = -1, -2
+"""Values of `NodeProgram.points` that are no operand's number."""
+
+
+def compiled(
+    node: Accelerated,
+    network: Network,
+    values: Mapping[str, Array],
+    config: Config,
+    option: Option,
+    effort: int | None = None,
+) -> NodeProgram:
+    """The program of a node's candidate.
+
+    Args:
+        node: the node.
+        network: its network.
+        values: the constants that nodes read, by the network's names.
+        config: what it is compiled for.
+        option: the candidate.
+        effort: as the candidates were evaluated with.
+    """
+    code, cycles = _code(node, config, option, effort)
+    operands = tuple(_operands(node, network, values, code))
+    table, points = _relative(config, code, operands)
+    return NodeProgram(node, option.name, cycles, table, points, code.uops, operands)
+
+
+def _code(
+    node: Accelerated, config: Config, option: Option, effort: int | None
+) -> tuple[Code, int]:
+    """The candidate's best program, found as when it was evaluated."""
+    operator, embedding = node.operator, option.embedding
+    if option.name == REFERENCE:
+        found = evaluate(operator, config, embedding, fixed_layout=True)
+        assert found.scheduled is not None
+        return found.code, found.scheduled.cycles
+    made = (
+        search(design, effort=effort).best
+        for design in designs(operator, config, gemm_intrinsic(config), embedding)
+    )
+    ordered = sorted((best for best in made if best is not None), key=lambda best: best.cycles)
+    _, _, number = option.name.partition("#")
+    best = ordered[int(number) - 1 if number else 0]
+    return best.code, best.cycles
+
+
+def _operands(
+    node: Accelerated, network: Network, values: Mapping[str, Array], code: Code
+) -> Iterator[Operand]:
+    """What a program loads and stores, in the order in which `lowering` places it."""
+    design, config = code.design, code.design.config
+    uop_bytes = config.element_bytes(Memory.UOP)
+    free = memory_map(config, code.sizes | {"UOP": uop_bytes})
+    desk = _Desk(node, network, values, design)
+    for section, layout, vector in _stored(design):
+        size = layout.entries * config.element_bytes(SECTION_MEMORY[section])
+        written = section == "OUT"
+        content, data = desk.held(layout, vector, wide=section in {"ACC", "ACC_BIS"})
+        assert size == (content.size if content else len(data))
+        yield Operand(layout.tensor.name, free[section], size, content, data, written)
+        free[section] += size
+
+
+def _stored(design: Design) -> Iterator[tuple[str, Layout, Vector | int | None]]:
+    """Sections with layouts, and what they hold: a tensor, a vector, or a power of two."""
+    alu = design.alu
+    yield "INP", design.inp, None
+    yield "WGT", design.wgt, None
+    yield "OUT", design.acc, None
+    for layout, vector in zip(design.spread, alu.spread, strict=True):
+        yield "ACC", layout, vector
+    for inp, _ in design.further:
+        yield "INP", inp, None
+    for _, wgt in design.further:
+        yield "WGT", wgt, None
+    for layout, factor in zip(design.blocks, alu.factors, strict=True):
+        yield "WGT", layout, factor
+    for layout, vector in zip(design.dense, alu.dense, strict=True):
+        yield "ACC_BIS", layout, vector
+    for layout, vector in zip(design.terms, alu.terms, strict=True):
+        yield "INP", layout, vector
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """A node whose operands are looked at."""
+
+    node: Accelerated
+    network: Network
+    values: Mapping[str, Array]
+    design: Design
+
+    def held(
+        self, layout: Layout, vector: Vector | int | None, *, wide: bool
+    ) -> tuple[Content | None, bytes]:
+        """What a layout holds of the network's tensors that vary, or its constant bytes."""
+        if isinstance(vector, int):
+            block = np.eye(*layout.tensor.shape, dtype=np.int8) << vector
+            return None, layout.pack(block).tobytes()
+        names = [p.name for p in vector.parts] if vector else [layout.tensor.name]
+        if all(self.constant(name) for name in names):
+            arrays = {name: self.array(name) for name in names}
+            array = vector.values(arrays) if vector and wide else arrays[names[0]]
+            return None, layout.pack(array).tobytes()
+        const = vector.const if vector and wide else 0
+        parts = [(p.name, p.form, p.number) for p in vector.parts] if vector and wide else []
+        summands = tuple(
+            Summand(self.node.views[name].tensor, self.index(layout, name), form, number)
+            for name, form, number in parts or [(names[0], "value", 0)]
+        )
+        return Content(summands, const, wide, title(layout)), b""
+
+    def constant(self, name: str) -> bool:
+        """Whether an operand is known offline."""
+        return self.network.by_name[self.node.views[name].tensor].constant
+
+    def array(self, name: str) -> Array:
+        """The operator's array of a constant."""
+        shape = operand(self.node.operator, name).shape
+        return self.node.views[name].read(self.values[self.node.views[name].tensor], shape)
+
+    def index(self, layout: Layout, name: str) -> NDArray[np.int32]:
+        """Where the network's tensor of an operand lies in a layout."""
+        varying = {"in0", "in1"} - self.node.operator.constants
+        # What multiplies a lane that stands for nothing is zero only if that is a constant.
+        strict = layout.role in varying and len(varying) > 1
+        view = self.node.views[name]
+        return index_of(layout, view, self.network.by_name[view.tensor], strict=strict)
+
+
+def _relative(
+    config: Config, code: Code, operands: tuple[Operand, ...]
+) -> tuple[Table, NDArray[np.int64]]:
+    """Instructions whose addresses count from the start of what they point to, and what that is."""
+    table = code.table.copy()
+    sizes = element_bytes(config)[table[:, Column.MEMORY_TYPE]]
+    addresses = table[:, Column.DRAM_BASE] * sizes
+    moving = addressing(table)
+    points = np.full(len(table), NOTHING)
+    for number, part in enumerate(operands):
+        # The first address decides: a transfer lies in one tensor, or it would read another.
+        inside = (part.address <= addresses) & (addresses < part.address + part.size)
+        points[moving & inside] = number
+        table[moving & inside, Column.DRAM_BASE] -= part.address // sizes[moving & inside]
+    uops = moving & (table[:, Column.MEMORY_TYPE] == Memory.UOP)
+    points[uops] = MICRO_OPS
+    table[uops, Column.DRAM_BASE] = 0
+    assert not np.any(moving & (points == NOTHING))
+    return table, points

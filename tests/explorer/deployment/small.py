@@ -1,0 +1,37 @@
+"""Small networks with programs of TVM's embedding, which need no planning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from explorer.deployment.compilation import Compiled
+from explorer.deployment.subjects import Subject, subject
+from explorer.network.candidates import fixed, programmed
+from isa.config import Config
+from tests.explorer.network.quantised import Writer
+
+DEFAULT = Config.load("default")
+
+
+def block(path: Path) -> Subject:
+    """A quantised model: convolutions with a residual, a pool by the host, a convolution."""
+    writer = Writer(1, "qdq", unsigned=True)
+    x = writer.given((1, 16, 6, 6), -3)
+    a = writer.product("Conv", x, (16, 16, 3, 3), pads=[1] * 4, end=[("Relu", 0, 0)])
+    b = writer.product("Conv", a, (16, 16, 3, 3), pads=[1] * 4)
+    c = writer.product("Conv", b, (16, 16, 3, 3), pads=[1] * 4)
+    y = writer.add(c, a, max(writer.exponents[c], writer.exponents[a]) + 1, relu=True)
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    z = writer.through("MaxPool", y, (1, 16, 3, 3), **pool)
+    made = writer.model(writer.product("Conv", z, (8, 16, 1, 1)))
+    path.write_bytes(made.SerializeToString())
+    return subject(str(path))
+
+
+def programs(found: Subject, config: Config = DEFAULT) -> Compiled:
+    """TVM's embedding in its fixed layouts for each node that can have one."""
+    network, chosen = found.network, {}
+    for node in network.accelerated:
+        if not programmed(node, network) and (option := fixed(node.operator, config)):
+            chosen[node.name] = option
+    return Compiled(network, found.values, config, chosen)
