@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from explorer.cli.output import (
     check_file,
     progress,
     show_table,
+    table_of,
     write_file,
 )
 from explorer.embedding.digits import Embedding
@@ -335,7 +335,7 @@ def verify(
 
     def interrupted() -> None:
         if rows:
-            show_table(pd.DataFrame(rows), output)
+            show_table(table_of(rows), output)
         typer.echo(
             f"explorer: interrupted: partial, {len(rows)} of {len(chosen)} embeddings verified",
             err=True,
@@ -349,7 +349,7 @@ def verify(
             )
             rows.append(_verified(evaluation, data, interleaving))
             advance(1)
-    frame = pd.DataFrame(rows)
+    frame = table_of(rows)
     with whole():
         show_table(frame, output)
         beside = wants_json()  # then the document is all that is printed

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import paragraph, wants_json
-from explorer.cli.output import OutputOption, show_table
+from explorer.cli.output import OutputOption, show_table, table_of
 from explorer.operators.assembly import EpilogueOptions
 from explorer.operators.kinds import kinds as known_kinds
 
@@ -21,7 +20,7 @@ def kinds(output: OutputOption = None) -> None:
             {name: ",".join(v) if isinstance(v, tuple) else v for name, v in asdict(kind).items()}
             for kind in found
         ]
-        show_table(pd.DataFrame(rows), output)
+        show_table(table_of(rows), output)
         return
     for kind in found:
         also = f" (also {', '.join(kind.aliases)})" if kind.aliases else ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import wants_json
 from explorer.cli.embeddings import ConfigOption
-from explorer.cli.output import OutputOption, print_table, progress, show_table
+from explorer.cli.output import OutputOption, print_table, progress, show_table, table_of
 from explorer.operators import catalogue, resolve
 from explorer.ranking.explore import evaluate, reference
 from isa.config import Config
@@ -48,7 +47,7 @@ def operators(
             for entry, row in zip(entries, rows, strict=True):
                 row.update(_reference(entry.reference, machine))
                 advance(1)
-    frame = pd.DataFrame(rows)
+    frame = table_of(rows)
     if output or wants_json() or tvm:
         shown = ["reference", "tvm_embedding", "tvm_cycles"] if tvm else list(frame)
         show_table(frame, output, frame[shown], keep=len(shown))

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as clock
@@ -211,6 +211,13 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def table_of(rows: Iterable[object], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table of these rows, each a mapping or the values of the columns."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, and work need not wait for it
+
+    return pd.DataFrame(list(rows), columns=None if columns is None else list(columns))
 
 
 def show_table(

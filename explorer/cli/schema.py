@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-import pandas as pd
 import typer
 
-from explorer.cli.output import show_table
+from explorer.cli.output import show_table, table_of
 from explorer.schemas import ENTRIES
 from explorer.schemas import schema as schema_of
 
@@ -28,4 +27,4 @@ def schema(
         typer.echo(json.dumps(schema_of(name), indent=2, ensure_ascii=False))
         return
     rows = [(entry.name, entry.what, entry.command or None) for entry in ENTRIES]
-    show_table(pd.DataFrame(rows, columns=["name", "what", "command"]), None)
+    show_table(table_of(rows, columns=["name", "what", "command"]), None)

@@ -6,9 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import wants_json
@@ -23,7 +22,7 @@ from explorer.cli.embeddings import (
     TilesOption,
     note_classes,
 )
-from explorer.cli.output import OutputOption, progress, show_table
+from explorer.cli.output import OutputOption, progress, show_table, table_of
 from explorer.embedding import counting
 from explorer.embedding import facts as symbols
 from explorer.embedding.digits import Embedding
@@ -48,6 +47,9 @@ from isa import intrinsics
 from isa.computation import Computation
 from isa.config import Config
 from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Encoding(StrEnum):
@@ -179,7 +181,7 @@ def enumerate_(
             raise no_embedding(terms[0].name, chosen)
         note_classes(chosen)
         rows = [_joint_row(e, terms, intrinsic, layouts) for e in joint]
-        show_table(pd.DataFrame(rows), output)
+        show_table(table_of(rows), output)
         return
     op = terms[0]
     if encoding is Encoding.SCALAR:
@@ -193,7 +195,7 @@ def enumerate_(
     if not found:
         raise no_embedding(op.name, chosen)
     note_classes(chosen)
-    show_table(pd.DataFrame([_row(e, op, intrinsic, layouts) for e in found]), output)
+    show_table(table_of([_row(e, op, intrinsic, layouts) for e in found]), output)
 
 
 def _row(
@@ -234,7 +236,7 @@ def _unstructured(op: Computation, intrinsic: Computation, classes: Sequence[str
     """Each answer's steps, with the operator's multiply-add that each working lane stands for."""
     found = unstructured_embeddings(op, intrinsic, swapped="swapped" in classes)
     rows = sorted((a.steps, str(a)) for a in found)
-    return pd.DataFrame(rows, columns=["steps", "lane:node"])
+    return table_of(rows, columns=["steps", "lane:node"])
 
 
 def count(
@@ -262,7 +264,7 @@ def count(
     if mappings:
         op = _single(terms, "--fused-mappings", "on")
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
-        show_table(pd.DataFrame(numbers.items(), columns=["binding", "mappings"]), output)
+        show_table(table_of(numbers.items(), columns=["binding", "mappings"]), output)
         return
     if len(terms) > 1:
         if orders:
@@ -279,7 +281,7 @@ def count(
         )
     note_classes(chosen)
     rows = [*found.classes.items(), ("total", found.total)]
-    frame = pd.DataFrame(rows, columns=["class", "embeddings"])
+    frame = table_of(rows, columns=["class", "embeddings"])
     if found.total >= 2**63:  # more than a column of integers can hold
         frame["embeddings"] = frame["embeddings"].map(str)
     show_table(frame, output)
@@ -319,7 +321,7 @@ def execute(
                 outcomes = check(part, term, intrinsic, given)
                 rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
             advance(1)
-    frame = pd.DataFrame(rows)
+    frame = table_of(rows)
     show_table(frame, output)
     if frame["wrong"].any():
         raise typer.Exit(1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.baselines.asked_tiling import BEST, KNOBS, template_counters
 from explorer.cli.embeddings import ConfigOption, OperatorArgument
-from explorer.cli.output import OutputOption, show_table
+from explorer.cli.output import OutputOption, show_table, table_of
 from explorer.operators import resolve
 from isa.config import Config
 
@@ -34,6 +33,6 @@ def template(
     what VTA's functional simulator reports for TVM's programs.
     """
     op, machine = resolve(operator), Config.load(config)
-    frame = pd.DataFrame([template_counters(op, machine, tiling)])
+    frame = table_of([template_counters(op, machine, tiling)])
     counters_down = frame.T.reset_index().set_axis(["counter", "value"], axis=1)
     show_table(frame, output, counters_down)

@@ -311,13 +311,25 @@ def _evaluations(
         limit = _worst(sorted(e.scheduled.cycles for e in quick if e.scheduled), top, within)
     portion = math.inf if top is None else PORTION
     while chosen := queue.take(portion, limit):
-        for evaluation in run(partial(judge, effort=effort, below=limit + 1), chosen):
+        ordered = _alike_together(chosen)
+        for evaluation in run(partial(judge, effort=effort, below=limit + 1), ordered):
             if evaluation.scheduled is not None:
                 cycles.append(evaluation.scheduled.cycles)
             on_progress(1)
             yield evaluation
         if top is not None:
             limit = min(limit, _worst(sorted(cycles), top, within))
+
+
+def _alike_together(embeddings: Iterable[AnyEmbedding]) -> list[AnyEmbedding]:
+    """The embeddings in the same order, but those that differ in strides of lanes alone together.
+
+    They share most of their programs, which a worker that has them all writes and simulates once.
+    """
+    alike: dict[str, list[AnyEmbedding]] = {}
+    for embedding in embeddings:
+        alike.setdefault(embedding.id.replace("%", ":"), []).append(embedding)
+    return [embedding for group in alike.values() for embedding in group]
 
 
 def _worst(cycles: Sequence[int], top: int, within: float) -> float:

@@ -142,11 +142,12 @@ def test_several_terms_are_ranked_by_the_sum_of_their_steps() -> None:
     every = explore.embeddings(operator, DEFAULT)
     assert explore.ascending(operator, DEFAULT) == every
     queue, floors = Candidates(operator, DEFAULT, every), []
-    for embedding in queue.first(math.inf):
+    for place, embedding in enumerate(queue.first(math.inf)):
         count = sum(nest(*each).steps for each in term_by_term(embedding, operator))
         floors.append(explore.floor(operator, DEFAULT, count))
-        made = designs(operator, DEFAULT, explore.gemm_intrinsic(DEFAULT), embedding)
-        assert all(floors[-1] <= lower_bound(design) for design in made)
+        if place % 50 == 0:
+            made = designs(operator, DEFAULT, explore.gemm_intrinsic(DEFAULT), embedding)
+            assert all(floors[-1] <= lower_bound(design) for design in made)
     assert floors == sorted(floors)
     assert len(set(floors)) > 1
     near = queue.take(math.inf, floors[0])
