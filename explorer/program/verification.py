@@ -343,9 +343,9 @@ def verify(
     """Execute a program and compare its outputs, and its accumulators, bit for bit.
 
     It is executed as each implementation of VTA that its configuration admits. VTA stores bytes
-    only. To see the accumulators, the sums of all terms (of an operator of one term with the bias,
-    if that is added first), the same design and schedule runs four more times with an epilogue that
-    stores one byte of each.
+    only. To see the accumulators, the sums of all terms (of one term with the bias, if that comes
+    first and as accumulators), the same design and schedule runs four more times with an epilogue
+    that stores one byte of each.
     """
     operator = code.design.operator
     expected = direct(operator, data)
@@ -354,7 +354,9 @@ def verify(
     wrong = _differing(outputs.values(), expected)
     if not accumulators:
         return Verdict(expected.size, wrong, implementations=implementations)
-    bias = _bias(operator) if len(operator.terms) == 1 else None
+    # As accumulators the bias would need room in their scratchpad that a product leaves to tiles.
+    alone = len(operator.terms) == 1 and not code.design.products
+    bias = _bias(operator) if alone else None
     raw = after(operator, (*operator.terms[1:], *((Add(bias),) if bias else ())), data)
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
     for byte in range(4):
