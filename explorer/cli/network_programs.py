@@ -30,6 +30,7 @@ from explorer.cli.network_plan import (
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    TransitionsOption,
     number,
     running,
 )
@@ -67,8 +68,6 @@ from simulator.interleaving import Interleaving
 
 Array = NDArray[Any]
 TARGETS = ("portable", "hls")
-TRANSITIONS = "repack"
-"""What the programs need: what is stored is read as it is stored, or the host repacks it."""
 
 TargetOption = Annotated[
     str,
@@ -94,6 +93,7 @@ class _Asked:
 
     model: str
     config: str
+    transitions: str
     host: Host
     pins: tuple[str, ...]
     count: int
@@ -107,7 +107,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins conflict.
     """
-    network, machine = found.network, Config.load(asked.config)
+    network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
     classes, operators = parse_classes(asked.classes), {n.operator for n in network.accelerated}
     with (
         progress(
@@ -120,7 +120,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         )
     with progress("planning"):
         planned = plan_network(
-            network, machine, spaces, hosts, model(TRANSITIONS), asked.host, Wishes(), asked.pins
+            network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
     if not planned.planned.plans:
         conflict = planned.planned.conflict
@@ -130,13 +130,16 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     choices = planned.planned.plans[0].choices
     chosen = {name: options[name][c] for name, c in choices.items() if name in options}
     with progress(f"programs of {len(chosen)} nodes", len(chosen)) as advance:
-        return Compiled(network, found.values, machine, chosen, on_progress=advance)
+        return Compiled(
+            network, found.values, machine, chosen, stores=rule.stores, on_progress=advance
+        )
 
 
 def verify(
     network: ModelArgument,
     config: ConfigOption = "default",
     data: DataOption = "",
+    transitions: TransitionsOption = "repack",
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
@@ -156,7 +159,7 @@ def verify(
     """
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
-    asked = _Asked(network, config, host, tuple(pin or ()), count, classes, jobs)
+    asked = _Asked(network, config, transitions, host, tuple(pin or ()), count, classes, jobs)
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -218,6 +221,7 @@ def emit(
         ),
     ],
     config: ConfigOption = "default",
+    transitions: TransitionsOption = "repack",
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
@@ -232,7 +236,7 @@ def emit(
     """Write a planned network: its segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
-    asked = _Asked(network, config, host, tuple(pin or ()), count, classes, jobs)
+    asked = _Asked(network, config, transitions, host, tuple(pin or ()), count, classes, jobs)
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)

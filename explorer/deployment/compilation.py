@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from explorer.deployment.image import Deployment, HostModel, deployed
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.steps import Course, course
+from explorer.deployment.stores import directed
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
 from isa.config import Config
@@ -26,6 +27,7 @@ class Compiled:
         config: what it is compiled for.
         chosen: of each programmed node its candidate.
         effort: as the candidates were evaluated with.
+        stores: whether programs store what their readers want, where they have it.
         on_progress: told when a node is done.
     """
 
@@ -36,6 +38,8 @@ class Compiled:
         config: Config,
         chosen: Mapping[str, Option],
         effort: int | None = None,
+        *,
+        stores: bool = False,
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.network, self.values, self.config = network, values, config
@@ -45,6 +49,8 @@ class Compiled:
                 option = chosen[node.name]
                 self.programs[node.name] = compiled(node, network, values, config, option, effort)
                 on_progress(1)
+        if stores:
+            self.programs = directed(network, self.programs)
         self.course: Course = course(network, self.programs)
 
     def deployment(

@@ -98,6 +98,14 @@ class Content:
         flat[index[index >= 0]] = data.view(np.int8)[index >= 0]
         return as_model(flat.reshape(tensor.shape or ()), tensor)
 
+    def differs(self, data: NDArray[np.uint8], tensor: Array) -> NDArray[np.bool_]:
+        """Which elements of a tensor some lane that should hold them does not, row-major."""
+        index, flat = self.summands[0].index.reshape(-1), signed(tensor).reshape(-1)
+        held = index >= 0
+        bad = np.zeros(flat.size, np.bool_)
+        bad[index[held][data.view(np.int8)[held] != flat[index[held]]]] = True
+        return bad
+
 
 def serves(written: Content, read: Content, *, by_host: bool) -> bool:
     """Whether what was written lies as it is to be read.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.deployment.image import Deployment, Run, Segment, memory
-from explorer.deployment.steps import Pack, Unpack
+from explorer.deployment.steps import Clear, Pack, Unpack
 from explorer.network.graph import Accelerated, Host
 from explorer.network.integers import accelerated
 from simulator.functional import execute as execute_program
@@ -55,6 +55,9 @@ def execute(
             part = deployment.placed[action.buffer]
             assert part.content is not None
             image[part.address : part.address + part.size] = part.content.packed(found)
+        elif isinstance(action, Clear):
+            part = deployment.placed[action.buffer]
+            image[part.address : part.address + part.size] = 0
         elif isinstance(action, Unpack):
             found[action.tensor] = stored(deployment, action.buffer, image)
         elif isinstance(action, Run):

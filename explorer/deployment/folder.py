@@ -22,7 +22,7 @@ from explorer.deployment.manifest import (
     SegmentEntry,
     SummandEntry,
 )
-from explorer.deployment.steps import Pack, Unpack
+from explorer.deployment.steps import Clear, Pack, Unpack
 from explorer.network import document
 from isa.codec import encode
 from isa.folder.files import FILES, LISTING, MANIFEST, RELOCATIONS, digest
@@ -68,6 +68,8 @@ def folder_files(deployment: Deployment, source: Mapping[str, object]) -> dict[s
 def _action(action: Action) -> ActionEntry:
     if isinstance(action, Pack):
         return ActionEntry(do="pack", range=action.buffer)
+    if isinstance(action, Clear):
+        return ActionEntry(do="clear", range=action.buffer)
     if isinstance(action, Unpack):
         return ActionEntry(do="unpack", range=action.buffer, tensor=action.tensor)
     if isinstance(action, Run):

@@ -17,7 +17,7 @@ from explorer.deployment.content import Content
 from explorer.deployment.memory import Arena, Life, arranged
 from explorer.deployment.programs import MICRO_OPS, NOTHING, NodeProgram
 from explorer.deployment.segments import Border, Joined, joined
-from explorer.deployment.steps import Call, Course, Launch, Pack, Step, Unpack
+from explorer.deployment.steps import Call, Clear, Course, Launch, Pack, Step, Unpack
 from explorer.network.graph import Network
 from isa.codec import Table, encode, encode_uops
 from isa.config import Config
@@ -94,7 +94,7 @@ class Run:
     segment: int
 
 
-Action = Pack | Unpack | Run | Call
+Action = Pack | Clear | Unpack | Run | Call
 """A step; buffers are numbers in `Deployment.placed`."""
 
 
@@ -194,7 +194,7 @@ def deployed(
 
 def _groups(
     steps: Sequence[Step], *, one_by_one: bool
-) -> Iterator[tuple[str, ...] | Pack | Unpack | Call]:
+) -> Iterator[tuple[str, ...] | Pack | Clear | Unpack | Call]:
     """Steps, with launches in a row as one."""
     group: list[str] = []
     for step in steps:

@@ -86,9 +86,9 @@ class SegmentEntry(Document):
 
 
 class ActionEntry(Document):
-    """A step: the host packs or unpacks a range of memory, a segment is launched, a node called."""
+    """A step: the host's work on a range of memory, a segment's launch, a node's call."""
 
-    do: Literal["pack", "unpack", "launch", "call"]
+    do: Literal["pack", "clear", "unpack", "launch", "call"]
     range: _Size | None = None
     tensor: _Text | None = None
     segment: _Size | None = None

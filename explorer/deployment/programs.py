@@ -46,6 +46,7 @@ class Operand:
         content: what it is of the network's tensors; None for a constant.
         data: the bytes of a constant.
         written: whether the program stores it.
+        direct: whether it is stored for its readers, in an order that is not the program's own.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Operand:
     content: Content | None
     data: bytes = b""
     written: bool = False
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,11 +81,9 @@ class NodeProgram:
     operands: tuple[Operand, ...]
 
     @property
-    def output(self) -> Content:
-        """What it stores."""
-        (found,) = (o.content for o in self.operands if o.written)
-        assert found is not None
-        return found
+    def output(self) -> Content | None:
+        """What it has to store, in its own order; None if nobody reads that."""
+        return next((o.content for o in self.operands if o.written and not o.direct), None)
 
 
 NOTHING, MICRO_OPS = -1, -2
@@ -210,9 +210,11 @@ class _Desk:
 
     def index(self, layout: Layout, name: str) -> NDArray[np.int32]:
         """Where the network's tensor of an operand lies in a layout."""
-        varying = {"in0", "in1"} - self.node.operator.constants
         # What multiplies a lane that stands for nothing is zero only if that is a constant.
-        strict = layout.role in varying and len(varying) > 1
+        strict = any(
+            name in {t.computation.in0.name, t.computation.in1.name} and not t.constants
+            for t in self.node.operator.terms
+        )
         view = self.node.views[name]
         return index_of(layout, view, self.network.by_name[view.tensor], strict=strict)
 

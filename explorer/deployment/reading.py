@@ -29,7 +29,7 @@ from explorer.deployment.manifest import (
     PlacedEntry,
     SegmentEntry,
 )
-from explorer.deployment.steps import Call, Pack, Unpack
+from explorer.deployment.steps import Call, Clear, Pack, Unpack
 from explorer.network import document
 from explorer.network.graph import Host, Network
 from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
@@ -214,11 +214,11 @@ class _Reader:
         """A step."""
         field = f"steps.{number}"
         ranges = [n for n, p in enumerate(self.manifest.ranges) if p.kind == "tensor"]
-        if entry.do in {"pack", "unpack"}:
+        if entry.do in {"pack", "clear", "unpack"}:
             if entry.range not in ranges:
                 raise self.wrong(f"{field}.range", entry.range, "the number of a tensor's range")
-            if entry.do == "pack":
-                return Pack(entry.range)
+            if entry.do != "unpack":
+                return Pack(entry.range) if entry.do == "pack" else Clear(entry.range)
             content = self.manifest.ranges[entry.range].content
             assert content is not None
             if entry.tensor not in {s.tensor for s in content.summands}:

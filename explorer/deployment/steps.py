@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 
 from explorer.deployment.content import Content, serves
 from explorer.deployment.programs import NodeProgram
+from explorer.layout.canonical import ZERO
 from explorer.network.graph import Network, Node
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
     """The host makes a buffer of tensors that it has."""
+
+    buffer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The host fills a buffer with zeros, parts of which a program overwrites."""
 
     buffer: int
 
@@ -43,7 +51,7 @@ class Call:
     node: str
 
 
-Step = Pack | Unpack | Launch | Call
+Step = Pack | Clear | Unpack | Launch | Call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +89,15 @@ def course(network: Network, programs: Mapping[str, NodeProgram]) -> Course:
     """The run of a network whose nodes have these programs; the host runs all others."""
     wanted = list(_wanted(network, programs))
     builder = _Builder(network, programs)
-    at: dict[int, list[Content]] = {}
-    for place, content in _placed(network, programs, wanted):
-        at.setdefault(place, []).append(content)
+    at: dict[int, list[_Want]] = {}
+    for place, want in _placed(network, programs, wanted):
+        at.setdefault(place, []).append(want)
     for number, node in enumerate(network.nodes):
-        for content in at.get(number, []):
-            builder.pack(content)
+        for want in at.get(number, []):
+            if want.zeros:
+                builder.clear(want.content)
+            else:
+                builder.pack(want.content)
         if node.name in programs:
             builder.launch(programs[node.name])
         else:
@@ -103,12 +114,14 @@ class _Want:
     Attributes:
         content: the buffer.
         after: how many nodes have to be done before.
-        reader: the number of the first node that reads it.
+        reader: the number of the first node that reads it, or overwrites it.
+        zeros: whether it is only to be cleared.
     """
 
     content: Content
     after: int
     reader: int
+    zeros: bool = False
 
 
 def _wanted(network: Network, programs: Mapping[str, NodeProgram]) -> Iterator[_Want]:
@@ -118,8 +131,11 @@ def _wanted(network: Network, programs: Mapping[str, NodeProgram]) -> Iterator[_
     for number, node in enumerate(network.nodes):
         if node.name not in programs:
             continue
+        for part in programs[node.name].operands:
+            if part.direct and part.content and (part.content.summands[0].index == ZERO).any():
+                yield _Want(part.content, 0, number, zeros=True)
         for content in _read(programs[node.name]):
-            if _written(content, network, programs) is None and content.key not in known:
+            if not _written(content, network, programs) and content.key not in known:
                 known.add(content.key)
                 yield _Want(content, max(made.get(t, 0) for t in content.tensors), number)
 
@@ -131,20 +147,20 @@ def _read(program: NodeProgram) -> Iterator[Content]:
             yield part.content
 
 
-def _written(
-    content: Content, network: Network, programs: Mapping[str, NodeProgram]
-) -> Content | None:
-    """What a program writes, where it can be read as this."""
+def _written(content: Content, network: Network, programs: Mapping[str, NodeProgram]) -> bool:
+    """Whether a program writes what can be read as this."""
     producer = network.producers.get(content.tensors[0])
     if producer is None or producer.name not in programs:
-        return None
-    output = programs[producer.name].output
-    return output if serves(output, content, by_host=False) else None
+        return False
+    program = programs[producer.name]
+    if any(o.direct and o.content and o.content.key == content.key for o in program.operands):
+        return True
+    return program.output is not None and serves(program.output, content, by_host=False)
 
 
 def _placed(
     network: Network, programs: Mapping[str, NodeProgram], wanted: Sequence[_Want]
-) -> Iterator[tuple[int, Content]]:
+) -> Iterator[tuple[int, _Want]]:
     """Before which node each buffer is made: as late as needs no further interruption."""
     breaks = {0}
     for number, node in enumerate(network.nodes):
@@ -155,7 +171,7 @@ def _placed(
     for want in sorted(wanted, key=lambda w: w.reader):
         if not any(want.after <= place <= want.reader for place in breaks):
             breaks.add(want.reader)
-        yield max(p for p in breaks if want.after <= p <= want.reader), want.content
+        yield max(p for p in breaks if want.after <= p <= want.reader), want
 
 
 @dataclass(slots=True)
@@ -179,6 +195,11 @@ class _Builder:
         self.packed[content.key] = self._buffer(content, by_host=True)
         self.steps.append(Pack(self.packed[content.key]))
 
+    def clear(self, content: Content) -> None:
+        """Clear a buffer that a program stores into."""
+        self.packed[content.key] = self._buffer(content, by_host=False)
+        self.steps.append(Clear(self.packed[content.key]))
+
     def plain(self, tensor: str) -> None:
         """Have a tensor as the host has it."""
         if tensor in self.stored and tensor not in self.known:
@@ -199,6 +220,11 @@ class _Builder:
         for part in program.operands:
             if part.content is None:
                 numbers.append(-1)
+            elif part.direct:
+                if part.content.key not in self.packed:
+                    self.packed[part.content.key] = self._buffer(part.content, by_host=False)
+                numbers.append(self.packed[part.content.key])
+                self.lives[numbers[-1]][1] = len(self.steps)
             elif part.written:
                 self.stored[program.node.output.tensor] = self._buffer(part.content, by_host=False)
                 numbers.append(self.stored[program.node.output.tensor])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.deployment.compilation import Compiled
-from explorer.deployment.execution import execute, stored
+from explorer.deployment.execution import execute
 from explorer.deployment.image import Deployment, Segment
 from explorer.deployment.subjects import Subject
 from simulator.implementations import Implementation, admitted
@@ -99,7 +99,11 @@ def verify(
 
     def watch(segment: Segment, image: NDArray[np.uint8]) -> None:
         for buffer in segment.outputs:
-            tally.compare(_name(apart, buffer), stored(apart, buffer, image))
+            part = apart.placed[buffer]
+            data = image[part.address : part.address + part.size]
+            assert part.content is not None
+            name = part.content.tensors[0]
+            tally.add(name, part.content.differs(data, wanted[name]))
 
     for machine in machines:
         seen = execute(
@@ -118,12 +122,6 @@ def verify(
     return Verification(tuple(rows), machines, exact, deployment)
 
 
-def _name(deployment: Deployment, buffer: int) -> str:
-    content = deployment.placed[buffer].content
-    assert content is not None
-    return content.tensors[0]
-
-
 class _Tally:
     """What was compared."""
 
@@ -135,7 +133,6 @@ class _Tally:
     def compare(self, name: str, found: Array) -> None:
         """Compare a tensor, in all its bits."""
         wanted = self.wanted[name]
-        self.seen[name] = self.seen.get(name, 0) + 1
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             bad = np.ones(wanted.size, np.bool_)
         else:
@@ -144,7 +141,12 @@ class _Tally:
                 np.frombuffer(a.tobytes(), np.uint8).reshape(-1, width) for a in (found, wanted)
             )
             bad = (ours != theirs).any(axis=1)
-        self.wrong[name] = self.wrong.get(name, np.zeros(wanted.size, np.bool_)) | bad
+        self.add(name, bad)
+
+    def add(self, name: str, bad: NDArray[np.bool_]) -> None:
+        """Note which elements of a tensor are wrong."""
+        self.seen[name] = self.seen.get(name, 0) + 1
+        self.wrong[name] = self.wrong.get(name, np.zeros(bad.size, np.bool_)) | bad
 
     def compare_all(self, seen: Mapping[str, Array], subject: Subject, compiled: Compiled) -> None:
         """Compare what the host has seen and a node has written."""

@@ -33,7 +33,7 @@ class Row:
     Attributes:
         step: its number.
         runs: the accelerator or the host.
-        what: launch, pack, unpack or call.
+        what: launch, pack, clear, unpack or call.
         names: nodes, or tensors.
         begin: the cycle in which it begins.
         cycles: that it takes.
@@ -65,11 +65,13 @@ def rows(deployment: Deployment, per_byte: Fraction) -> list[Row]:
         else:
             part = deployment.placed[action.buffer]
             assert part.content is not None
-            involved = part.content.tensors if isinstance(action, Pack) else (action.tensor,)
+            involved: tuple[str, ...] = ()
+            runs, what, text = "host", "clear", part.name
+            if isinstance(action, Pack):
+                what, involved = "pack", part.content.tensors
+            elif isinstance(action, Unpack):
+                what, text, involved = "unpack", action.tensor, (action.tensor,)
             moved = part.size + sum(tensors[name].size for name in involved)
-            runs, what, text = "host", "pack", part.name
-            if isinstance(action, Unpack):
-                what, text = "unpack", action.tensor
             cycles = math.ceil(moved * per_byte)
         found.append(Row(number, runs, what, text, begin, cycles, moved))
         begin += cycles

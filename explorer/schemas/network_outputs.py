@@ -168,7 +168,7 @@ class NetworkStep(Output):
     runs: str
     """where: accelerator or host"""
     what: str
-    """launch, pack, unpack or call"""
+    """launch, pack, clear, unpack or call"""
     names: str
     """of nodes or tensors"""
     begin: int
