@@ -21,10 +21,11 @@ from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOptio
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.embedding.facts import parse_classes
-from explorer.network.candidates import Run
+from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
+from explorer.network.spaces import Run
 from explorer.network.transitions import Host, model, models
 from explorer.network.wishes import Wishes, parse_limits, parse_metrics
 from explorer.ranking import explore
@@ -81,6 +82,15 @@ def plan(
             "as neighbours' layouts ask for.",
         ),
     ] = CANDIDATES,
+    candidate_cycles: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Take candidates and their cycles from a CSV table, and evaluate none: columns "
+            + ", ".join(COLUMNS)
+            + ". Nodes that it lacks are the host's.",
+        ),
+    ] = None,
     classes: ClassesOption = USUAL_CLASSES,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
@@ -99,12 +109,15 @@ def plan(
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
-    operators = len({node.operator for node in found.accelerated})
-    with (
-        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
-        _running(jobs) as run,
-    ):
-        spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=advance)
+    if candidate_cycles is not None:
+        spaces, hosts = given_candidates(candidate_cycles, found, machine)
+    else:
+        operators = len({node.operator for node in found.accelerated})
+        with (
+            progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as tell,
+            _running(jobs) as run,
+        ):
+            spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=tell)
     with progress("planning"):
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
 from explorer.network.candidates import (
     REFERENCE,
-    Progress,
-    Run,
-    Space,
+    REFERENCE_TERMS,
+    constant_inputs,
     options,
     programmed,
-    spaces,
-    view_of,
 )
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Plan, Problem
+from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
-from explorer.network.wishes import Pin, Wishes, parse_pins
+from explorer.network.wishes import Wishes, parse_pins
 from explorer.preference.outcome import optimize
 from explorer.preference.parsing import wish
 from explorer.preference.problem import Problem as Search
@@ -121,24 +118,30 @@ def plan_network(
 
 
 def _following(
-    problem: Problem, wishes: Wishes, choose: Callable[[str], str | None]
+    problem: Problem, wishes: Wishes, choose: Callable[[str], Sequence[str]]
 ) -> Plan | None:
     """The best plan in which every node takes what it is told; the host does what suits it."""
-    chosen = {node.name: choose(node.name) for node in problem.nodes}
-    pins = tuple(Pin(f"{n}={c}", node=n, candidate=c) for n, c in chosen.items() if c)
-    found = solve(problem, replace(wishes, pins=pins))
+    nodes = []
+    for node in problem.nodes:
+        names = choose(node.name)
+        kept = tuple(c for c in node.candidates if not names or c.name in names)
+        nodes.append(replace(node, candidates=kept))
+    found = solve(replace(problem, nodes=tuple(nodes)), wishes)
     return found.plans[0] if found.plans else None
 
 
-def _fastest(assembled: Assembled, name: str) -> str | None:
+def _fastest(assembled: Assembled, name: str) -> Sequence[str]:
     own = assembled.options.get(name)
     # Of equal ones the simplest, which has the lesser id or comes from TVM.
-    return min(own.values(), key=lambda o: (o.cycles, o.name != REFERENCE)).name if own else None
+    best = own and min(own.values(), key=lambda o: (o.cycles, o.name != REFERENCE))
+    return (best.name,) if best else ()
 
 
-def _fixed(assembled: Assembled, name: str) -> str | None:
+def _fixed(assembled: Assembled, name: str) -> Sequence[str]:
     own = assembled.options.get(name, {})
-    return REFERENCE if REFERENCE in own else _fastest(assembled, name)
+    # Whichever way of adding a residual costs less: TVM's layouts are compared, not its residuals.
+    known = [n for n in (REFERENCE, REFERENCE_TERMS) if n in own]
+    return known or _fastest(assembled, name)
 
 
 # ---------------------------------------------------------------- what pins ask for
@@ -156,16 +159,17 @@ def _supply(
     The layout is asked of the solver, of the node that writes the tensor and of those that read it.
     """
     name, _, value = (part.strip() for part in text.partition("="))
-    nodes = [n for n in network.accelerated if n.name not in hosts]
-    for node in nodes:
+    for node in (n for n in network.accelerated if n.name not in hosts):
         place = found[node.operator]
         if node.name == name and value not in {o.name for o in place.all()} and ":" in value:
             embedding = find(node.operator, config, value.partition("#")[0])
-            assert isinstance(embedding, Embedding)  # nodes of several terms are the host's
             place.evaluated[embedding.id] = options(node.operator, config, embedding)
+        if len(node.operator.terms) > 1:  # preferences are of one term
+            continue
         words = ["output"] if node.output.tensor == name else []
-        for role, word in (("in0", "input"), ("in1", "weight")):
-            if role not in node.operator.constants and view_of(node, role) == name:
+        constants, computation = constant_inputs(node.operator), node.operator.computation
+        for tensor, word in ((computation.in0, "input"), (computation.in1, "weight")):
+            if not constants[tensor.name] and node.views[tensor.name].tensor == name:
                 words.append(word)
         for word in words:
             _ask(place, word, value)

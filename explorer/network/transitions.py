@@ -15,13 +15,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.problem import Cost
@@ -39,7 +38,6 @@ class Model(Document):
     summary: str
     stores: bool
     border: Literal["plain", "free"]
-    residual: Annotated[int, Field(ge=1, le=4)]
 
 
 @cache
@@ -62,7 +60,10 @@ def model(name: str) -> Model:
     return models()[name]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
 class Laid:
     """A tensor in a layout.
 
@@ -77,7 +78,39 @@ class Laid:
     key: str
     size: int
     vector: int = 1
-    held: NDArray[np.int32] | None = None
+    held: Rows | None = None
+
+    @cached_property
+    def wanted(self) -> list[tuple[NDArray[np.intp], Rows]]:
+        """What a reader of the layout asks for: entries with the lanes in which they are not idle.
+
+        Of each set of such lanes, (lanes,), what the entries hold in them, (lanes, entries).
+        """
+        assert self.held is not None
+        bits = np.packbits(self.held != IDLE, axis=1)
+        found = []
+        for mask in np.unique(bits, axis=0):
+            lanes = np.flatnonzero(np.unpackbits(mask, count=self.held.shape[1]))
+            if len(lanes):
+                rows = (bits == mask).all(axis=1)
+                found.append((lanes, np.ascontiguousarray(self.held[rows][:, lanes].T)))
+        return found
+
+    @cached_property
+    def _places(self) -> dict[int, NDArray[np.intp] | None]:
+        return {}
+
+    def places(self, lane: int) -> NDArray[np.intp] | None:
+        """By element, the entry that has it in a lane, or -1; None where several have one."""
+        assert self.held is not None
+        if lane not in self._places:
+            column = self.held[:, lane]
+            live = np.flatnonzero(column >= 0)
+            place = np.full(int(self.held.max(initial=0)) + 1, -1, np.intp)
+            place[column[live]] = live
+            twice = np.count_nonzero(place >= 0) < len(live)
+            self._places[lane] = None if twice else place
+        return self._places[lane]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +134,7 @@ class Host:
 
 
 def passed(
-    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool, residual: bool
+    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool, wide: bool
 ) -> tuple[Kind, Cost]:
     """The cheapest transition, and what it costs.
 
@@ -111,14 +144,14 @@ def passed(
         rule: which transitions there are.
         host: what its work costs.
         by_host: whether the host has written it, with zeros where lanes hold none.
-        residual: whether it is read as a residual.
+        wide: whether it is read as int32, which the host makes of it.
     """
-    factor = rule.residual if residual else 1
-    if factor == 1:
+    factor = 4 if wide else 1
+    if not wide:
         if _in_place(written, read, by_host):
             return "none", Cost()
         if rule.stores and written.held is not None and read.held is not None:
-            missing = lacking(written.held, read.held, by_host)
+            missing = lacking(written, read, by_host)
             # The host reads what it makes them of, and writes them.
             cost = host.cost(2 * missing * read.vector, read.size)
             return ("filled" if missing else "stored"), cost
@@ -132,41 +165,49 @@ def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
         return False
     if by_host and written.key == read.key:
         return True
-    return bool(np.all((read.held == IDLE) | (read.held == _meaning(written.held, by_host))))
+    # Most layouts differ in their first entries already.
+    for rows in (slice(0, 16), slice(None)):
+        held, asked = written.held[rows], read.held[rows]
+        if not np.all((asked == IDLE) | (asked == _meaning(held, by_host))):
+            return False
+    return True
 
 
-def _meaning(held: NDArray[np.int32], by_host: bool) -> NDArray[np.int32]:
+def _meaning(held: Rows, by_host: bool) -> Rows:
     """What was written; where lanes stand for nothing, garbage, or the zeros that hosts write."""
     return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
-def lacking(written: NDArray[np.int32], read: NDArray[np.int32], by_host: bool = False) -> int:
+def lacking(written: Laid, read: Laid, by_host: bool = False) -> int:
     """How many of the vectors that are read are none that was written.
 
     A lane that is idle in the reader may hold anything; one that is to be zero holds zero only
     where the host has written it.
     """
-    if written.shape[1] != read.shape[1]:
-        return len(read)
-    known = _meaning(written, by_host)
-    masks, which = np.unique(read != IDLE, axis=0, return_inverse=True)
+    assert written.held is not None
+    assert read.held is not None
+    if written.held.shape[1] != read.held.shape[1]:
+        return len(read.held)
     missing = 0
-    for number, mask in enumerate(masks):
-        if mask.any():
-            wanted = read[which.reshape(-1) == number][:, mask]
-            missing += _absent(known[:, mask], wanted)
+    for lanes, wanted in read.wanted:
+        place = written.places(int(lanes[0])) if wanted[0].min() >= 0 else None
+        if place is None:
+            known = _meaning(written.held, by_host)[:, lanes]
+            missing += _absent(known, np.ascontiguousarray(wanted.T))
+            continue
+        # Each element is the first of one vector at most: that one it is, or none. Lane by lane,
+        # as most vectors are found to differ early.
+        there = np.where(wanted[0] < len(place), place[np.minimum(wanted[0], len(place) - 1)], -1)
+        left = np.flatnonzero(there >= 0)
+        entries = there[left]
+        for lane, column in zip(lanes[1:], wanted[1:], strict=True):
+            same = _meaning(written.held[entries, lane], by_host) == column[left]
+            left, entries = left[same], entries[same]
+        missing += wanted.shape[1] - len(left)
     return missing
 
 
-def _absent(known: NDArray[np.int32], wanted: NDArray[np.int32]) -> int:
+def _absent(known: Rows, wanted: Rows) -> int:
     """How many rows of the one are none of the other."""
-    place = np.full(max(int(known[:, 0].max()), int(wanted[:, 0].max()), 0) + 1, -1)
-    live = np.flatnonzero(known[:, 0] >= 0)
-    place[known[live, 0]] = live
-    if len(np.unique(known[live, 0])) == len(live) and wanted[:, 0].min() >= 0:
-        # Each element is the first of one vector at most: that one it is, or none.
-        found = place[wanted[:, 0]]
-        same = (known[np.maximum(found, 0)] == wanted).all(axis=1)
-        return int((~(same & (found >= 0))).sum())
     there = {row.tobytes() for row in np.ascontiguousarray(known)}
-    return sum(row.tobytes() not in there for row in np.ascontiguousarray(wanted))
+    return sum(row.tobytes() not in there for row in wanted)
