@@ -5,7 +5,7 @@ BIN    := .venv/bin
 READY  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format bench clean
+.PHONY: help demo test docs fuzz lint format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,11 @@ demo: $(READY)  ## rank the embeddings of a DeepBench convolution
 
 test: $(READY)  ## run every test; those of pages need Chromium, and are skipped without
 	$(BIN)/python -m pytest -n auto
+
+docs: $(READY)  ## build the documentation as a site, into build/site
+	@$(BIN)/python -c 'import mkdocs' 2> /dev/null || \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 fuzz: $(READY)  ## try many more bad inputs, processes and interrupts
 	EXPLORER_FUZZ=1 $(BIN)/python -m pytest -n auto tests/fuzz

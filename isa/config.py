@@ -48,7 +48,7 @@ _TIMING_KEYS = {
 }
 # Widths are fixed because the simulators compute in int8 and int32. The other bounds only keep
 # numbers small; `_check_depths` and `_check_instructions_fit` say which machines there can be.
-_RANGES = {
+RANGES = {
     "log_inp_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
     "log_wgt_width": (_INT8_LOG_BITS, _INT8_LOG_BITS),
     "log_acc_width": (_INT32_LOG_BITS, _INT32_LOG_BITS),
@@ -60,7 +60,7 @@ _RANGES = {
     "log_wgt_buff_size": (0, 32),
     "log_acc_buff_size": (0, 32),
 }
-_TIMING_RANGES = {
+TIMING_RANGES = {
     "bus_bits": (8, 4096),
     "burst_beats": (1, 4096),
     "memory_latency": (4, 1_000_000),
@@ -89,7 +89,7 @@ class Timing:
     queue_depth: int = 512
 
     def __post_init__(self) -> None:
-        _check_ranges("timing", self, _TIMING_RANGES)
+        _check_ranges("timing", self, TIMING_RANGES)
         for name in ("bus_bits", "burst_beats"):
             value = getattr(self, name)
             if value & (value - 1):
@@ -132,7 +132,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise InputError(self.name, "TARGET", self.target, f"one of {', '.join(TARGETS)}")
-        _check_ranges(self.name, self, _RANGES)
+        _check_ranges(self.name, self, RANGES)
         # Depths first: field widths follow from them, and a negative width would be a riddle.
         self._check_depths()
         self._check_instructions_fit()

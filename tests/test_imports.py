@@ -25,6 +25,7 @@ STAGES = (
     "network",
     "study",
     "report",
+    "schemas",
     "api",
     "cli",
     "__main__",

@@ -45,6 +45,7 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
+from explorer.schemas import schema
 from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder import read, stored_instructions
@@ -71,6 +72,7 @@ __all__ = [
     "rank",
     "results",
     "run",
+    "schema",
     "show",
     "sweep",
     "template",

@@ -101,6 +101,9 @@ COMMANDS = {
     "pareto": Entry(
         "pareto", "pareto", "Find embeddings, or rows of a table, that no other beats."
     ),
+    "schema": Entry(
+        "schema", "schema", "Print the JSON Schema of a document or of a command's JSON output."
+    ),
 }
 
 
@@ -120,15 +123,27 @@ GROUPS = {
                 "network", "show", "List the nodes: what is accelerated, and what is exact."
             ),
             "import": Entry("network", "import_", "Write a model as a document."),
-            "schema": Entry("network", "schema", "Print the JSON Schema of the documents."),
             "plan": Entry(
                 "network_plan",
                 "plan",
                 "Choose an embedding for each node such that the whole network is best.",
             ),
+            "map": Entry(
+                "network_map",
+                "map_",
+                "Draw the candidates of every node, and the best plan, as a page to explore.",
+            ),
         },
     ),
 }
+
+
+EVERY = COMMANDS | {
+    f"{word} {name}": entry
+    for word, group in GROUPS.items()
+    for name, entry in group.commands.items()
+}
+"""All commands by what is typed."""
 
 
 class LazyGroup(TyperGroup):

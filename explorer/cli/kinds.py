@@ -30,4 +30,6 @@ def kinds(output: OutputOption = None) -> None:
         typer.echo(paragraph(f"  {' '.join(arguments)}"))
         typer.echo(paragraph(f"  {kind.summary}"))
     options = ", ".join(EpilogueOptions.__annotations__)
-    typer.echo(paragraph(f"All take what makes the output: {options}. See docs/operators.md."))
+    typer.echo(
+        paragraph(f"All take what makes the output: {options}. See docs/reference/operators.md.")
+    )

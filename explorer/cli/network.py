@@ -1,4 +1,4 @@
-"""Commands about whole networks: show, import, schema."""
+"""Commands about whole networks: show, import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from explorer.cli.common import note
+from explorer.cli.common import note, wants_json
 from explorer.cli.output import OutputOption, progress, show_table, write_file
 from explorer.network import document
 from explorer.network.models import resolve
@@ -122,9 +122,9 @@ def import_(
         network = resolve(model, concat.value, shapes(shape))
         text = document.dump(network, as_json=output.suffix == ".json")
     write_file(output, text)
+    if wants_json():
+        accelerated = len(network.accelerated)
+        record = {"file": str(output), "nodes": len(network.nodes), "accelerated": accelerated}
+        typer.echo(json.dumps(record | {"macs": network.macs}))
+        return
     note(report.summary(network), aside=False)
-
-
-def schema() -> None:
-    """Print the JSON Schema of the documents."""
-    typer.echo(json.dumps(document.schema(), indent=2))

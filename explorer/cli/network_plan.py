@@ -22,45 +22,75 @@ from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.embedding.facts import parse_classes
 from explorer.network.given import COLUMNS, given_candidates
+from explorer.network.graph import Network
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
-from explorer.network.spaces import Run
+from explorer.network.spaces import Run, Space
 from explorer.network.transitions import Host, model, models
 from explorer.network.wishes import Wishes, parse_limits, parse_metrics
 from explorer.ranking import explore
 from explorer.ranking.workers import pool
 from explorer.report import network_plan as report
+from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+
+TransitionsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What passes tensors on: "
+        + "; ".join(f"{name}, {known.summary}" for name, known in models().items())
+        + ".",
+    ),
+]
+HostBytesOption = Annotated[
+    str, typer.Option(metavar="NUMBER", help="For each byte that the host reads or writes.")
+]
+HostCallsOption = Annotated[
+    int, typer.Option(min=0, max=2**31, help="For each transition that the host makes.")
+]
+PinOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="A node takes this embedding, or a tensor is written in this layout.",
+    ),
+]
+CandidatesOption = Annotated[
+    int,
+    typer.Option(
+        "--candidates",
+        min=1,
+        max=10_000,
+        help="Embeddings evaluated for each operator: half of them the fastest, others such as "
+        "neighbours' layouts ask for.",
+    ),
+]
+
+TableOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--candidate-cycles",
+        metavar="TABLE",
+        help=f"Take candidates and their cycles from a CSV table with columns {', '.join(COLUMNS)},"
+        " and evaluate none; nodes that it lacks are the host's.",
+    ),
+]
+RulesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", metavar="FILE", help="Rules of your own over encodings/network.lp."),
+]
 
 
 def plan(
     network: ModelArgument,
     config: ConfigOption = "default",
-    transitions: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="What passes tensors on: "
-            + "; ".join(f"{name}, {known.summary}" for name, known in models().items())
-            + ".",
-        ),
-    ] = "repack",
-    host_cycles_per_byte: Annotated[
-        str,
-        typer.Option(metavar="NUMBER", help="For each byte that the host reads or writes."),
-    ] = "1",
-    host_cycles_per_call: Annotated[
-        int, typer.Option(min=0, max=2**31, help="For each transition that the host makes.")
-    ] = 0,
-    pin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="A node takes this embedding, or a tensor is written in this layout.",
-        ),
-    ] = None,
+    transitions: TransitionsOption = "repack",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
     require: Annotated[
         list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
     ] = None,
@@ -72,25 +102,9 @@ def plan(
         str | None,
         typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),
     ] = None,
-    count: Annotated[
-        int,
-        typer.Option(
-            "--candidates",
-            min=1,
-            max=10_000,
-            help="Embeddings evaluated for each operator: half of them the fastest, others such "
-            "as neighbours' layouts ask for.",
-        ),
-    ] = CANDIDATES,
-    candidate_cycles: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="Take candidates and their cycles from a CSV table, and evaluate none: columns "
-            + ", ".join(COLUMNS)
-            + ". Nodes that it lacks are the host's.",
-        ),
-    ] = None,
+    rules: RulesOption = None,
+    count: CandidatesOption = CANDIDATES,
+    candidate_cycles: TableOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
@@ -104,25 +118,36 @@ def plan(
     ended the search; the best plan so far is then shown.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(_number(host_cycles_per_byte), host_cycles_per_call)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
-    if candidate_cycles is not None:
-        spaces, hosts = given_candidates(candidate_cycles, found, machine)
-    else:
-        operators = len({node.operator for node in found.accelerated})
-        with (
-            progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as tell,
-            _running(jobs) as run,
-        ):
-            spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=tell)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles)
     with progress("planning"):
         planned = plan_network(
-            found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit
+            found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
     _show(planned, objectives, output)
+
+
+def gathered(
+    network: Network,
+    config: Config,
+    count: int,
+    classes: Sequence[str],
+    jobs: int | None,
+    table: Path | None,
+) -> tuple[dict[Operator, Space], dict[str, str]]:
+    """The candidates of every operator, and what the host runs: evaluated, or from a table."""
+    if table is not None:
+        return given_candidates(table, network, config)
+    operators = len({node.operator for node in network.accelerated})
+    with (
+        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
+        running(jobs) as run,
+    ):
+        return candidates(network, config, count, classes, run=run, on_progress=advance)
 
 
 def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) -> None:
@@ -146,7 +171,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
 
 
-def _number(text: str) -> Fraction:
+def number(text: str) -> Fraction:
     """A number of cycles a byte.
 
     Raises:
@@ -159,7 +184,7 @@ def _number(text: str) -> Fraction:
 
 
 @contextmanager
-def _running(jobs: int | None) -> Iterator[Run]:
+def running(jobs: int | None) -> Iterator[Run]:
     """A `map` over worker processes, in order; in this process for one job."""
     count = jobs or os.cpu_count() or 1
     if count == 1:

@@ -126,7 +126,7 @@ def optimize(
         raise typer.Exit(1 if found.conflict else stopped)
     show_table(found.frame(), output)
     left_out = [name for name in CLASSES if name not in parse_classes(classes)]
-    more = f" Classes left out, which may hold better ones: {', '.join(left_out)}."
+    more = f". Classes left out, which may hold better ones: {', '.join(left_out)}."
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):

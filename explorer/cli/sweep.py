@@ -104,7 +104,7 @@ def sweep(
         typer.Option(min=1, help="Choose points among so many of the fastest embeddings."),
     ] = None,
     costs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table for area and energy.")
+        Path | None, typer.Option(metavar="FILE", help="Table for area and energy, or its name.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the workload.")] = "workload",
     jobs: JobsOption = 1,
@@ -168,7 +168,7 @@ def _study_file(context: typer.Context, workloads: list[str]) -> Study:
     """The study in the one file given; options that it has fields for are refused."""
     if len(workloads) > 1:
         raise InputError("WORKLOAD", "", workloads[1], "a study file stands alone")
-    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run"}
+    free = {"workloads", "out", "jobs", "dask", "dask_timeout", "dry_run", "as_json", "quiet"}
     for option in context.params.keys() - free:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":
@@ -251,7 +251,8 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
         return
     _report(summary, out)
     if left_out:
-        typer.echo(f"Classes left out, which may hold better ones: {', '.join(left_out)}.")
+        text = f"Classes left out, which may hold better ones: {', '.join(left_out)}."
+        typer.echo(text, err=wants_json())
     if summary.failures:
         raise typer.Exit(1)
 
@@ -278,6 +279,13 @@ def _record(summary: Summary, out: Path) -> dict[str, object]:
 
 def _report(summary: Summary, out: Path) -> None:
     """The end of a sweep: what was done, and what has no result."""
+    if wants_json():
+        counts = {"units": summary.total, "done": summary.done, "kept": summary.reused}
+        record = {"out": str(out), **counts, "failed": len(summary.failures)}
+        statuses = dict(sorted(summary.statuses.items()))
+        typer.echo(json.dumps({**record, "statuses": statuses}, indent=2))
+        _report_failures(summary)
+        return
     typer.echo(
         f"{summary.total} units: {summary.done} done now, {summary.reused} kept from before, "
         f"{len(summary.failures)} failed. Results are in {out}."
@@ -290,6 +298,11 @@ def _report(summary: Summary, out: Path) -> None:
             typer.echo(f"  {count} {status}: {reason}")
         if len(summary.reasons) > SHOWN:
             typer.echo(f"  … and {len(summary.reasons) - SHOWN} reasons more (column reason)")
+    _report_failures(summary)
+
+
+def _report_failures(summary: Summary) -> None:
+    """The units that failed, on standard error."""
     if summary.failures:
         typer.echo("Failed, to be tried again by the same command:", err=True)
         for unit, answer in summary.failures[:SHOWN]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from isa.plugins import documents
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CANDIDATES = (_PACKAGE / "encodings", _PACKAGE.parent / "encodings")
 
@@ -35,12 +37,18 @@ def encodings() -> list[Path]:
 
 
 def profiles() -> dict[str, Path]:
-    """Shipped preferences by name.
+    """Preferences by name: those that ship, and those that a package adds.
 
     Raises:
         FileNotFoundError: as for `encodings`.
+        InputError: what a package adds cannot be used.
     """
-    return {path.stem: path for path in sorted((_folder() / "profiles").glob("*.lp"))}
+    return {name: Path(str(path)) for name, path in documents("objectives").items()}
+
+
+def shipped_profiles() -> Path:
+    """The folder of those that ship: an entry point, see `isa.plugins`."""
+    return _folder() / "profiles"
 
 
 def _folder() -> Path:

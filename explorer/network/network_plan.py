@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
@@ -87,6 +88,7 @@ def plan_network(
     wishes: Wishes,
     pins: Sequence[str] = (),
     seconds: float | None = None,
+    rules: Sequence[Path] = (),
 ) -> NetworkPlan:
     """The best plan of a network's candidates, with what to compare it with.
 
@@ -100,6 +102,7 @@ def plan_network(
         wishes: what is asked, without pins.
         pins: texts as users write them.
         seconds: time for the solver.
+        rules: files of rules of a user's own.
 
     Raises:
         InputError: a pin names nothing that there is.
@@ -109,7 +112,7 @@ def plan_network(
     assembled = assemble(network, config, found, rule, host, hosts)
     problem = assembled.problem
     asked = replace(wishes, pins=parse_pins(pins, problem))
-    planned = solve(problem, asked, seconds=seconds)
+    planned = solve(problem, asked, seconds=seconds, rules=rules)
     usual = Wishes(prefer=("cycles", *(m for m in wishes.prefer if m != "cycles")))
     fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
     greedy = _following(problem, usual, lambda name: _fastest(assembled, name))

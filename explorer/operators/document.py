@@ -62,7 +62,7 @@ class _EpilogueDocument(Document):
     clip: _Clip | None = Field(default_factory=lambda: [-128, 127])
 
 
-class _OperatorDocument(Document):
+class OperatorDocument(Document):
     """An operator by its dimensions and access maps."""
 
     name: Title
@@ -109,7 +109,7 @@ def read(data: Mapping[str, object], source: str) -> Operator:
         return replace(operator, name=validate(Titled, {"name": data["name"]}, source).name)
     if "stages" in data:
         return read_stages(validate(StagesDocument, data, source), source)
-    return _operator(validate(_OperatorDocument, data, source), source)
+    return _operator(validate(OperatorDocument, data, source), source)
 
 
 def dump(operator: Operator) -> str:
@@ -150,7 +150,7 @@ def schemas() -> list[dict[str, Any]]:
         "required": ["kind"],
         "not": {"anyOf": [{"required": ["dimensions"]}, {"required": ["stages"]}]},
     }
-    return [kind, _OperatorDocument.model_json_schema(), StagesDocument.model_json_schema()]
+    return [kind, OperatorDocument.model_json_schema(), StagesDocument.model_json_schema()]
 
 
 def short_form(operator: Operator) -> Epilogue | None:
@@ -160,7 +160,7 @@ def short_form(operator: Operator) -> Epilogue | None:
     return Epilogue.of([s for s in operator.stages if not isinstance(s, Term)], operator.out)
 
 
-def _operator(document: _OperatorDocument, source: str) -> Operator:
+def _operator(document: OperatorDocument, source: str) -> Operator:
     """The operator of a document whose fields are right one by one."""
     names = list(document.dimensions)
     dims = tuple(Dimension(name, extent) for name, extent in document.dimensions.items())

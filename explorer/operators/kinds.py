@@ -112,6 +112,15 @@ def kinds() -> list[Kind]:
     return [_kind(build, known) for build, known in names.items()]
 
 
+def arguments(kind: str) -> tuple[list[str], list[str]]:
+    """What a kind takes: the arguments that have to be given, and all of them."""
+    build = KINDS[kind]
+    types, parameters = _types(build), signature(build).parameters
+    known = [*types, *(name for names in _single_axes(types).values() for name in names)]
+    needed = (name for name in types if name in parameters)
+    return [n for n in needed if parameters[n].default is Parameter.empty], known
+
+
 def _kind(build: Callable[..., Operator], names: list[str]) -> Kind:
     parameters = signature(build).parameters
     own = [name for name in _types(build) if name in parameters]

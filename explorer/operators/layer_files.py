@@ -22,7 +22,8 @@ _Builder = Callable[[], Operator]
 _REFERENCE = re.compile(r"(?s)(.+?\.ya?ml):(.+)")
 _DOCUMENT = {"kind", "dimensions", "stages", "in0", "in1", "out", "epilogue", "constants", "name"}
 _READABLE = (
-    "an operator (docs/operators.md), layers of ZigZag, a problem of Timeloop, or a list of CoSA's"
+    "an operator (docs/reference/operators.md), layers of ZigZag, a problem of Timeloop, or a list "
+    "of CoSA's"
 )
 _OTHERS = (
     ("workloads", "a study of explorer sweep, which takes it"),

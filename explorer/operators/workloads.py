@@ -20,6 +20,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -31,11 +32,15 @@ from pathlib import Path
 from explorer.operators import inline, layer_files
 from explorer.operators.constructors import gemm
 from explorer.operators.kinds import KINDS, construct, expected
+from isa import plugins
 from isa.computation import Operator
 from isa.errors import InputError, InputWarning
+from isa.files import parsing
 from isa.schema import is_document
 
 _Builder = Callable[[], Operator]
+
+_REFERENCE = re.compile(r"[a-z][a-z0-9]*:[A-Za-z0-9._/-]+")
 
 _GATES = {"vanilla": 1, "gru": 3, "lstm": 4}
 
@@ -206,18 +211,35 @@ def _suites() -> tuple[str, ...]:
 
 @cache
 def _index() -> dict[str, _Builder]:
-    """Every reference, and what builds its operator."""
-    return {
-        reference: build
-        for read in (_resnet18, _deepbench_conv, _deepbench_gemm, _deepbench_rnn)
-        for reference, build in read()
-    }
+    """Every reference, and what builds its operator; of the packages in the order of their names.
+
+    Raises:
+        InputError: what a package adds cannot be used.
+    """
+    found: dict[str, _Builder] = {}
+    for source, given in plugins.load("workloads"):
+        with parsing(source, "pairs of a reference and a function"):
+            added: dict[str, _Builder] = dict(given)
+        for reference in added:
+            if not _REFERENCE.fullmatch(reference) or reference in found:
+                allowed = "SUITE:NAME, of letters, digits and -._/, which no other package has"
+                raise InputError(source, "", reference, allowed)
+        found |= added
+    return found
 
 
-def _resnet18() -> Iterator[tuple[str, _Builder]]:
+def resnet18() -> Iterator[tuple[str, _Builder]]:
+    """The convolutions of ResNet-18: an entry point, see `isa.plugins`."""
     for row in _table("resnet18"):
         reference = f"resnet18:{row.pop('name')}"
         yield reference, partial(construct, reference, "conv2d", row)
+
+
+def deepbench() -> Iterator[tuple[str, _Builder]]:
+    """DeepBench's inference kernels: an entry point, see `isa.plugins`."""
+    yield from _deepbench_conv()
+    yield from _deepbench_gemm()
+    yield from _deepbench_rnn()
 
 
 def _deepbench_conv() -> Iterator[tuple[str, _Builder]]:

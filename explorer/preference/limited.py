@@ -116,9 +116,7 @@ class _Search:
             context.set_forkserver_preload([__name__])
         line, self._line = context.Pipe(duplex=False)
         self._answers, answers = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_work, args=(work, line, answers), daemon=True
-        )
+        self._process = context.Process(target=_work, args=(work, line, answers), daemon=True)
         self._process.start()
         line.close()
         answers.close()

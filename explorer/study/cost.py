@@ -14,6 +14,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from pydantic import Field
 from explorer.study.parameters import MAX_LOG, sizes
 from isa.errors import InputError
 from isa.fields import UOP_BYTES
+from isa.plugins import documents
 from isa.schema import Document, parse_yaml, read_text, validate
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from isa.config import Config
     from simulator.counts import Counts
 
-_SHIPPED = files("explorer.study") / "costs.yaml"
+_SHIPPED = "costs"
 # Far beyond any technology: sums and products of figures stay finite.
 _Positive = Annotated[float, Field(ge=1e-12, le=1e12, allow_inf_nan=False)]
 _Bits = Annotated[int, Field(ge=1, le=65_536)]
@@ -67,7 +69,9 @@ class _Area(Document):
     sram_bit: _Figure
 
 
-class _Table(Document):
+class Table(Document):
+    """A table of figures, each with its source."""
+
     name: Annotated[str, Field(min_length=1, max_length=40)]
     title: str = ""
     energy_pj: _Energy
@@ -158,23 +162,28 @@ class Costs:
 
 
 def load(path: Path | None = None) -> Costs:
-    """The table in a file, or the one that ships.
+    """The table in a file, or of a name; by default the one that ships.
 
     Raises:
         InputError: it cannot be read, or is not a table of the right form.
     """
-    if path is None:
-        return _shipped()
-    return _parse(read_text(path), str(path))
+    name = _SHIPPED if path is None else str(path)
+    # Names before files, as with instructions.
+    return _named(name) if name in documents("costs") else _parse(read_text(Path(name)), name)
+
+
+def shipped() -> Traversable:
+    """The table that ships: an entry point, see `isa.plugins`."""
+    return files("explorer.study") / "costs.yaml"
 
 
 @cache
-def _shipped() -> Costs:
-    return _parse(_SHIPPED.read_text(encoding="utf-8"), "costs.yaml")
+def _named(name: str) -> Costs:
+    return _parse(documents("costs")[name].read_text(encoding="utf-8"), f"{name}.yaml")
 
 
 def _parse(text: str, source: str) -> Costs:
-    table = validate(_Table, parse_yaml(text, source), source)
+    table = validate(Table, parse_yaml(text, source), source)
     energy, area = table.energy_pj, table.area_um2
     for group, figures in (("energy_pj", energy), ("area_um2", area)):
         for name in type(figures).model_fields:
@@ -193,7 +202,7 @@ def _parse(text: str, source: str) -> Costs:
     return costs
 
 
-def _costs(table: _Table) -> Costs:
+def _costs(table: Table) -> Costs:
     energy, area = table.energy_pj, table.area_um2
     figures_only = repr((table.name, table.energy_pj, table.area_um2))
     return Costs(

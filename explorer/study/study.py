@@ -44,8 +44,8 @@ class _WorkloadDocument(Document):
     repeat: _Count = 1
 
 
-class _StudyDocument(Document):
-    """A study file; the fields are explained in docs/sweeps.md."""
+class StudyDocument(Document):
+    """A study file; the fields are explained in docs/reference/sweeps.md."""
 
     name: str
     workloads: Annotated[list[Any], Field(min_length=1)]
@@ -159,7 +159,7 @@ def load(path: Path) -> Study:
         InputError: the file cannot be read, has an unknown key, or as `make`.
     """
     source = str(path)
-    document = validate(_StudyDocument, parse_yaml(read_text(path), source), source)
+    document = validate(StudyDocument, parse_yaml(read_text(path), source), source)
     vary = {name: _values(values, source, name) for name, values in document.vary.items()}
     for index, point in enumerate(document.configurations):
         for name, value in point.items():

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from isa.computation import Affine, Computation, Dimension, Tensor
 from isa.errors import InputError
+from isa.plugins import documents
 from isa.schema import (
     MAX_EXTENT,
     MAX_RANK,
@@ -37,7 +39,6 @@ from isa.schema import (
     validate,
 )
 
-_SHIPPED = files("isa.intrinsics")
 _MAX_ENUMERATED = 2**20  # lanes that are compared cell by cell
 
 
@@ -48,7 +49,7 @@ class _PortDocument(Document):
     index: Index
 
 
-class _IntrinsicDocument(Document):
+class IntrinsicDocument(Document):
     """An instruction; the extent of an axis is a number or the name of a configuration value."""
 
     name: Name
@@ -58,10 +59,14 @@ class _IntrinsicDocument(Document):
     out: _PortDocument
 
 
+def shipped() -> Traversable:
+    """The folder of those that ship: an entry point, see `isa.plugins`."""
+    return files("isa.intrinsics")
+
+
 def names() -> list[str]:
-    """The instructions that ship, sorted."""
-    shipped = (path.name for path in _SHIPPED.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in shipped if name.endswith(".yaml"))
+    """The instructions that ship or that a package adds, sorted."""
+    return list(documents("intrinsics"))
 
 
 def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> Computation:
@@ -78,7 +83,7 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
         InputError: there is no such instruction, an extent is missing, or the document is wrong.
     """
     text, source = _read(name_or_path)
-    document = validate(_IntrinsicDocument, parse_yaml(text, source), source)
+    document = validate(IntrinsicDocument, parse_yaml(text, source), source)
     axes = {axis: _extent(axis, e, extents or {}, source) for axis, e in document.axes.items()}
     dims = tuple(Dimension(axis, extent) for axis, extent in axes.items())
     in0 = _port(document.in0, axes, source, "in0")
@@ -93,16 +98,16 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
 
 def _read(name_or_path: str | Path) -> tuple[str, str]:
     """The text of an instruction's document, and what to call it in errors."""
-    name, shipped = str(name_or_path), names()
+    name, known = str(name_or_path), documents("intrinsics")
     # Names before files: a file that happens to be called like an instruction must not hide it.
-    known = [n for n in shipped if n == name or n.endswith(f"_{name}")]
-    if len(known) == 1:
-        return (_SHIPPED / f"{known[0]}.yaml").read_text(encoding="utf-8"), known[0]
+    meant = [name] if name in known else [n for n in known if n.endswith(f"_{name}")]
+    if len(meant) == 1:
+        return known[meant[0]].read_text(encoding="utf-8"), meant[0]
     if is_document(name):
         return read_text(Path(name)), name
-    close = get_close_matches(name, shipped, n=1)
+    close = get_close_matches(name, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    allowed = f"{guess}a YAML file, or one of {', '.join(shipped)}"
+    allowed = f"{guess}a YAML file, or one of {', '.join(known)}"
     raise InputError("intrinsic", "", name, allowed)
 
 

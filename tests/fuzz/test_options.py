@@ -25,10 +25,10 @@ ARGUMENTS = {
     "execute": ["no:such", "y=n:4"], "emit": ["no:such", "reference", "--out", "/no/such/folder"],
     "disasm": ["/no/such"], "run": ["/no/such"], "lint-program": ["/no/such"],
     "sweep": [SMALL, "--dry-run"], "results": ["/no/such"], "pareto": ["/no/such.csv"],
-    "operators": [], "kinds": [], "map": ["no:such", "--out", "/no/such/map.html"],
-    "network show": ["resnet18"],
-    "network import": ["no-such", "--out=/no/such.json"], "network schema": [],
-    "network plan": ["no-such"],
+    "operators": [], "kinds": [], "schema": ["study"],
+    "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
+    "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
+    "network map": ["no-such", "--out=/no/such.html"],
 }  # fmt: skip
 """Arguments with which a command ends soon, whatever else it is given."""
 

@@ -58,6 +58,7 @@ COMMAND_LINES: dict[str, tuple[str, ...]] = {
     "lint-program": ("{program}",),
     "sweep": (SMALL, "--out", "{new}"),
     "results": ("{store}",),
+    "schema": ("study",),
     "pareto": (SMALL,),
     "map": (SMALL, "--out", "{new}.html"),
 }

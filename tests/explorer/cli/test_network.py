@@ -75,11 +75,6 @@ def test_import_writes_the_network(suffix: str, tmp_path: Path) -> None:
     assert path.read_bytes() == first
 
 
-def test_schema() -> None:
-    """The schema is JSON."""
-    assert "properties" in json.loads(run("schema").stdout)
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

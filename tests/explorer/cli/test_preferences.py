@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -49,15 +48,6 @@ def test_conflicts_are_named() -> None:
     assert len(lines) == head.count(" and ") + 1
     assert all(line.startswith("  without ") for line in lines)
     assert not result.stdout
-
-
-def test_the_page_shows_what_a_conflict_prints(root: Path) -> None:
-    """The example of docs/preferences.md is what the command above it prints."""
-    text = (root / "docs" / "preferences.md").read_text(encoding="utf-8")
-    shown = re.findall(r"```sh\nexplorer optimize (.*)\n```\n\n```text\n([^`]*)```", text)
-    assert shown
-    for arguments, printed in shown:
-        assert run(*arguments.split()).output == printed
 
 
 def test_rules_of_a_users_own(root: Path) -> None:

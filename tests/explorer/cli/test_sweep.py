@@ -280,7 +280,7 @@ def test_page_stands_alone(tmp_path: Path) -> None:
 
 def test_documented_queries(store: Path, root: Path) -> None:
     """The queries in the documentation have answers."""
-    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "reference" / "sweeps.md").read_text(encoding="utf-8")
     section = text.partition("## Queries")[2].partition("## Pareto")[0]
     queries = [part.replace("\n    ", "\n") for part in section.split("    -- ")[1:]]
     assert len(queries) == 4
@@ -291,7 +291,7 @@ def test_documented_queries(store: Path, root: Path) -> None:
 
 def test_documented_study(root: Path, tmp_path: Path) -> None:
     """The study file in the documentation is one, but for its own cost table."""
-    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "reference" / "sweeps.md").read_text(encoding="utf-8")
     document = text.partition("```yaml\n")[2].partition("```")[0]
     path = tmp_path / "study.yaml"
     path.write_text(document.replace("costs: costs.yaml", "costs: null"), encoding="utf-8")
@@ -302,6 +302,10 @@ def test_documented_study(root: Path, tmp_path: Path) -> None:
 
 def test_documented_columns(root: Path) -> None:
     """Every column is in the documentation."""
-    text = (root / "docs" / "sweeps.md").read_text(encoding="utf-8").partition("## Columns")[2]
+    text = (
+        (root / "docs" / "reference" / "sweeps.md")
+        .read_text(encoding="utf-8")
+        .partition("## Columns")[2]
+    )
     left_out = {"LOG_BLOCK_IN", "LOG_BLOCK_OUT", *PARAMETERS, *(f"dram_{n}" for n in BUFFERS)}
     assert not [name for name in COLUMNS if f"`{name}`" not in text and name not in left_out]

@@ -1,0 +1,71 @@
+"""The command that draws the map of a network's plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explorer.cli.common import wants_json
+from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
+from explorer.cli.network_plan import (
+    CandidatesOption,
+    HostBytesOption,
+    HostCallsOption,
+    PinOption,
+    TransitionsOption,
+    gathered,
+    number,
+)
+from explorer.cli.output import JobsOption, check_file, progress, write_file
+from explorer.embedding.facts import parse_classes
+from explorer.network.models import resolve
+from explorer.network.network_plan import CANDIDATES, plan_network
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes
+from explorer.report.pages.network import page
+from isa.config import Config
+from isa.errors import InputError
+
+
+def map_(
+    network: ModelArgument,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The page to write (.html).")
+    ],
+    config: ConfigOption = "default",
+    transitions: TransitionsOption = "repack",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
+    count: CandidatesOption = CANDIDATES,
+    classes: ClassesOption = USUAL_CLASSES,
+    shape: ShapeOption = None,
+    concat: ConcatOption = Concat.TERMS,
+    jobs: JobsOption = None,
+) -> None:
+    """Draw the candidates of every node, and the best plan, as a page to explore.
+
+    Each candidate is a point above its node; the plan is a line through them. A click shows what a
+    candidate reads and writes. The page needs nothing but itself.
+    """
+    check_file(out, "--out", (".html",))
+    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    wishes = Wishes(("cycles", "host-bytes", "memory"))
+    rule, chosen = model(transitions), parse_classes(classes)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, None)
+    with progress("planning"):
+        planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
+    if not planned.planned.plans:
+        raise InputError("--pin", "", "; ".join(pin or ()), "pins that some plan can keep")
+    text = page(planned)
+    write_file(out, text)
+    listed, size = planned.planned.account.candidates, len(text.encode())
+    if wants_json():
+        typer.echo(json.dumps({"file": str(out), "candidates": listed, "bytes": size}))
+        return
+    typer.echo(f"{out}: {listed:,} candidates, {size:,} bytes")
