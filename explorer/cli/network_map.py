@@ -13,6 +13,7 @@ from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
+    EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
@@ -42,6 +43,7 @@ def map_(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
@@ -57,7 +59,7 @@ def map_(
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), parse_classes(classes)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, None)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
     if not planned.planned.plans:

@@ -69,6 +69,19 @@ CandidatesOption = Annotated[
     ),
 ]
 
+RequireOption = Annotated[
+    list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
+]
+EffortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="NUMBER",
+        help="Programs simulated for each layout at most; by default as many as prove its cycles "
+        "the least.",
+        show_default=False,
+    ),
+]
 TableOption = Annotated[
     Path | None,
     typer.Option(
@@ -91,9 +104,7 @@ def plan(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
-    require: Annotated[
-        list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
-    ] = None,
+    require: RequireOption = None,
     prefer: Annotated[
         str,
         typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
@@ -104,6 +115,7 @@ def plan(
     ] = None,
     rules: RulesOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
     candidate_cycles: TableOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     time_limit: TimeLimitOption = None,
@@ -123,7 +135,7 @@ def plan(
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
@@ -138,6 +150,7 @@ def gathered(
     classes: Sequence[str],
     jobs: int | None,
     table: Path | None,
+    effort: int | None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and what the host runs: evaluated, or from a table."""
     if table is not None:
@@ -147,7 +160,9 @@ def gathered(
         progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
         running(jobs) as run,
     ):
-        return candidates(network, config, count, classes, run=run, on_progress=advance)
+        return candidates(
+            network, config, count, classes, run=run, on_progress=advance, effort=effort
+        )
 
 
 def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) -> None:

@@ -46,6 +46,7 @@ class NetworkPlan:
         fixed: TVM's embedding and layouts wherever there are any; None if that is no plan.
         greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
         floor: cycles of every node's fastest candidate, with no transitions at all.
+        wishes: what was asked, pins included.
     """
 
     network: Network
@@ -55,6 +56,7 @@ class NetworkPlan:
     fixed: Plan | None
     greedy: Plan | None
     floor: int
+    wishes: Wishes
 
 
 def candidates(
@@ -117,7 +119,7 @@ def plan_network(
     fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
     greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
 
 
 def _following(

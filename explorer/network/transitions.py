@@ -81,36 +81,100 @@ class Laid:
     held: Rows | None = None
 
     @cached_property
-    def wanted(self) -> list[tuple[NDArray[np.intp], Rows]]:
-        """What a reader of the layout asks for: entries with the lanes in which they are not idle.
+    def wanted(self) -> list[tuple[tuple[int, ...], Rows]]:
+        """What a reader of the layout asks for.
 
-        Of each set of such lanes, (lanes,), what the entries hold in them, (lanes, entries).
+        Of each set of lanes that are not idle together, what entries hold in them,
+        (entries, lanes).
         """
         assert self.held is not None
-        bits = np.packbits(self.held != IDLE, axis=1)
+        used = self.held != IDLE
+        if used.all():
+            return [(tuple(range(used.shape[1])), self.held)]
+        bits = np.packbits(used, axis=1)
+        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+        # One number a mask, where lanes are few: sorting numbers is quick.
+        masks = bits.view(np.uint64) if bits.shape[1] == 8 else bits.view(f"V{bits.shape[1]}")
         found = []
-        for mask in np.unique(bits, axis=0):
-            lanes = np.flatnonzero(np.unpackbits(mask, count=self.held.shape[1]))
+        _, first, which = np.unique(masks[:, 0], return_index=True, return_inverse=True)
+        for number, entry in enumerate(first):
+            lanes = np.flatnonzero(used[entry])
             if len(lanes):
-                rows = (bits == mask).all(axis=1)
-                found.append((lanes, np.ascontiguousarray(self.held[rows][:, lanes].T)))
+                rows = np.ascontiguousarray(self.held[which == number][:, lanes])
+                found.append((tuple(lanes.tolist()), rows))
         return found
 
     @cached_property
-    def _places(self) -> dict[int, NDArray[np.intp] | None]:
+    def _asked(self) -> dict[bool, list[tuple[tuple[int, ...], int, Prints]]]:
         return {}
 
-    def places(self, lane: int) -> NDArray[np.intp] | None:
-        """By element, the entry that has it in a lane, or -1; None where several have one."""
+    def asked(self, by_host: bool) -> list[tuple[tuple[int, ...], int, Prints]]:
+        """`wanted`, with how many vectors nobody can have written: with zeros, but for the host."""
+        if by_host not in self._asked:
+            found = []
+            for lanes, rows in self.wanted:
+                bare = (rows == ZERO).any(axis=1) if not by_host else np.zeros(len(rows), np.bool_)
+                found.append((lanes, int(np.count_nonzero(bare)), Prints.of(rows[~bare])))
+            self._asked[by_host] = found
+        return self._asked[by_host]
+
+    @cached_property
+    def _offered(self) -> dict[tuple[tuple[int, ...], bool], Prints]:
+        return {}
+
+    def offered(self, lanes: tuple[int, ...], by_host: bool) -> Prints:
+        """What was written in some lanes."""
         assert self.held is not None
-        if lane not in self._places:
-            column = self.held[:, lane]
-            live = np.flatnonzero(column >= 0)
-            place = np.full(int(self.held.max(initial=0)) + 1, -1, np.intp)
-            place[column[live]] = live
-            twice = np.count_nonzero(place >= 0) < len(live)
-            self._places[lane] = None if twice else place
-        return self._places[lane]
+        if (lanes, by_host) not in self._offered:
+            rows = _meaning(self.held[:, lanes], by_host)
+            self._offered[lanes, by_host] = Prints.of(rows)
+        return self._offered[lanes, by_host]
+
+
+@dataclass(frozen=True, eq=False)
+class Prints:
+    """Vectors with numbers by which equal ones are found.
+
+    Attributes:
+        rows: (vectors, lanes).
+        whole: a number for each vector; equal ones have equal numbers.
+        order: the vectors in the order of their numbers.
+        steps: numbers of what lanes have beyond the first: layouts have few of these.
+    """
+
+    rows: Rows
+    whole: NDArray[np.uint64]
+    order: NDArray[np.intp]
+    steps: frozenset[int]
+
+    @classmethod
+    def of(cls, rows: Rows) -> Prints:
+        """The vectors' numbers: sums over lanes, each times a number of its own, which wrap."""
+        if not len(rows):
+            return cls(rows, np.zeros(0, np.uint64), np.zeros(0, np.intp), frozenset())
+        factors = np.random.default_rng(1).integers(1, 2**63, rows.shape[1], np.uint64) | np.uint64(
+            1
+        )
+        whole = rows.astype(np.int64).view(np.uint64) @ factors
+        # What is left when the first lane's element is taken off all lanes.
+        first = rows[:, 0].astype(np.int64).view(np.uint64)
+        steps = np.unique(whole - first * factors.sum(dtype=np.uint64))
+        return cls(rows, whole, np.argsort(whole), frozenset(steps.tolist()))
+
+    def lacking(self, other: Prints) -> int:
+        """How many of the other's vectors are none of these."""
+        # Vectors that are equal step alike.
+        if self.steps.isdisjoint(other.steps):
+            return len(other.rows)
+        ordered = self.whole[self.order]
+        place = np.minimum(np.searchsorted(ordered, other.whole), len(ordered) - 1)
+        left = np.flatnonzero(ordered[place] == other.whole)
+        entries = self.order[place[left]]
+        if (self.rows[entries] == other.rows[left]).all():
+            return len(other.rows) - len(left)
+        # Two vectors share a number by chance: look each up.
+        there = {row.tobytes() for row in np.ascontiguousarray(self.rows)}
+        return sum(row.tobytes() not in there for row in np.ascontiguousarray(other.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +253,6 @@ def lacking(written: Laid, read: Laid, by_host: bool = False) -> int:
     if written.held.shape[1] != read.held.shape[1]:
         return len(read.held)
     missing = 0
-    for lanes, wanted in read.wanted:
-        place = written.places(int(lanes[0])) if wanted[0].min() >= 0 else None
-        if place is None:
-            known = _meaning(written.held, by_host)[:, lanes]
-            missing += _absent(known, np.ascontiguousarray(wanted.T))
-            continue
-        # Each element is the first of one vector at most: that one it is, or none. Lane by lane,
-        # as most vectors are found to differ early.
-        there = np.where(wanted[0] < len(place), place[np.minimum(wanted[0], len(place) - 1)], -1)
-        left = np.flatnonzero(there >= 0)
-        entries = there[left]
-        for lane, column in zip(lanes[1:], wanted[1:], strict=True):
-            same = _meaning(written.held[entries, lane], by_host) == column[left]
-            left, entries = left[same], entries[same]
-        missing += wanted.shape[1] - len(left)
+    for lanes, bare, wanted in read.asked(by_host):
+        missing += bare + written.offered(lanes, by_host).lacking(wanted)
     return missing
-
-
-def _absent(known: Rows, wanted: Rows) -> int:
-    """How many rows of the one are none of the other."""
-    there = {row.tobytes() for row in np.ascontiguousarray(known)}
-    return sum(row.tobytes() not in there for row in wanted)
