@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
@@ -17,7 +18,7 @@ from explorer.network.candidates import (
 )
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
-from explorer.network.problem import Plan, Problem
+from explorer.network.problem import Move, Plan, Problem
 from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
@@ -29,6 +30,9 @@ from explorer.ranking.explore import find
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CANDIDATES = 50
 """Embeddings of each operator that are evaluated."""
@@ -57,6 +61,67 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each node of the plan, or for each plan of the front, which may be none."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        plans = self.planned.plans
+        if self.wishes.objectives:
+            return pd.DataFrame([p.cost._asdict() | dict(p.choices) for p in plans])
+        return pd.DataFrame([asdict(row) for plan in plans for row in rows(self, plan)])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node of a plan.
+
+    Attributes:
+        node: its name; ``input:`` and ``output:`` stand for the network's own.
+        candidate: the embedding that it takes, ``reference`` for TVM's with its fixed layouts; of
+            the host's nodes, ``host`` or the layout that it writes.
+        cycles: of its program, 0 for the host.
+        reads: each tensor with its layout and the kind of the transition.
+        transitions: cycles of the transitions that are made for it; one for several nodes counts at
+            the first of them.
+        host_bytes: bytes that the host moves for these.
+        writes: each tensor with its layout.
+    """
+
+    node: str
+    candidate: str
+    cycles: int
+    reads: str
+    transitions: int
+    host_bytes: int
+    writes: str
+
+
+def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
+    """The nodes of a plan, in their order."""
+    return [_row(found, plan, name, candidate) for name, candidate in plan.choices.items()]
+
+
+def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
+    node = found.assembled.problem.node(name)
+    own = found.assembled.options.get(name, {})
+    moves = [move for move in plan.moves if name in move.readers]
+    made = [move.cost for move in moves if move.readers[0] == name]
+    return Row(
+        name,
+        candidate,
+        own[candidate].cycles if candidate in own else 0,
+        "; ".join(_read(found, move, name) for move in moves),
+        sum(cost.cycles for cost in made),
+        sum(cost.host_bytes for cost in made),
+        "; ".join(f"{tensor} {layout}" for tensor, layout in node.candidate(candidate).writes),
+    )
+
+
+def _read(found: NetworkPlan, move: Move, node: str) -> str:
+    kind = found.assembled.kinds[move.tensor, move.written, move.read]
+    shared = "" if move.readers[0] == node or kind == "none" else f" with {move.readers[0]}"
+    return f"{move.tensor} {move.read} ({kind}{shared})"
 
 
 def candidates(

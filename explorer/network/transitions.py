@@ -37,6 +37,7 @@ class Model(Document):
 
     summary: str
     stores: bool
+    zeros: bool
     border: Literal["plain", "free"]
 
 
@@ -105,18 +106,24 @@ class Laid:
         return found
 
     @cached_property
-    def _asked(self) -> dict[bool, list[tuple[tuple[int, ...], int, Prints]]]:
+    def _asked(self) -> dict[tuple[bool, bool], list[tuple[tuple[int, ...], int, Prints]]]:
         return {}
 
-    def asked(self, by_host: bool) -> list[tuple[tuple[int, ...], int, Prints]]:
-        """`wanted`, with how many vectors nobody can have written: with zeros, but for the host."""
-        if by_host not in self._asked:
+    def asked(self, by_host: bool, zeros: bool) -> list[tuple[tuple[int, ...], int, Prints]]:
+        """`wanted`, with how many vectors nobody can have written: with zeros, but for the host.
+
+        Vectors of nothing but zeros are left out where `zeros` says that they are there.
+        """
+        if (by_host, zeros) not in self._asked:
             found = []
             for lanes, rows in self.wanted:
-                bare = (rows == ZERO).any(axis=1) if not by_host else np.zeros(len(rows), np.bool_)
-                found.append((lanes, int(np.count_nonzero(bare)), Prints.of(rows[~bare])))
-            self._asked[by_host] = found
-        return self._asked[by_host]
+                empty = rows == ZERO
+                there = empty.all(axis=1) & zeros
+                bare = empty.any(axis=1) & ~there & (not by_host)
+                prints = Prints.of(rows[~(bare | there)])
+                found.append((lanes, int(np.count_nonzero(bare)), prints))
+            self._asked[by_host, zeros] = found
+        return self._asked[by_host, zeros]
 
     @cached_property
     def _offered(self) -> dict[tuple[tuple[int, ...], bool], Prints]:
@@ -215,7 +222,7 @@ def passed(
         if _in_place(written, read, by_host):
             return "none", Cost()
         if rule.stores and written.held is not None and read.held is not None:
-            missing = lacking(written, read, by_host)
+            missing = lacking(written, read, by_host, rule.zeros)
             # The host reads what it makes them of, and writes them.
             cost = host.cost(2 * missing * read.vector, read.size)
             return ("filled" if missing else "stored"), cost
@@ -242,17 +249,23 @@ def _meaning(held: Rows, by_host: bool) -> Rows:
     return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
-def lacking(written: Laid, read: Laid, by_host: bool = False) -> int:
+def lacking(written: Laid, read: Laid, by_host: bool = False, zeros: bool = False) -> int:
     """How many of the vectors that are read are none that was written.
 
     A lane that is idle in the reader may hold anything; one that is to be zero holds zero only
     where the host has written it.
+
+    Args:
+        written: as it is written.
+        read: as it is wanted.
+        by_host: whether the host has written it.
+        zeros: whether vectors of nothing but zeros are there, as somebody wrote them once.
     """
     assert written.held is not None
     assert read.held is not None
     if written.held.shape[1] != read.held.shape[1]:
-        return len(read.held)
+        return sum(bare + len(wanted.rows) for _, bare, wanted in read.asked(by_host, zeros))
     missing = 0
-    for lanes, bare, wanted in read.asked(by_host):
+    for lanes, bare, wanted in read.asked(by_host, zeros):
         missing += bare + written.offered(lanes, by_host).lacking(wanted)
     return missing

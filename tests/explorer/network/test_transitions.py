@@ -48,6 +48,13 @@ def test_garbage_is_no_zero() -> None:
     assert lacking(written, read, by_host=True) == 1
 
 
+def test_vectors_of_zeros_that_stay() -> None:
+    """Where zeros were written once, vectors of nothing else are not lacking; others are."""
+    read = laid([[ZERO, ZERO], [ZERO, IDLE], [0, ZERO], [0, 1]])
+    assert lacking(PAIRS, read) == 3
+    assert lacking(PAIRS, read, zeros=True) == 1
+
+
 def test_vectors_that_stand_twice() -> None:
     """Where an element is first in several vectors, each of them is found."""
     written = laid([[0, 1], [0, 2], [3, 4]])
