@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import note
@@ -26,11 +22,9 @@ from explorer.network.graph import Network
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
-from explorer.network.spaces import Run, Space
+from explorer.network.spaces import Space, running
 from explorer.network.transitions import Host, model, models
 from explorer.network.wishes import Wishes, parse_limits, parse_metrics
-from explorer.ranking import explore
-from explorer.ranking.workers import pool
 from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
@@ -173,12 +167,12 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1)
     if objectives:
-        table = pd.DataFrame([p.cost._asdict() | dict(p.choices) for p in planned.plans])
+        table = found.frame()
         names = list(planned.plans[0].cost._fields)
         show_table(table, output, table[names])
         note(report.proof(found), aside=output is not None)
     else:
-        table = pd.DataFrame([asdict(row) for row in report.rows(found, planned.plans[0])])
+        table = found.frame()
         show_table(table, output, table, keep=3)
         for line in report.lines(found):
             note(line, aside=output is not None)
@@ -196,19 +190,3 @@ def number(text: str) -> Fraction:
         allowed = "a number from 0 to 1000000, as 1 or 0.125"
         raise InputError("--host-cycles-per-byte", "", text, allowed)
     return Fraction(text.strip())
-
-
-@contextmanager
-def running(jobs: int | None) -> Iterator[Run]:
-    """A `map` over worker processes, in order; in this process for one job."""
-    count = jobs or os.cpu_count() or 1
-    if count == 1:
-        yield map
-        return
-    with pool(count, explore.__name__) as executor:
-
-        def run(work: Callable[..., Any], items: Sequence[Any]) -> Iterator[Any]:
-            # Few at a time, so that all workers end at about the same time.
-            return executor.map(work, items, chunksize=max(1, len(items) // (8 * count)))
-
-        yield run

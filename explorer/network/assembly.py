@@ -225,6 +225,8 @@ class _Desk:
                         )
                     key = (tensor, there, here)
                     kinds[key], passages[key] = known[pair]
+            for laid in self.named[tensor].values():
+                laid.forget()
         return kinds, passages
 
 

@@ -8,7 +8,9 @@ reads and writes those. Nodes whose operators are equal share their candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +26,9 @@ from explorer.network.candidates import (
     residuals_of,
 )
 from explorer.network.graph import Network
+from explorer.ranking import explore
 from explorer.ranking.explore import embeddings, evaluate, gemm_intrinsic
+from explorer.ranking.workers import pool
 from explorer.schedule.bound import compute_bound
 from isa.computation import Computation, Operator, Role, Tensor
 from isa.config import Config
@@ -259,3 +263,19 @@ def _wanted(found: Mapping[Operator, Space], network: Network) -> dict[Operator,
             taken |= writes.get(residual.tensor, set())
         taken |= {ends[out] for ends in own[node.operator]}
     return wanted
+
+
+@contextmanager
+def running(jobs: int | None) -> Iterator[Run]:
+    """A `map` over worker processes, in order; in this process for one job, None for all cores."""
+    count = jobs or os.cpu_count() or 1
+    if count == 1:
+        yield map
+        return
+    with pool(count, explore.__name__) as executor:
+
+        def run(work: Callable[..., Any], items: Sequence[Any]) -> Iterator[Any]:
+            # One at a time, so that all workers end at about the same time.
+            return executor.map(work, items)
+
+        yield run

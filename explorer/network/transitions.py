@@ -137,6 +137,11 @@ class Laid:
             self._offered[lanes, by_host] = Prints.of(rows)
         return self._offered[lanes, by_host]
 
+    def forget(self) -> None:
+        """Give back what was kept for further comparisons, which takes more than the layout."""
+        for name in ("wanted", "_asked", "_offered"):
+            self.__dict__.pop(name, None)
+
 
 @dataclass(frozen=True, eq=False)
 class Prints:

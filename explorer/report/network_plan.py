@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from explorer.network.network_plan import NetworkPlan, rows
 from explorer.network.problem import Cost
 
+__all__ = ["lines", "proof", "rows"]
+
 
 def lines(found: NetworkPlan) -> Iterator[str]:
     """The sums of the best plan and of the others, and what is proven."""
