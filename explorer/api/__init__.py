@@ -22,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.networks import network_plan, network_why
 from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
@@ -72,6 +73,8 @@ __all__ = [
     "execute",
     "lint",
     "map",
+    "network_plan",
+    "network_why",
     "optimize",
     "pareto",
     "rank",

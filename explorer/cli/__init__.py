@@ -128,6 +128,11 @@ GROUPS = {
                 "plan",
                 "Choose an embedding for each node such that the whole network is best.",
             ),
+            "why": Entry(
+                "network_why",
+                "why",
+                "Tell what a node's own best embedding would cost elsewhere in the plan.",
+            ),
             "map": Entry(
                 "network_map",
                 "map_",

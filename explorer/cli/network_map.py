@@ -13,17 +13,18 @@ from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
+    EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
     TransitionsOption,
+    gathered,
     number,
-    running,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
-from explorer.network.network_plan import CANDIDATES, candidates, plan_network
+from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.report.pages.network import page
@@ -42,6 +43,7 @@ def map_(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
@@ -57,12 +59,7 @@ def map_(
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), parse_classes(classes)
-    operators = len({node.operator for node in found.accelerated})
-    with (
-        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
-        running(jobs) as run,
-    ):
-        spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=advance)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
     if not planned.planned.plans:

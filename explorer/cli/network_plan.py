@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import note
@@ -21,15 +17,16 @@ from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOptio
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.embedding.facts import parse_classes
-from explorer.network.candidates import Run
+from explorer.network.given import COLUMNS, given_candidates
+from explorer.network.graph import Network
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
+from explorer.network.spaces import Space, running
 from explorer.network.transitions import Host, model, models
 from explorer.network.wishes import Wishes, parse_limits, parse_metrics
-from explorer.ranking import explore
-from explorer.ranking.workers import pool
 from explorer.report import network_plan as report
+from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 
@@ -66,6 +63,33 @@ CandidatesOption = Annotated[
     ),
 ]
 
+RequireOption = Annotated[
+    list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
+]
+EffortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="NUMBER",
+        help="Programs simulated for each layout at most; by default as many as prove its cycles "
+        "the least.",
+        show_default=False,
+    ),
+]
+TableOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--candidate-cycles",
+        metavar="TABLE",
+        help=f"Take candidates and their cycles from a CSV table with columns {', '.join(COLUMNS)},"
+        " and evaluate none; nodes that it lacks are the host's.",
+    ),
+]
+RulesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", metavar="FILE", help="Rules of your own over encodings/network.lp."),
+]
+
 
 def plan(
     network: ModelArgument,
@@ -74,9 +98,7 @@ def plan(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
-    require: Annotated[
-        list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
-    ] = None,
+    require: RequireOption = None,
     prefer: Annotated[
         str,
         typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
@@ -85,7 +107,10 @@ def plan(
         str | None,
         typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),
     ] = None,
+    rules: RulesOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
+    candidate_cycles: TableOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
@@ -104,17 +129,34 @@ def plan(
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
-    operators = len({node.operator for node in found.accelerated})
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    with progress("planning"):
+        planned = plan_network(
+            found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
+        )
+    _show(planned, objectives, output)
+
+
+def gathered(
+    network: Network,
+    config: Config,
+    count: int,
+    classes: Sequence[str],
+    jobs: int | None,
+    table: Path | None,
+    effort: int | None,
+) -> tuple[dict[Operator, Space], dict[str, str]]:
+    """The candidates of every operator, and what the host runs: evaluated, or from a table."""
+    if table is not None:
+        return given_candidates(table, network, config)
+    operators = len({node.operator for node in network.accelerated})
     with (
         progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
         running(jobs) as run,
     ):
-        spaces, hosts = candidates(found, machine, count, chosen, run=run, on_progress=advance)
-    with progress("planning"):
-        planned = plan_network(
-            found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit
+        return candidates(
+            network, config, count, classes, run=run, on_progress=advance, effort=effort
         )
-    _show(planned, objectives, output)
 
 
 def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) -> None:
@@ -125,12 +167,12 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1)
     if objectives:
-        table = pd.DataFrame([p.cost._asdict() | dict(p.choices) for p in planned.plans])
+        table = found.frame()
         names = list(planned.plans[0].cost._fields)
         show_table(table, output, table[names])
         note(report.proof(found), aside=output is not None)
     else:
-        table = pd.DataFrame([asdict(row) for row in report.rows(found, planned.plans[0])])
+        table = found.frame()
         show_table(table, output, table, keep=3)
         for line in report.lines(found):
             note(line, aside=output is not None)
@@ -148,19 +190,3 @@ def number(text: str) -> Fraction:
         allowed = "a number from 0 to 1000000, as 1 or 0.125"
         raise InputError("--host-cycles-per-byte", "", text, allowed)
     return Fraction(text.strip())
-
-
-@contextmanager
-def running(jobs: int | None) -> Iterator[Run]:
-    """A `map` over worker processes, in order; in this process for one job."""
-    count = jobs or os.cpu_count() or 1
-    if count == 1:
-        yield map
-        return
-    with pool(count, explore.__name__) as executor:
-
-        def run(work: Callable[..., Any], items: Sequence[Any]) -> Iterator[Any]:
-            # Few at a time, so that all workers end at about the same time.
-            return executor.map(work, items, chunksize=max(1, len(items) // (8 * count)))
-
-        yield run

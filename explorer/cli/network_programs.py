@@ -32,7 +32,6 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     number,
-    running,
 )
 from explorer.cli.output import (
     JobsOption,
@@ -55,6 +54,7 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, candidates, plan_network
+from explorer.network.spaces import running
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.program import npy

@@ -9,13 +9,15 @@ arrays, which is what counts; forms are compared without building arrays.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.embedding.virtual_loops import Loop, Row
 from explorer.layout.packed import Layout
+from isa.computation import Tensor
 
 Strides = tuple[int, ...]
 Digits = tuple[tuple[int, Strides], ...]
@@ -116,21 +118,31 @@ def lane_strides(layout: Layout) -> tuple[Digits, ...]:
     A reader finds a producer's vectors only where these are equal; whether it finds all depends on
     where they begin, too.
     """
-    flat, whole = [], 1
-    for extent in reversed(layout.tensor.shape):
-        flat.append(whole)
+    return lanes_along(layout.tensor, layout.rows, layout.lanes, [axis for axis, _ in layout.axes])
+
+
+def lanes_along(
+    tensor: Tensor, rows: Sequence[Row], lanes: Sequence[Loop], axes: Sequence[str]
+) -> tuple[Digits, ...]:
+    """As `lane_strides`, where there is no layout yet.
+
+    Args:
+        tensor: what is laid out.
+        rows: its access map over outer loops and lanes.
+        lanes: the loops over the lanes of the axes.
+        axes: those of the port.
+    """
+    steps = dict.fromkeys((loop.name for loop in lanes), 0)
+    whole = 1
+    for row, extent in zip(reversed(rows), reversed(tensor.shape), strict=True):
+        for name, factor in row.affine.terms:
+            if name in steps:
+                steps[name] += factor * whole
         whole *= extent
-    steps = {
-        loop.name: sum(
-            row.affine.coefficient(loop.name) * size
-            for row, size in zip(layout.rows, reversed(flat), strict=True)
-        )
-        for loop in layout.lanes
-    }
     found = []
-    for axis, _ in layout.axes:
-        lanes = sorted((x for x in layout.lanes if x.axis == axis), key=lambda x: -x.stride)
-        found.append(_joined((x.extent, (steps[x.name],)) for x in lanes))
+    for axis in axes:
+        own = sorted((x for x in lanes if x.axis == axis), key=lambda x: -x.stride)
+        found.append(_joined((x.extent, (steps[x.name],)) for x in own))
     return tuple(found)
 
 

@@ -311,19 +311,32 @@ def _ordered(design: Design) -> Design:
 
 
 def reference_designs(
-    operator: Operator, config: Config, intrinsic: Computation, embedding: AnyEmbedding
+    operator: Operator,
+    config: Config,
+    intrinsic: Computation,
+    embedding: AnyEmbedding,
+    *,
+    terms: bool = False,
 ) -> Iterator[Design]:
     """The reference embedding's layouts, the preferred one first.
 
     Windows share entries, the DMA engine pads where it can, and coordinates stay in tensor order
     (channels outermost). A border that the DMA engine cannot write, because it is wider than 15
     entries or has more than two sides, is stored in DRAM: that is the second one.
+
+    Args:
+        operator: what is compiled.
+        config: what it is compiled for.
+        intrinsic: the configuration's instruction.
+        embedding: the reference's.
+        terms: those that add residuals as int8, of which there may be none; else, as TVM does, as
+            int32.
     """
     found = list(designs(operator, config, intrinsic, embedding))
     # What TVM does, not what is fastest: it is the baseline.
     shared = max((d.inp.halo, d.wgt.halo) for d in found)
     alike = [d for d in found if (d.inp.halo, d.wgt.halo) == shared]
-    # So is how it adds a residual and a bias: as int32.
-    alike = [d for d in alike if not d.alu.terms and not d.alu.products]
+    # So is how it adds a bias: as int32.
+    alike = [d for d in alike if bool(d.alu.terms) == terms and not d.alu.products]
     for design in sorted(alike, key=lambda d: not d.inp.is_padded):
         yield replace(design, fixed_order=True)

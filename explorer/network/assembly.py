@@ -10,9 +10,10 @@ import numpy as np
 
 from explorer.layout.canonical import IDLE, ZERO, contents, form
 from explorer.layout.packed import Layout
-from explorer.network.candidates import Option, Space, residuals_of, view_of
+from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
+from explorer.network.spaces import Space
 from explorer.network.transitions import Host, Kind, Laid, Model, passed
 from isa.computation import Operator
 from isa.config import Config
@@ -22,7 +23,7 @@ from isa.fields import Memory
 PLAIN = "plain"
 """The layout of a tensor as the host has it: row-major."""
 
-_RESIDUAL = " as residual"
+_WIDE = " in 32 bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +93,32 @@ class _Desk:
         return Node(node.name, tuple(self._candidate(node, option) for option in options))
 
     def _candidate(self, node: Accelerated, option: Option) -> Candidate:
-        reads = []
-        for role, layout in option.layouts.items():
-            if role != "out" and role not in node.operator.constants:
-                view = node.views[layout.tensor.name]
-                reads.append((view_of(node, role), self.label(layout, view, node.operator)))
-        for view in residuals_of(node, self.network):
-            tensor = operand(node.operator, view.operand)
-            layout = replace(option.layouts["out"], role=None, tensor=tensor)
-            label = self.label(layout, view, node.operator)
-            reads.append((view.tensor, label + _RESIDUAL if self.rule.residual > 1 else label))
-        out = self.label(option.layouts["out"], node.output, node.operator)
-        size = self.named[node.output.tensor][out].size
+        out = node.operator.out.name
+        strict = _without_zeros(node.operator)
+        reads, known = [], set[str]()
+        for name, layout in option.layouts.items():
+            tensor = operand(node.operator, name)
+            laid = replace(layout, role=None, tensor=tensor)
+            view = node.views[name]
+            if name == out or self.tensor(view.tensor).constant:
+                continue
+            label = self.label(laid, view, strict=name in strict)
+            reads.append((view.tensor, label + _WIDE if name in option.wide else label))
+            known.add(name)
+        written = self.label(option.layouts[out], node.output)
+        size = self.named[node.output.tensor][written].size
         cost = Cost(option.cycles, memory=option.memory + size)
-        return Candidate(option.name, cost, tuple(reads), ((node.output.tensor, out),))
+        # A table of cycles may know of no residual: then it is read as the node writes.
+        for view in residuals_of(node, self.network):
+            if view.operand not in known:
+                tensor = operand(node.operator, view.operand)
+                laid = replace(option.layouts[out], role=None, tensor=tensor)
+                reads.append((view.tensor, self.label(laid, view)))
+        return Candidate(option.name, cost, tuple(reads), ((node.output.tensor, written),))
 
-    def label(self, layout: Layout, view: View, operator: Operator) -> str:
+    def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
         """What a layout of a tensor is called: by its blocks, and with a number where not clear."""
-        found = self._laid(layout, view, operator)
+        found = self._laid(layout, view, strict)
         known = self.named.setdefault(view.tensor, {})
         for label, other in known.items():
             if other.key == found.key:
@@ -122,12 +131,9 @@ class _Desk:
         known[label] = found
         return label
 
-    def _laid(self, layout: Layout, view: View, operator: Operator) -> Laid:
+    def _laid(self, layout: Layout, view: View, strict: bool) -> Laid:
         memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
         vector = self.config.element_bytes(memory)
-        # Lanes that stand for nothing are harmless only beside zeros, which constants have there.
-        inputs = {"in0", "in1"} - operator.constants
-        strict = layout.role in inputs and len(inputs) > 1
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
         if key not in self.laid:
             held = contents(layout)
@@ -151,13 +157,7 @@ class _Desk:
 
     def border(self, programmed: list[Accelerated], hosts: Mapping[str, str]) -> list[Node]:
         """The nodes that stand for the host: its own, and the network's inputs and outputs."""
-        read = {
-            view_of(n, r)
-            for n in programmed
-            for r in ("in0", "in1")
-            if r not in n.operator.constants
-        }
-        read |= {v.tensor for n in programmed for v in residuals_of(n, self.network)}
+        read = {t for n in programmed for t in n.reads if not self.tensor(t).constant}
         written = {n.output.tensor for n in programmed}
         own = [n for n in self.network.nodes if n.name in hosts]
         nodes = []
@@ -215,14 +215,28 @@ class _Desk:
         for tensor, ends in read.items():
             for there in written[tensor]:
                 for here in ends:
-                    residual, by_host = here.endswith(_RESIDUAL), tensor in self.free
+                    wide, by_host = here.endswith(_WIDE), tensor in self.free
                     first = self.named[tensor][there]
-                    second = self.named[tensor][here.removesuffix(_RESIDUAL)]
-                    pair = (first.key, first.size, second.key, second.size, residual, by_host)
+                    second = self.named[tensor][here.removesuffix(_WIDE)]
+                    pair = (first.key, first.size, second.key, second.size, wide, by_host)
                     if pair not in known:
                         known[pair] = passed(
-                            first, second, self.rule, host, by_host=by_host, residual=residual
+                            first, second, self.rule, host, by_host=by_host, wide=wide
                         )
                     key = (tensor, there, here)
                     kinds[key], passages[key] = known[pair]
+            for laid in self.named[tensor].values():
+                laid.forget()
         return kinds, passages
+
+
+def _without_zeros(operator: Operator) -> set[str]:
+    """The inputs whose idle lanes must hold zero.
+
+    Lanes that stand for nothing are harmless only beside zeros, which constants have there.
+    """
+    found = set[str]()
+    for term in operator.terms:
+        names = [term.computation.tensor(r).name for r in ("in0", "in1") if r not in term.constants]
+        found |= {*names} if len(names) > 1 else set()
+    return found

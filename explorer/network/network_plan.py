@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
 from explorer.network.candidates import (
     REFERENCE,
-    Progress,
-    Run,
-    Space,
+    REFERENCE_TERMS,
+    constant_inputs,
     options,
     programmed,
-    spaces,
-    view_of,
 )
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
-from explorer.network.problem import Plan, Problem
+from explorer.network.problem import Move, Plan, Problem
+from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
-from explorer.network.wishes import Pin, Wishes, parse_pins
+from explorer.network.wishes import Wishes, parse_pins
 from explorer.preference.outcome import optimize
 from explorer.preference.parsing import wish
 from explorer.preference.problem import Problem as Search
@@ -31,6 +30,9 @@ from explorer.ranking.explore import find
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CANDIDATES = 50
 """Embeddings of each operator that are evaluated."""
@@ -48,6 +50,7 @@ class NetworkPlan:
         fixed: TVM's embedding and layouts wherever there are any; None if that is no plan.
         greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
         floor: cycles of every node's fastest candidate, with no transitions at all.
+        wishes: what was asked, pins included.
     """
 
     network: Network
@@ -57,6 +60,68 @@ class NetworkPlan:
     fixed: Plan | None
     greedy: Plan | None
     floor: int
+    wishes: Wishes
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each node of the plan, or for each plan of the front, which may be none."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        plans = self.planned.plans
+        if self.wishes.objectives:
+            return pd.DataFrame([p.cost._asdict() | dict(p.choices) for p in plans])
+        return pd.DataFrame([asdict(row) for plan in plans for row in rows(self, plan)])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node of a plan.
+
+    Attributes:
+        node: its name; ``input:`` and ``output:`` stand for the network's own.
+        candidate: the embedding that it takes, ``reference`` for TVM's with its fixed layouts; of
+            the host's nodes, ``host`` or the layout that it writes.
+        cycles: of its program, 0 for the host.
+        reads: each tensor with its layout and the kind of the transition.
+        transitions: cycles of the transitions that are made for it; one for several nodes counts at
+            the first of them.
+        host_bytes: bytes that the host moves for these.
+        writes: each tensor with its layout.
+    """
+
+    node: str
+    candidate: str
+    cycles: int
+    reads: str
+    transitions: int
+    host_bytes: int
+    writes: str
+
+
+def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
+    """The nodes of a plan, in their order."""
+    return [_row(found, plan, name, candidate) for name, candidate in plan.choices.items()]
+
+
+def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
+    node = found.assembled.problem.node(name)
+    own = found.assembled.options.get(name, {})
+    moves = [move for move in plan.moves if name in move.readers]
+    made = [move.cost for move in moves if move.readers[0] == name]
+    return Row(
+        name,
+        candidate,
+        own[candidate].cycles if candidate in own else 0,
+        "; ".join(_read(found, move, name) for move in moves),
+        sum(cost.cycles for cost in made),
+        sum(cost.host_bytes for cost in made),
+        "; ".join(f"{tensor} {layout}" for tensor, layout in node.candidate(candidate).writes),
+    )
+
+
+def _read(found: NetworkPlan, move: Move, node: str) -> str:
+    kind = found.assembled.kinds[move.tensor, move.written, move.read]
+    shared = "" if move.readers[0] == node or kind == "none" else f" with {move.readers[0]}"
+    return f"{move.tensor} {move.read} ({kind}{shared})"
 
 
 def candidates(
@@ -90,6 +155,7 @@ def plan_network(
     wishes: Wishes,
     pins: Sequence[str] = (),
     seconds: float | None = None,
+    rules: Sequence[Path] = (),
 ) -> NetworkPlan:
     """The best plan of a network's candidates, with what to compare it with.
 
@@ -103,6 +169,7 @@ def plan_network(
         wishes: what is asked, without pins.
         pins: texts as users write them.
         seconds: time for the solver.
+        rules: files of rules of a user's own.
 
     Raises:
         InputError: a pin names nothing that there is.
@@ -112,33 +179,39 @@ def plan_network(
     assembled = assemble(network, config, found, rule, host, hosts)
     problem = assembled.problem
     asked = replace(wishes, pins=parse_pins(pins, problem))
-    planned = solve(problem, asked, seconds=seconds)
+    planned = solve(problem, asked, seconds=seconds, rules=rules)
     usual = Wishes(prefer=("cycles", *(m for m in wishes.prefer if m != "cycles")))
     fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
     greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
 
 
 def _following(
-    problem: Problem, wishes: Wishes, choose: Callable[[str], str | None]
+    problem: Problem, wishes: Wishes, choose: Callable[[str], Sequence[str]]
 ) -> Plan | None:
     """The best plan in which every node takes what it is told; the host does what suits it."""
-    chosen = {node.name: choose(node.name) for node in problem.nodes}
-    pins = tuple(Pin(f"{n}={c}", node=n, candidate=c) for n, c in chosen.items() if c)
-    found = solve(problem, replace(wishes, pins=pins))
+    nodes = []
+    for node in problem.nodes:
+        names = choose(node.name)
+        kept = tuple(c for c in node.candidates if not names or c.name in names)
+        nodes.append(replace(node, candidates=kept))
+    found = solve(replace(problem, nodes=tuple(nodes)), wishes)
     return found.plans[0] if found.plans else None
 
 
-def _fastest(assembled: Assembled, name: str) -> str | None:
+def _fastest(assembled: Assembled, name: str) -> Sequence[str]:
     own = assembled.options.get(name)
     # Of equal ones the simplest, which has the lesser id or comes from TVM.
-    return min(own.values(), key=lambda o: (o.cycles, o.name != REFERENCE)).name if own else None
+    best = own and min(own.values(), key=lambda o: (o.cycles, o.name != REFERENCE))
+    return (best.name,) if best else ()
 
 
-def _fixed(assembled: Assembled, name: str) -> str | None:
+def _fixed(assembled: Assembled, name: str) -> Sequence[str]:
     own = assembled.options.get(name, {})
-    return REFERENCE if REFERENCE in own else _fastest(assembled, name)
+    # Whichever way of adding a residual costs less: TVM's layouts are compared, not its residuals.
+    known = [n for n in (REFERENCE, REFERENCE_TERMS) if n in own]
+    return known or _fastest(assembled, name)
 
 
 # ---------------------------------------------------------------- what pins ask for
@@ -156,16 +229,17 @@ def _supply(
     The layout is asked of the solver, of the node that writes the tensor and of those that read it.
     """
     name, _, value = (part.strip() for part in text.partition("="))
-    nodes = [n for n in network.accelerated if n.name not in hosts]
-    for node in nodes:
+    for node in (n for n in network.accelerated if n.name not in hosts):
         place = found[node.operator]
         if node.name == name and value not in {o.name for o in place.all()} and ":" in value:
             embedding = find(node.operator, config, value.partition("#")[0])
-            assert isinstance(embedding, Embedding)  # nodes of several terms are the host's
             place.evaluated[embedding.id] = options(node.operator, config, embedding)
+        if len(node.operator.terms) > 1:  # preferences are of one term
+            continue
         words = ["output"] if node.output.tensor == name else []
-        for role, word in (("in0", "input"), ("in1", "weight")):
-            if role not in node.operator.constants and view_of(node, role) == name:
+        constants, computation = constant_inputs(node.operator), node.operator.computation
+        for tensor, word in ((computation.in0, "input"), (computation.in1, "weight")):
+            if not constants[tensor.name] and node.views[tensor.name].tensor == name:
                 words.append(word)
         for word in words:
             _ask(place, word, value)
@@ -181,6 +255,6 @@ def _ask(place: Space, word: str, layout: str) -> None:
         return
     for answer in answers:
         embedding = answer.embedding
-        if isinstance(embedding, Embedding) and embedding.id not in place.evaluated:
+        if embedding.id not in place.evaluated:
             found = options(place.operator, place.config, embedding)
             place.evaluated[embedding.id] = found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from clingo import Symbol
@@ -20,6 +21,9 @@ from explorer.network.reduction import Account, reduce
 from explorer.network.solving import Found, Program
 from explorer.network.tables import Tables, tables
 from explorer.network.wishes import Wishes
+from explorer.preference.limited import SECONDS, within_limits
+
+_OVERHEAD = 2.0  # time for grounding and a first plan, beside the solver's
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def solve(
     seconds: float | None = None,
     rules: Sequence[Path] = (),
     reductions: bool = True,
+    inside: bool = False,
 ) -> Planned:
     """The best plan; with objectives, one of each combination of values that none dominates.
 
@@ -81,6 +86,7 @@ def solve(
         rules: files of rules of a user's own, over the predicates of `encodings/network.lp`. They
             may speak of any candidate, so that nothing is reduced then.
         reductions: whether to reduce the problem where that is exact; else the solver does it all.
+        inside: this is the process that rules are kept in.
 
     Raises:
         InputError: the problem is none, or a rule cannot be used.
@@ -88,7 +94,14 @@ def solve(
     """
     check(problem)
     check_rules(rules)
-    planned = _searched(problem, wishes, seconds, rules, reductions=reductions)
+    if rules and not inside:
+        # A rule may ground without end, which only another process can be stopped at.
+        work = partial(solve, problem, wishes, seconds=seconds, rules=rules, inside=True)
+        # The solver stops by itself in time to say what it has; grounding does not.
+        found: Planned = within_limits(work, rules, _OVERHEAD * (seconds or SECONDS))
+        return found
+    limit = seconds if seconds is not None or not rules else SECONDS
+    planned = _searched(problem, wishes, limit, rules, reductions=reductions)
     if not planned.plans and planned.proven:
         planned = replace(planned, conflict=explain(problem, wishes, rules))
     return planned

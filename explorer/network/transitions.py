@@ -15,13 +15,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.problem import Cost
@@ -38,8 +37,8 @@ class Model(Document):
 
     summary: str
     stores: bool
+    zeros: bool
     border: Literal["plain", "free"]
-    residual: Annotated[int, Field(ge=1, le=4)]
 
 
 @cache
@@ -62,7 +61,10 @@ def model(name: str) -> Model:
     return models()[name]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
 class Laid:
     """A tensor in a layout.
 
@@ -77,7 +79,114 @@ class Laid:
     key: str
     size: int
     vector: int = 1
-    held: NDArray[np.int32] | None = None
+    held: Rows | None = None
+
+    @cached_property
+    def wanted(self) -> list[tuple[tuple[int, ...], Rows]]:
+        """What a reader of the layout asks for.
+
+        Of each set of lanes that are not idle together, what entries hold in them,
+        (entries, lanes).
+        """
+        assert self.held is not None
+        used = self.held != IDLE
+        if used.all():
+            return [(tuple(range(used.shape[1])), self.held)]
+        bits = np.packbits(used, axis=1)
+        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+        # One number a mask, where lanes are few: sorting numbers is quick.
+        masks = bits.view(np.uint64) if bits.shape[1] == 8 else bits.view(f"V{bits.shape[1]}")
+        found = []
+        _, first, which = np.unique(masks[:, 0], return_index=True, return_inverse=True)
+        for number, entry in enumerate(first):
+            lanes = np.flatnonzero(used[entry])
+            if len(lanes):
+                rows = np.ascontiguousarray(self.held[which == number][:, lanes])
+                found.append((tuple(lanes.tolist()), rows))
+        return found
+
+    @cached_property
+    def _asked(self) -> dict[tuple[bool, bool], list[tuple[tuple[int, ...], int, Prints]]]:
+        return {}
+
+    def asked(self, by_host: bool, zeros: bool) -> list[tuple[tuple[int, ...], int, Prints]]:
+        """`wanted`, with how many vectors nobody can have written: with zeros, but for the host.
+
+        Vectors of nothing but zeros are left out where `zeros` says that they are there.
+        """
+        if (by_host, zeros) not in self._asked:
+            found = []
+            for lanes, rows in self.wanted:
+                empty = rows == ZERO
+                there = empty.all(axis=1) & zeros
+                bare = empty.any(axis=1) & ~there & (not by_host)
+                prints = Prints.of(rows[~(bare | there)])
+                found.append((lanes, int(np.count_nonzero(bare)), prints))
+            self._asked[by_host, zeros] = found
+        return self._asked[by_host, zeros]
+
+    @cached_property
+    def _offered(self) -> dict[tuple[tuple[int, ...], bool], Prints]:
+        return {}
+
+    def offered(self, lanes: tuple[int, ...], by_host: bool) -> Prints:
+        """What was written in some lanes."""
+        assert self.held is not None
+        if (lanes, by_host) not in self._offered:
+            rows = _meaning(self.held[:, lanes], by_host)
+            self._offered[lanes, by_host] = Prints.of(rows)
+        return self._offered[lanes, by_host]
+
+    def forget(self) -> None:
+        """Give back what was kept for further comparisons, which takes more than the layout."""
+        for name in ("wanted", "_asked", "_offered"):
+            self.__dict__.pop(name, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Prints:
+    """Vectors with numbers by which equal ones are found.
+
+    Attributes:
+        rows: (vectors, lanes).
+        whole: a number for each vector; equal ones have equal numbers.
+        order: the vectors in the order of their numbers.
+        steps: numbers of what lanes have beyond the first: layouts have few of these.
+    """
+
+    rows: Rows
+    whole: NDArray[np.uint64]
+    order: NDArray[np.intp]
+    steps: frozenset[int]
+
+    @classmethod
+    def of(cls, rows: Rows) -> Prints:
+        """The vectors' numbers: sums over lanes, each times a number of its own, which wrap."""
+        if not len(rows):
+            return cls(rows, np.zeros(0, np.uint64), np.zeros(0, np.intp), frozenset())
+        factors = np.random.default_rng(1).integers(1, 2**63, rows.shape[1], np.uint64) | np.uint64(
+            1
+        )
+        whole = rows.astype(np.int64).view(np.uint64) @ factors
+        # What is left when the first lane's element is taken off all lanes.
+        first = rows[:, 0].astype(np.int64).view(np.uint64)
+        steps = np.unique(whole - first * factors.sum(dtype=np.uint64))
+        return cls(rows, whole, np.argsort(whole), frozenset(steps.tolist()))
+
+    def lacking(self, other: Prints) -> int:
+        """How many of the other's vectors are none of these."""
+        # Vectors that are equal step alike.
+        if self.steps.isdisjoint(other.steps):
+            return len(other.rows)
+        ordered = self.whole[self.order]
+        place = np.minimum(np.searchsorted(ordered, other.whole), len(ordered) - 1)
+        left = np.flatnonzero(ordered[place] == other.whole)
+        entries = self.order[place[left]]
+        if (self.rows[entries] == other.rows[left]).all():
+            return len(other.rows) - len(left)
+        # Two vectors share a number by chance: look each up.
+        there = {row.tobytes() for row in np.ascontiguousarray(self.rows)}
+        return sum(row.tobytes() not in there for row in np.ascontiguousarray(other.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +210,7 @@ class Host:
 
 
 def passed(
-    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool, residual: bool
+    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool, wide: bool
 ) -> tuple[Kind, Cost]:
     """The cheapest transition, and what it costs.
 
@@ -111,14 +220,14 @@ def passed(
         rule: which transitions there are.
         host: what its work costs.
         by_host: whether the host has written it, with zeros where lanes hold none.
-        residual: whether it is read as a residual.
+        wide: whether it is read as int32, which the host makes of it.
     """
-    factor = rule.residual if residual else 1
-    if factor == 1:
+    factor = 4 if wide else 1
+    if not wide:
         if _in_place(written, read, by_host):
             return "none", Cost()
         if rule.stores and written.held is not None and read.held is not None:
-            missing = lacking(written.held, read.held, by_host)
+            missing = lacking(written, read, by_host, rule.zeros)
             # The host reads what it makes them of, and writes them.
             cost = host.cost(2 * missing * read.vector, read.size)
             return ("filled" if missing else "stored"), cost
@@ -132,41 +241,36 @@ def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
         return False
     if by_host and written.key == read.key:
         return True
-    return bool(np.all((read.held == IDLE) | (read.held == _meaning(written.held, by_host))))
+    # Most layouts differ in their first entries already.
+    for rows in (slice(0, 16), slice(None)):
+        held, asked = written.held[rows], read.held[rows]
+        if not np.all((asked == IDLE) | (asked == _meaning(held, by_host))):
+            return False
+    return True
 
 
-def _meaning(held: NDArray[np.int32], by_host: bool) -> NDArray[np.int32]:
+def _meaning(held: Rows, by_host: bool) -> Rows:
     """What was written; where lanes stand for nothing, garbage, or the zeros that hosts write."""
     return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
-def lacking(written: NDArray[np.int32], read: NDArray[np.int32], by_host: bool = False) -> int:
+def lacking(written: Laid, read: Laid, by_host: bool = False, zeros: bool = False) -> int:
     """How many of the vectors that are read are none that was written.
 
     A lane that is idle in the reader may hold anything; one that is to be zero holds zero only
     where the host has written it.
+
+    Args:
+        written: as it is written.
+        read: as it is wanted.
+        by_host: whether the host has written it.
+        zeros: whether vectors of nothing but zeros are there, as somebody wrote them once.
     """
-    if written.shape[1] != read.shape[1]:
-        return len(read)
-    known = _meaning(written, by_host)
-    masks, which = np.unique(read != IDLE, axis=0, return_inverse=True)
+    assert written.held is not None
+    assert read.held is not None
+    if written.held.shape[1] != read.held.shape[1]:
+        return sum(bare + len(wanted.rows) for _, bare, wanted in read.asked(by_host, zeros))
     missing = 0
-    for number, mask in enumerate(masks):
-        if mask.any():
-            wanted = read[which.reshape(-1) == number][:, mask]
-            missing += _absent(known[:, mask], wanted)
+    for lanes, bare, wanted in read.asked(by_host, zeros):
+        missing += bare + written.offered(lanes, by_host).lacking(wanted)
     return missing
-
-
-def _absent(known: NDArray[np.int32], wanted: NDArray[np.int32]) -> int:
-    """How many rows of the one are none of the other."""
-    place = np.full(max(int(known[:, 0].max()), int(wanted[:, 0].max()), 0) + 1, -1)
-    live = np.flatnonzero(known[:, 0] >= 0)
-    place[known[live, 0]] = live
-    if len(np.unique(known[live, 0])) == len(live) and wanted[:, 0].min() >= 0:
-        # Each element is the first of one vector at most: that one it is, or none.
-        found = place[wanted[:, 0]]
-        same = (known[np.maximum(found, 0)] == wanted).all(axis=1)
-        return int((~(same & (found >= 0))).sum())
-    there = {row.tobytes() for row in np.ascontiguousarray(known)}
-    return sum(row.tobytes() not in there for row in np.ascontiguousarray(wanted))

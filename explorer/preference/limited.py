@@ -11,7 +11,8 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ _PATIENCE = 0.5  # seconds in which a search that is stopped has to say what it 
 _POLL = 0.05
 
 
+Work = Callable[[], Any]
+"""What a process can be told to do: it and its result can be pickled."""
+
+
 def optimize(problem: Problem, seconds: float | None = None, **options: Any) -> Optima:
     """As `explorer.preference.outcome.optimize`, within limits where there are any.
 
@@ -51,7 +56,23 @@ def optimize(problem: Problem, seconds: float | None = None, **options: Any) -> 
     check(rules)
     if seconds is None and not rules:
         return outcome.optimize(problem, **options)
-    search = _Search(problem, options)
+    found: Optima = within_limits(partial(outcome.optimize, problem, **options), rules, seconds)
+    return found
+
+
+def within_limits(work: Work, rules: Sequence[Path], seconds: float | None = None) -> Any:
+    """What some work gives, done in another process under limits.
+
+    Args:
+        work: a search that ends with what it has when Ctrl-C is pressed.
+        rules: the user's, already checked.
+        seconds: until it is told to end; by default `SECONDS`.
+
+    Raises:
+        InputError: of the work, or it gave nothing within the limits.
+        KeyboardInterrupt: the user ended it before anything was found.
+    """
+    search = _Search(work)
     try:
         with held_back() as stopped:
             answer = search.answer(seconds or SECONDS, stopped)
@@ -60,8 +81,7 @@ def optimize(problem: Problem, seconds: float | None = None, **options: Any) -> 
         search.end()
     kind, content = answer
     if kind == "found":
-        found: Optima = content
-        return found
+        return content
     if kind == "input":
         raise content
     if interrupted:
@@ -87,7 +107,7 @@ def _exceeded(rules: Sequence[Path], kind: str, seconds: float) -> InputError:
 class _Search:
     """A search that runs in another process."""
 
-    def __init__(self, problem: Problem, options: dict[str, Any]) -> None:
+    def __init__(self, work: Work) -> None:
         methods = multiprocessing.get_all_start_methods()
         context: Any = multiprocessing.get_context(
             "forkserver" if "forkserver" in methods else "spawn"
@@ -96,9 +116,7 @@ class _Search:
             context.set_forkserver_preload([__name__])
         line, self._line = context.Pipe(duplex=False)
         self._answers, answers = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_work, args=(problem, options, line, answers), daemon=True
-        )
+        self._process = context.Process(target=_work, args=(work, line, answers), daemon=True)
         self._process.start()
         line.close()
         answers.close()
@@ -128,10 +146,10 @@ class _Search:
         self._answers.close()
 
 
-def _work(problem: Problem, options: dict[str, Any], line: Connection, answers: Connection) -> None:
-    """Search in a thread, and listen to the line: a message means to stop, its end to end."""
+def _work(work: Work, line: Connection, answers: Connection) -> None:
+    """Work in a thread, and listen to the line: a message means to stop, its end to end."""
     _limit_memory()
-    threading.Thread(target=_search, args=(problem, options, answers), daemon=True).start()
+    threading.Thread(target=_search, args=(work, answers), daemon=True).start()
     while True:
         try:
             line.recv()
@@ -140,9 +158,9 @@ def _work(problem: Problem, options: dict[str, Any], line: Connection, answers: 
         pressed.set()
 
 
-def _search(problem: Problem, options: dict[str, Any], answers: Connection) -> None:
+def _search(work: Work, answers: Connection) -> None:
     try:
-        answer: tuple[str, Any] = "found", outcome.optimize(problem, **options)
+        answer: tuple[str, Any] = "found", work()
     except InputError as error:
         answer = "input", error
     except KeyboardInterrupt:

@@ -3,62 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.problem import Cost, Move, Plan
+from explorer.network.network_plan import NetworkPlan, rows
+from explorer.network.problem import Cost
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A node of a plan.
-
-    Attributes:
-        node: its name; ``input:`` and ``output:`` stand for the network's own.
-        candidate: the embedding that it takes, ``reference`` for TVM's with its fixed layouts; of
-            the host's nodes, ``host`` or the layout that it writes.
-        cycles: of its program, 0 for the host.
-        reads: each tensor with its layout and the kind of the transition.
-        transitions: cycles of the transitions that are made for it; one for several nodes counts at
-            the first of them.
-        host_bytes: bytes that the host moves for these.
-        writes: each tensor with its layout.
-    """
-
-    node: str
-    candidate: str
-    cycles: int
-    reads: str
-    transitions: int
-    host_bytes: int
-    writes: str
-
-
-def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
-    """The nodes of a plan, in their order."""
-    return [_row(found, plan, name, candidate) for name, candidate in plan.choices.items()]
-
-
-def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
-    node = found.assembled.problem.node(name)
-    own = found.assembled.options.get(name, {})
-    moves = [move for move in plan.moves if name in move.readers]
-    made = [move.cost for move in moves if move.readers[0] == name]
-    return Row(
-        name,
-        candidate,
-        own[candidate].cycles if candidate in own else 0,
-        "; ".join(_read(found, move, name) for move in moves),
-        sum(cost.cycles for cost in made),
-        sum(cost.host_bytes for cost in made),
-        "; ".join(f"{tensor} {layout}" for tensor, layout in node.candidate(candidate).writes),
-    )
-
-
-def _read(found: NetworkPlan, move: Move, node: str) -> str:
-    kind = found.assembled.kinds[move.tensor, move.written, move.read]
-    shared = "" if move.readers[0] == node or kind == "none" else f" with {move.readers[0]}"
-    return f"{move.tensor} {move.read} ({kind}{shared})"
+__all__ = ["lines", "proof", "rows"]
 
 
 def lines(found: NetworkPlan) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -96,3 +97,27 @@ def test_users_type_checkers_see_the_types(tmp_path: Path, root: Path) -> None:
     )  # fmt: skip
     assert "use.py:3: error: Incompatible types" in done.stdout, done.stdout
     assert "Found 1 error" in done.stdout
+
+
+def test_plan_of_a_network(root: Path) -> None:
+    """A plan is asked for as on the command line, has its table, and says why it is as it is."""
+    small = partial(
+        explorer.network_plan,
+        root / "docs" / "small_network.yaml",
+        "b2",
+        transitions="stored",
+        count=2,
+        effort=2,
+    )
+    plan = small()
+    table = plan.frame()
+    best = plan.planned.plans[0]
+    assert list(table["node"]) == list(best.choices)
+    assert table["cycles"].sum() + table["transitions"].sum() == best.cost.cycles
+    told = explorer.network_why(plan, "conv1")
+    assert told is not None
+    assert told.lines()
+    front = small(pareto="cycles,host-bytes")
+    assert len(front.frame()) == len(front.planned.plans)
+    with pytest.raises(InputError, match="host-copy"):
+        explorer.network_plan("resnet18", require="host-copy<=2")

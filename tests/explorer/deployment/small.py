@@ -33,5 +33,5 @@ def programs(found: Subject, config: Config = DEFAULT) -> Compiled:
     network, chosen = found.network, {}
     for node in network.accelerated:
         if not programmed(node, network) and (option := fixed(node.operator, config)):
-            chosen[node.name] = option
+            chosen[node.name] = option[0]
     return Compiled(network, found.values, config, chosen)

@@ -1,0 +1,100 @@
+"""Whole networks: what the commands of ``explorer network`` do, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from explorer.api.arguments import (
+    ClassesLike,
+    ConfigLike,
+    TextsLike,
+    classes_of,
+    config_of,
+    texts_of,
+)
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.network.given import given_candidates
+from explorer.network.graph import Network
+from explorer.network.models import resolve
+from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.own_best import OwnBest, own_best
+from explorer.network.spaces import running
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes, parse_limits, parse_metrics
+
+NetworkLike = Network | str | Path
+
+
+def network_plan(
+    network: NetworkLike,
+    config: ConfigLike = "default",
+    *,
+    transitions: str = "repack",
+    host_cycles_per_byte: Fraction | int | str = 1,
+    host_cycles_per_call: int = 0,
+    pin: TextsLike = (),
+    require: TextsLike = (),
+    prefer: str = "cycles,host-bytes,memory",
+    pareto: str | None = None,
+    rules: Sequence[Path] = (),
+    count: int = CANDIDATES,
+    effort: int | None = None,
+    candidate_cycles: Path | None = None,
+    classes: ClassesLike = DEFAULT_CLASSES,
+    time_limit: float | None = None,
+    shape: Mapping[str, tuple[int, ...]] | None = None,
+    concat: Literal["terms", "host"] = "terms",
+    jobs: int | None = 1,
+) -> NetworkPlan:
+    """The best embedding for each node of a network; see ``explorer network plan --help``.
+
+    Args:
+        network: an object, the name of a shipped network, or the path of a document or ONNX model.
+        config: the machine.
+        transitions: the model of what passes tensors on, of `explorer.network.transitions.models`.
+        host_cycles_per_byte: for each byte that the host reads or writes.
+        host_cycles_per_call: for each transition that the host makes.
+        pin: ``NODE=ID`` or ``TENSOR=LAYOUT``.
+        require: limits, as ``host-copies<=2``.
+        prefer: metrics, the most important first.
+        pareto: metrics; all plans are wanted that none dominates in these.
+        rules: files of rules of a user's own over `encodings/network.lp`.
+        count: embeddings evaluated for each operator.
+        effort: programs simulated for each layout at most; None for proven cycles.
+        candidate_cycles: a table to take candidates from (`explorer.network.given`).
+        classes: of embeddings that may be used.
+        time_limit: seconds for the solver.
+        shape: shapes of inputs of an ONNX model.
+        concat: what becomes of Concat: ``terms`` or ``host``.
+        jobs: processes; None for one a core.
+
+    Raises:
+        InputError: an argument is unusable.
+    """
+    found = network if isinstance(network, Network) else resolve(str(network), concat, shape or {})
+    machine = config_of(config)
+    objectives = parse_metrics(pareto, "pareto") if pareto else ()
+    limits = parse_limits(texts_of(require), "require")
+    wishes = Wishes(parse_metrics(prefer, "prefer"), limits, (), objectives)
+    rule, host = model(transitions), Host(Fraction(host_cycles_per_byte), host_cycles_per_call)
+    if candidate_cycles is not None:
+        spaces, hosts = given_candidates(candidate_cycles, found, machine)
+    else:
+        with running(jobs) as run:
+            spaces, hosts = candidates(
+                found, machine, count, classes_of(classes), run=run, effort=effort
+            )
+    pins = texts_of(pin)
+    return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
+
+
+def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
+    """What a node's own best would cost elsewhere in a plan; None if no plan can have it.
+
+    Raises:
+        InputError: the node has no program, or there is no plan.
+    """
+    return own_best(plan, node, plan.wishes)

@@ -1,0 +1,75 @@
+"""The command that tells what a node's own best would cost elsewhere in a plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from explorer.cli.common import note
+from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
+from explorer.cli.network_plan import (
+    CandidatesOption,
+    EffortOption,
+    HostBytesOption,
+    HostCallsOption,
+    PinOption,
+    RequireOption,
+    TableOption,
+    TransitionsOption,
+    gathered,
+    number,
+)
+from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.embedding.facts import parse_classes
+from explorer.network.models import resolve
+from explorer.network.network_plan import CANDIDATES, plan_network
+from explorer.network.own_best import own_best
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes, parse_limits
+from isa.config import Config
+
+
+def why(
+    network: ModelArgument,
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="A node that has a program.", show_default=False)
+    ],
+    config: ConfigOption = "default",
+    transitions: TransitionsOption = "repack",
+    host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
+    pin: PinOption = None,
+    require: RequireOption = None,
+    count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
+    candidate_cycles: TableOption = None,
+    classes: ClassesOption = USUAL_CLASSES,
+    shape: ShapeOption = None,
+    concat: ConcatOption = Concat.TERMS,
+    jobs: JobsOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Tell what a node's own best embedding would cost elsewhere in the plan.
+
+    The exit status is 1 if no plan can have it.
+    """
+    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    wishes = Wishes(limits=parse_limits(require or []))
+    rule, chosen = model(transitions), parse_classes(classes)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    with progress("planning"):
+        planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
+        told = own_best(planned, node, planned.wishes)
+    if told is None:
+        typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
+        raise typer.Exit(1)
+    names = ["place", "planned", "planned_cycles", "other", "other_cycles", "more"]
+    table = pd.DataFrame([asdict(change) for change in told.changes], columns=names)
+    show_table(table, output, table, keep=3)
+    for line in told.lines():
+        note(line, aside=output is not None)

@@ -1,0 +1,136 @@
+"""Why a node of a plan does not take its own best: what that would cost elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from explorer.network.network_plan import NetworkPlan
+from explorer.network.planning import solve
+from explorer.network.problem import Plan
+from explorer.network.wishes import Wishes
+from isa.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A place where two plans differ.
+
+    Attributes:
+        place: a node, or a tensor.
+        planned, other: the candidate, or how the tensor is written and read, in either plan.
+        planned_cycles, other_cycles: of the program, or of the tensor's transitions.
+        more: cycles that the other plan takes on top.
+    """
+
+    place: str
+    planned: str
+    planned_cycles: int
+    other: str
+    other_cycles: int
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBest:
+    """A plan beside the best one in which a node takes its fastest candidate.
+
+    Attributes:
+        node: which.
+        planned, planned_cycles: the candidate that it takes in the plan.
+        best, best_cycles: its fastest one; of several, that of the better plan.
+        changes: where the two plans differ: nodes, then tensors, each in their order.
+        more: cycles that the other plan takes on top, 0 or more where cycles come first.
+    """
+
+    node: str
+    planned: str
+    planned_cycles: int
+    best: str
+    best_cycles: int
+    changes: tuple[Change, ...]
+    more: int
+
+    def lines(self) -> list[str]:
+        """The same in sentences."""
+        if self.planned_cycles == self.best_cycles:
+            return [
+                f"{self.node} takes one of its fastest candidates: {self.planned_cycles:,} cycles"
+            ]
+        saved = self.planned_cycles - self.best_cycles
+        return [
+            f"{self.node} takes {self.planned}: {self.planned_cycles:,} cycles",
+            f"its own best is {self.best}: {self.best_cycles:,} cycles, {saved:,} fewer",
+            f"elsewhere that costs {self.more + saved:,} cycles, so that the whole takes "
+            f"{self.more:,} more",
+        ]
+
+
+def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
+    """What a node's own best would cost elsewhere in a plan; None if no plan can have it.
+
+    Args:
+        found: a network's plan.
+        node: one of its nodes that are programmed.
+        wishes: what is asked of both plans; pins of this node are left aside.
+
+    Raises:
+        InputError: there is no such node, or no plan to compare with.
+    """
+    options, problem = found.assembled.options, found.assembled.problem
+    if node not in options:
+        reason = found.assembled.hosts.get(node)
+        told = f"the host runs it, as it has no program ({reason}); " if reason else ""
+        raise InputError(found.network.name, "node", node, f"{told}one of {', '.join(options)}")
+    if not found.planned.plans:
+        raise InputError(found.network.name, "", "no plan", "pins and limits that some plan meets")
+    planned = found.planned.plans[0]
+    least = min(o.cycles for o in options[node].values())
+    nodes = tuple(
+        replace(n, candidates=tuple(c for c in n.candidates if c.cost.cycles == least))
+        if n.name == node
+        else n
+        for n in problem.nodes
+    )
+    if options[node][planned.choices[node]].cycles == least:
+        other = planned
+    else:
+        pins = tuple(pin for pin in wishes.pins if pin.node != node)
+        asked = replace(wishes, pins=pins, objectives=())
+        solved = solve(replace(problem, nodes=nodes), asked)
+        if not solved.plans:
+            return None
+        other = solved.plans[0]
+    return OwnBest(
+        node,
+        planned.choices[node],
+        options[node][planned.choices[node]].cycles,
+        other.choices[node],
+        least,
+        tuple(_changes(found, planned, other)),
+        other.cost.cycles - planned.cost.cycles,
+    )
+
+
+def _changes(found: NetworkPlan, planned: Plan, other: Plan) -> Iterator[Change]:
+    problem = found.assembled.problem
+    for name, first in planned.choices.items():
+        second = other.choices[name]
+        if first != second:
+            node = problem.node(name)
+            cycles = [node.candidate(c).cost.cycles for c in (first, second)]
+            yield Change(name, first, cycles[0], second, cycles[1], cycles[1] - cycles[0])
+    for tensor in problem.tensors():
+        sides = [_passed(found, plan, tensor) for plan in (planned, other)]
+        if sides[0] != sides[1]:
+            (first, before), (second, after) = sides
+            yield Change(tensor, first, before, second, after, after - before)
+
+
+def _passed(found: NetworkPlan, plan: Plan, tensor: str) -> tuple[str, int]:
+    """How a plan passes a tensor on, in words, and the cycles of that."""
+    moves = [move for move in plan.moves if move.tensor == tensor]
+    kinds = found.assembled.kinds
+    parts = [f"{m.read} ({kinds[tensor, m.written, m.read]})" for m in moves]
+    text = f"{moves[0].written} → {', '.join(parts)}" if moves else ""
+    return text, sum(move.cost.cycles for move in moves)
