@@ -70,6 +70,10 @@ grounded.
 """
 
 
+_MOST_WITHIN = 128
+"""Digits of embeddings with few steps that are worth comparing before others, in seconds."""
+
+
 class TooManyDigitsError(InputError):
     """Layouts of all embeddings of these classes take too long to compare."""
 
@@ -104,6 +108,9 @@ class Solver:
         self._decoder = Decoder(operator, intrinsic)
         facts = list(facts)
         possible, impossible = digits(facts, within)
+        if within is not None and len(possible) > _MOST_WITHIN:
+            allowed = f"embeddings of at most {within} steps have {len(possible)} digits"
+            raise TooManyDigitsError("--classes", "", "", allowed)
         mixed = {atom("class", "fused"), atom("class", "skewed")} <= set(facts)
         if mixed and len(possible) > _MOST_MIXED:
             allowed = (

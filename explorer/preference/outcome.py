@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_FACTORS = 1, 4, 16
+"""How many times the fewest steps are searched in turn. (What meets usual requirements, no im2col
+or a given layout, has a few times as many; 64 times as many have most digits that there are.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class Optima:
     """The outcome of `optimize`.
@@ -110,11 +115,13 @@ def optimize(
     few = replace(problem, classes=usual if otherwise is None else otherwise)
     if not problem.prefers_steps:
         return _search(few if otherwise else problem, everything, method, limit)
-    found = _among(problem, problem.fewest_steps(), everything)
-    if found is not None:
-        return found
-    # No embedding with the fewest steps meets the requirements. One of fewer classes that meets
-    # them is found sooner, and those of all classes with more steps than it has are worse.
+    fewest = problem.fewest_steps()
+    for limit_of_steps in [] if fewest is None else [factor * fewest for factor in _FACTORS]:
+        found = _among(problem, limit_of_steps, everything)
+        if found is not None:
+            return found
+    # No embedding with so few steps meets the requirements, or there are too many. One of fewer
+    # classes that meets them is found sooner, and those of all classes with more steps are worse.
     if [*few.classes] != [*problem.classes]:
         fewer = _search(few, everything, method, limit)
         if not fewer.best.proven:
