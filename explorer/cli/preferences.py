@@ -123,7 +123,8 @@ def optimize(
     more = f". Classes left out, which may hold better ones: {', '.join(left_out)}."
     if not found.best.answers:
         lines = found.conflict.lines() if found.conflict else ["interrupted, with nothing found"]
-        typer.echo("explorer: " + "\n".join(lines) + (more if left_out else ""), err=True)
+        lines += [more.removeprefix(". ")] if left_out else []
+        typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1 if found.conflict else stopped)
     show_table(found.frame(), output)
     note(found.summary() + (more if left_out else ""), aside=bool(output))
