@@ -43,7 +43,7 @@ from explorer.operators import catalogue
 from explorer.preference import limited, parsing
 from explorer.preference.optima import Method
 from explorer.preference.outcome import Optima
-from explorer.preference.problem import Problem
+from explorer.preference.problem import Problem, comparable
 from explorer.program import emission, stepwise, verification
 from explorer.program.verification import Verdict
 from explorer.ranking import explore, gains
@@ -378,7 +378,7 @@ def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
 def optimize(
     operator: OperatorLike,
     config: ConfigLike = "default",
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike | None = None,
     *,
     profile: str | None = None,
     prefer: str = "",
@@ -396,7 +396,9 @@ def optimize(
     Args:
         operator: what is embedded.
         config: what it is embedded for.
-        classes: the classes that may be used, of `explorer.embedding.facts.CLASSES`.
+        classes: the classes that may be used, of `explorer.embedding.facts.CLASSES`. By default all
+            where fewer steps come before all else, and these can be compared in seconds; otherwise
+            `explorer.embedding.facts.DEFAULT_CLASSES`. The result's problem tells which.
         profile: the name of preferences that ship.
         prefer: metrics, the most important first: ``steps,footprint:2+transform``.
         require: requirements: ``no-im2col``, ``max-footprint=2MiB``.
@@ -423,8 +425,15 @@ def optimize(
         objectives=objectives,
         rules=[Path(p) for p in ([rules] if isinstance(rules, str | Path) else rules)],
     )
-    problem = Problem(op, machine, wishes, classes_of(classes), all_tiles)
-    return limited.optimize(problem, time_limit, everything=everything, method=method, limit=limit)
+    names = comparable(op) if classes is None else classes_of(classes)
+    return limited.optimize(
+        Problem(op, machine, wishes, names, all_tiles),
+        time_limit,
+        everything=everything,
+        method=method,
+        limit=limit,
+        otherwise=DEFAULT_CLASSES if classes is None else None,
+    )
 
 
 def pareto(

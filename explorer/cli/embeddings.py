@@ -60,6 +60,7 @@ ConfigOption = Annotated[
 ]
 
 
+USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 ClassesOption = Annotated[
     str,
     typer.Option(
@@ -69,13 +70,14 @@ ClassesOption = Annotated[
     ),
 ]
 ComparedClassesOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--classes",
         metavar="NAMES",
-        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. Not all by "
-        "default: fused and skewed together have more candidates on large layers than layouts can "
-        "be compared. The result names the classes that were left out.",
+        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. By default "
+        f"all where fewest steps come first, as with the profile latency, else {USUAL_CLASSES}: "
+        "layouts of all classes take minutes to compare where those with more steps count, too. "
+        "The result names the classes that were left out.",
     ),
 ]
 """Of commands that search layouts, too."""
@@ -148,7 +150,6 @@ TraceOption = Annotated[
         "that Perfetto opens.",
     ),
 ]
-USUAL_CLASSES = ",".join(DEFAULT_CLASSES)
 EVERY_CLASS = "all"
 """What a command takes, if it can: a class that is left out may hold the best."""
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from explorer.cli.embeddings import (
-    USUAL_CLASSES,
     ComparedClassesOption,
     ConfigOption,
 )
@@ -68,7 +67,7 @@ def pareto(
     ] = None,
     method: MethodOption = "auto",
     config: ConfigOption = "default",
-    classes: ComparedClassesOption = USUAL_CLASSES,
+    classes: ComparedClassesOption = None,
     all_tiles: EveryTileOption = False,
     time_limit: TimeLimitOption = None,
     minimize: MinimizeOption = "",

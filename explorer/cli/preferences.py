@@ -10,7 +10,6 @@ import typer
 from explorer import api
 from explorer.cli.common import note
 from explorer.cli.embeddings import (
-    USUAL_CLASSES,
     ComparedClassesOption,
     ConfigOption,
     OperatorArgument,
@@ -93,7 +92,7 @@ def optimize(
         typer.Option("--rules", metavar="FILE", help="Rules of your own: metrics, requirements."),
     ] = None,
     config: ConfigOption = "default",
-    classes: ComparedClassesOption = USUAL_CLASSES,
+    classes: ComparedClassesOption = None,
     all_tiles: EveryTileOption = False,
     time_limit: TimeLimitOption = None,
     output: OutputOption = None,
@@ -107,7 +106,7 @@ def optimize(
         found = api.optimize(
             operator,
             config,
-            parse_classes(classes),
+            None if classes is None else parse_classes(classes),
             profile=profile,
             prefer=prefer or "",
             require=require or (),
@@ -120,13 +119,14 @@ def optimize(
             time_limit=time_limit,
         )
     stopped = INTERRUPTED if (time_limit is None and not rules) or pressed.is_set() else 1
+    left_out = [name for name in CLASSES if name not in found.problem.classes]
+    more = f". Classes left out, which may hold better ones: {', '.join(left_out)}."
     if not found.best.answers:
         lines = found.conflict.lines() if found.conflict else ["interrupted, with nothing found"]
+        lines += [more.removeprefix(". ")] if left_out else []
         typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1 if found.conflict else stopped)
     show_table(found.frame(), output)
-    left_out = [name for name in CLASSES if name not in parse_classes(classes)]
-    more = f". Classes left out, which may hold better ones: {', '.join(left_out)}."
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):

@@ -57,6 +57,9 @@ def parse_classes(text: str) -> tuple[str, ...]:
 
 
 Argument = str | int | Symbol
+Facts = list[Symbol]
+SIMPLEST = Function("simplest")
+"""Of answers that are preferred alike, the simplest is wanted."""
 
 
 def atom(name: str, *arguments: Argument) -> Symbol:
@@ -262,7 +265,7 @@ def design_instance(
     classes: Sequence[str] = DEFAULT_CLASSES,
     *,
     all_tiles: bool = False,
-) -> list[Symbol]:
+) -> Facts:
     """All facts of one problem that asks for embeddings with their layouts, sorted.
 
     Raises:

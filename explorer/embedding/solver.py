@@ -14,6 +14,7 @@ from clingo import Number, Symbol
 from explorer.embedding.control import NEEDED, ground, ground_part, held_back
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.facts import atom, term_of
+from explorer.embedding.fewest_steps import digits
 from explorer.embedding.metrics import Metric
 from explorer.embedding.several import AnyEmbedding, JointDecoder
 from explorer.embedding.step_costs import LARGEST
@@ -69,15 +70,12 @@ grounded.
 """
 
 
-def _digits(facts: Iterable[Symbol]) -> tuple[set[Symbol], list[Symbol]]:
-    """The digits that some embedding has, and those that are candidates and none has."""
-    control = ground(facts, options=("--enum-mode=brave",))
-    found: set[Symbol] = set()
-    with control.solve(yield_=True) as handle:
-        for model in handle:  # each has the digits of all before
-            found = {s for s in model.symbols(shown=True) if s.match("place", 5)}
-    digits = [a.symbol for a in control.symbolic_atoms.by_signature("place", 5)]
-    return found, [digit for digit in digits if digit not in found]
+_MOST_WITHIN = 128
+"""Digits of embeddings with few steps that are worth comparing before others, in seconds."""
+
+
+class TooManyDigitsError(InputError):
+    """Layouts of all embeddings of these classes take too long to compare."""
 
 
 class Solver:
@@ -90,6 +88,8 @@ class Solver:
         facts: Iterable[Symbol],
         rules: Sequence[Path] = (),
         entry: str = "entries/optimize.lp",
+        *,
+        within: int | None = None,
     ) -> None:
         """Ground the program.
 
@@ -99,23 +99,27 @@ class Solver:
             facts: those of both, and what is wished for.
             rules: files of a user's own.
             entry: the encodings.
+            within: leave out digits that only embeddings of more steps have.
 
         Raises:
-            InputError: the rules are faulty, a metric, demand or weight cannot be used, or fused
-                and skewed digits are too many together.
+            InputError: the rules are faulty, or a metric, demand or weight cannot be used.
+            TooManyDigitsError: fused and skewed digits are too many together.
         """
         self._decoder: Decoder | JointDecoder = (
             JointDecoder(terms, intrinsic) if len(terms) > 1 else Decoder(terms[0], intrinsic)
         )
         facts = list(facts)
-        possible, impossible = _digits(facts)
+        possible, impossible = digits(facts, within)
+        if within is not None and len(possible) > _MOST_WITHIN:
+            allowed = f"embeddings of at most {within} steps have {len(possible)} digits"
+            raise TooManyDigitsError("--classes", "", "", allowed)
         mixed = {atom("class", "fused"), atom("class", "skewed")} <= set(facts)
         if mixed and len(possible) > _MOST_MIXED:
             allowed = (
                 f"together they have {len(possible)} digits here, and layouts of {_MOST_MIXED} can "
                 "be compared: leave one of these classes out"
             )
-            raise InputError("--classes", "", "fused, skewed", allowed)
+            raise TooManyDigitsError("--classes", "", "fused, skewed", allowed)
         # What the program says of layouts grows with the digits.
         facts += [atom("never", digit) for digit in impossible]
         # Projected: atoms that are not shown may have several values, and would repeat an answer.
@@ -263,6 +267,17 @@ class Solver:
         shared, trimmed = frozenset(chosen["share"]), frozenset(chosen["trim"])
         embedding = self._decoder.embedding(symbols)
         return Answer(embedding, shared, trimmed, costs)
+
+
+def preferences(rules: Sequence[Path]) -> Iterator[tuple[int, Metric]]:
+    """Level and metric of each preference that files state as facts, as shipped profiles do."""
+    control = clingo.Control()
+    for path in rules:
+        control.load(str(path))
+    control.ground()
+    for found in control.symbolic_atoms.by_signature("prefer", 3):
+        metric, level, _ = found.symbol.arguments
+        yield level.number, _metric(metric)
 
 
 def _metric(symbol: Symbol) -> Metric:

@@ -34,9 +34,13 @@ def steps_limit(steps: int, *terms: Computation) -> int:
     """
     if counts_exactly(*terms):
         return min(steps, LARGEST - 1)
-    return (
-        math.floor(LOGARITHM_UNIT * math.log2(max(steps, 1))) + 32
-    )  # 31 units of error, and one of rounding
+    return logarithm_limit(steps)
+
+
+def logarithm_limit(steps: int) -> int:
+    """What no sum of `logarithm` exceeds whose numbers multiply to at most so many steps."""
+    # 31 units of error, and one of rounding.
+    return math.floor(LOGARITHM_UNIT * math.log2(max(steps, 1))) + 32
 
 
 @cache

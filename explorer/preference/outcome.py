@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from explorer.embedding.metrics import MORE_IS_BETTER, ROLES_BY_NAME, tensor_name
-from explorer.embedding.solver import Answer
+from explorer.embedding.solver import Answer, TooManyDigitsError
 from explorer.preference.conflicts import Conflict, explain
 from explorer.preference.optima import Best, Method, design, inputs_of, optimum, pareto
 from explorer.preference.problem import Problem
@@ -14,6 +15,11 @@ from explorer.ranking.best_first import describe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_FACTORS = 1, 4, 16
+"""How many times the fewest steps are searched in turn. (What meets usual requirements, no im2col
+or a given layout, has a few times as many; 64 times as many have most digits that there are.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,11 @@ class Optima:
     problem: Problem
     best: Best
     conflict: Conflict | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The most steps that one of the answers has; None if there is no answer."""
+        return max((self.problem.steps(a.embedding) for a in self.best.answers), default=None)
 
     def frame(self) -> pd.DataFrame:
         """One row an answer: its embedding, its costs in what was asked for, and its layouts."""
@@ -78,24 +89,81 @@ def optimize(
     everything: bool = False,
     method: Method = "auto",
     limit: int | None = None,
+    otherwise: Sequence[str] | None = None,
 ) -> Optima:
     """The answers that preferences rank first; with objectives, those that none dominates.
+
+    Where fewer steps come before all else, only embeddings of so few are compared as are needed for
+    the proof: no more than one has that meets the requirements.
 
     Args:
         problem: what is asked.
         everything: all that are ranked first, not only one.
         method: how those that none dominates are found, see `explorer.preference.optima.pareto`.
         limit: stop after so many points of the front.
+        otherwise: the classes to make do with where it may take long to compare all of the
+            problem's; the outcome's problem tells which were compared.
 
     Raises:
         InputError: a name or a rule of the user's cannot be used, or the operator's layouts cannot
             be told from its access maps.
+        TooManyDigitsError: it takes too long to compare all classes, and there are none to make do
+            with.
     """
-    program = problem.search()
-    if problem.wishes.objectives:
+    usual = [name for name in problem.classes if name not in ("fused", "skewed")]
+    few = replace(problem, classes=usual if otherwise is None else otherwise)
+    if not problem.prefers_steps:
+        return _search(few if otherwise else problem, everything, method, limit)
+    fewest = problem.fewest_steps()
+    for limit_of_steps in [] if fewest is None else [factor * fewest for factor in _FACTORS]:
+        found = _among(problem, limit_of_steps, everything)
+        if found is not None:
+            return found
+    # No embedding with so few steps meets the requirements, or there are too many. One of fewer
+    # classes that meets them is found sooner, and those of all classes with more steps are worse.
+    if [*few.classes] != [*problem.classes]:
+        fewer = _search(few, everything, method, limit)
+        if not fewer.best.proven:
+            return fewer
+        found = _among(problem, fewer.steps, everything)
+        if found is not None or otherwise:
+            return found or fewer
+    return _search(problem, everything, method, limit)
+
+
+def _search(problem: Problem, everything: bool, method: Method, limit: int | None) -> Optima:
+    """What is best of all embeddings, or why there is none."""
+    ranked = not problem.wishes.objectives
+    program = problem.search(simplest=ranked and not everything)
+    if not ranked:
         best = pareto(program, method=method, limit=limit)
     else:
         best = optimum(program, everything=everything)
     if best.answers or not best.complete:
         return Optima(problem, best)
     return Optima(problem, best, explain(problem, program))
+
+
+def _among(problem: Problem, steps: int | None, everything: bool) -> Optima | None:
+    """What is best where fewer steps come first, if it has at most so many.
+
+    Args:
+        problem: what is asked; fewer steps come first in it.
+        steps: of some embedding; None if there is none.
+        everything: all that are ranked first.
+
+    Returns:
+        The outcome; None if none with so few steps meets the requirements, or if those are too many
+        to compare.
+    """
+    if steps is None:
+        return None
+    try:
+        program = problem.search(within=steps, simplest=not everything)
+    except TooManyDigitsError:
+        return None
+    found = Optima(problem, optimum(program, everything=everything))
+    # Digits of embeddings with few steps make embeddings with more steps, too, of which not all are
+    # there to compare.
+    beyond = found.steps is None or found.steps > steps
+    return None if beyond and found.best.proven else found

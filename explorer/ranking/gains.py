@@ -162,7 +162,7 @@ def table(
         config: what they are compiled for.
         classes: of embeddings.
         verify: execute each winner's program on random data, and tell whether every bit is right.
-        jobs: worker processes; the rows do not depend on their number.
+        jobs: worker processes (1: none but this); the rows do not depend on their number.
         on_progress: told how many layers have just been dealt with.
 
     Raises:
@@ -170,6 +170,14 @@ def table(
     """
     layers = [(operator, operator.stages) for operator in operators]
     distinct = {key: operator for operator, key in reversed(layers)}
+    if jobs == 1:  # in this process, so that a script needs no guard for workers that import it
+        known: dict[object, dict[str, object]] = {}
+        for operator, key in layers:
+            if key not in known:
+                known[key] = _row(distinct[key], config, classes, verify)
+            yield {**known[key], "layer": operator.name}
+            on_progress(1)
+        return
     with pool(jobs, __name__) as executor:
         rows = {
             key: executor.submit(_row, operator, config, classes, verify)

@@ -246,15 +246,16 @@ def _beside(text: str, study: Path) -> str:
 
 
 def _layers(workloads: Iterable[tuple[str, int]]) -> tuple[tuple[Layer, int], ...]:
-    """The layers, those of the same name added up."""
-    layers: dict[str, tuple[Layer, int]] = {}
+    """The layers, those that compute the same under the same name added up."""
+    layers: dict[tuple[str, str], tuple[Layer, int]] = {}
     for text, repeat in workloads:
         if repeat < 1:
             raise InputError("workload", "repeat", repeat, "a positive number")
         for reference, times in members(text):
-            operator = resolve(reference)
-            layer, before = layers.get(operator.name, (Layer(operator), 0))
-            layers[operator.name] = (layer, before + repeat * times)
+            layer = Layer(resolve(reference))
+            key = layer.operator.name, layer.id
+            _, before = layers.get(key, (layer, 0))
+            layers[key] = (layer, before + repeat * times)
     return tuple(layers.values())
 
 

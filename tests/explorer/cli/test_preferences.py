@@ -117,7 +117,7 @@ def test_sums_beyond_clingos_integers_are_refused() -> None:
 def test_too_many_fused_and_skewed_digits_are_refused() -> None:
     """The classes are named; either one without the other is taken."""
     layer = "conv2d:n=1,c=16,h=8,w=8,k=16,r=3,s=3,pad=1"
-    result = run(layer, "--classes", "all")
+    result = run(layer, "--profile", "memory", "--classes", "all")
     assert result.exit_code == 2, result.output
     assert "fused, skewed" in result.stderr
     assert result.output.count("\n") == 1

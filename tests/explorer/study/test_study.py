@@ -58,6 +58,18 @@ def test_same_layer_under_two_names(tmp_path: Path) -> None:
     assert len(list(study.units("m"))) == 1
 
 
+def test_two_layers_under_one_name(tmp_path: Path) -> None:
+    """Files that call different computations the same are different layers, each with its work."""
+    for m in (4, 8):
+        (tmp_path / f"m{m}.yaml").write_text(f"name: same\nkind: gemm\nm: {m}\nn: 16\nk: 16\n")
+    study = written(tmp_path, "name: s\nworkloads: [m4.yaml, m8.yaml, 2*m4.yaml]\n")
+    assert [(n.operator, n.repeat, n.macs) for n in study.named_layers()] == [
+        ("same", 3, 4 * 16 * 16),
+        ("same", 1, 8 * 16 * 16),
+    ]
+    assert len(list(study.units("m"))) == 2
+
+
 def test_suites(tmp_path: Path) -> None:
     """The beginning of a reference stands for all that begin so."""
     study = written(tmp_path, "name: s\nworkloads: ['2*deepbench:conv/device']\n")
