@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.content import Content, Summand, index_of, title
 from explorer.layout.alu_passes import Vector
+from explorer.layout.constant_product import digits, level
 from explorer.layout.design import Design, designs
 from explorer.layout.packed import Layout
 from explorer.network.candidates import REFERENCE, Option
@@ -86,6 +87,8 @@ class NodeProgram:
         return next((o.content for o in self.operands if o.written and not o.direct), None)
 
 
+LEVEL = -1
+"""What products of digits are multiplied by, where a power of two may stand."""
 NOTHING, MICRO_OPS = -1, -2
 """Values of `NodeProgram.points` that are no operand's number."""
 
@@ -141,17 +144,21 @@ def _operands(
     uop_bytes = config.element_bytes(Memory.UOP)
     free = memory_map(config, code.sizes | {"UOP": uop_bytes})
     desk = _Desk(node, network, values, design)
-    for section, layout, vector in _stored(design):
+    for section, layout, held in _stored(design):
         size = layout.entries * config.element_bytes(SECTION_MEMORY[section])
         written = section == "OUT"
-        content, data = desk.held(layout, vector, wide=section in {"ACC", "ACC_BIS"})
+        wide = section in {"ACC", "ACC_BIS"}
+        content, data = desk.fixed(layout, held) or desk.held(layout, held, wide=wide)
         assert size == (content.size if content else len(data))
         yield Operand(layout.tensor.name, free[section], size, content, data, written)
         free[section] += size
 
 
 def _stored(design: Design) -> Iterator[tuple[str, Layout, Vector | int | None]]:
-    """Sections with layouts, and what they hold: a tensor, a vector, or a power of two."""
+    """Sections with layouts, and what they hold: a tensor, a vector, or a power of two.
+
+    In the order in which `lowering` places them in each section.
+    """
     alu = design.alu
     yield "INP", design.inp, None
     yield "WGT", design.wgt, None
@@ -162,6 +169,10 @@ def _stored(design: Design) -> Iterator[tuple[str, Layout, Vector | int | None]]
         yield "INP", inp, None
     for _, wgt in design.further:
         yield "WGT", wgt, None
+    for layout in design.levels:
+        yield "INP", layout, LEVEL
+    for layout, vector in zip(design.digits, alu.products, strict=True):
+        yield "WGT", layout, vector
     for layout, factor in zip(design.blocks, alu.factors, strict=True):
         yield "WGT", layout, factor
     for layout, vector in zip(design.dense, alu.dense, strict=True):
@@ -179,13 +190,24 @@ class _Desk:
     values: Mapping[str, Array]
     design: Design
 
+    def fixed(self, layout: Layout, held: Vector | int | None) -> tuple[None, bytes] | None:
+        """The bytes of what does not depend on the network's tensors that vary; None if it may."""
+        shape = layout.tensor.shape
+        if held == LEVEL:
+            return None, layout.pack(level(*shape)).tobytes()
+        if isinstance(held, int):
+            return None, layout.pack(np.eye(*shape, dtype=np.int8) << held).tobytes()
+        if held in self.design.alu.products:  # candidates are programs whose vectors are constant
+            assert held is not None
+            arrays = {part.name: self.array(part.name) for part in held.parts}
+            return None, layout.pack(digits(held.values(arrays), shape[-1])).tobytes()
+        return None
+
     def held(
         self, layout: Layout, vector: Vector | int | None, *, wide: bool
     ) -> tuple[Content | None, bytes]:
         """What a layout holds of the network's tensors that vary, or its constant bytes."""
-        if isinstance(vector, int):
-            block = np.eye(*layout.tensor.shape, dtype=np.int8) << vector
-            return None, layout.pack(block).tobytes()
+        assert not isinstance(vector, int)
         names = [p.name for p in vector.parts] if vector else [layout.tensor.name]
         if all(self.constant(name) for name in names):
             arrays = {name: self.array(name) for name in names}
