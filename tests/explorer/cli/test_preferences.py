@@ -39,10 +39,14 @@ def test_fronts_say_whether_they_are_complete() -> None:
 
 
 def test_conflicts_are_named() -> None:
-    """Requirements that conflict are told by the user's words, with what each costs."""
+    """Requirements that conflict are told by the user's words, with what each costs.
+
+    The last line says among which classes it was found.
+    """
     result = run(SMALL, "--require", "min-utilisation=0.5,no-swap,max-duplication=0")
     assert result.exit_code == 1
-    head, *lines = result.stderr.splitlines()
+    head, *lines, classes = result.stderr.splitlines()
+    assert classes.startswith("Classes left out, which may hold better ones: ")
     assert head.startswith("explorer: ")
     assert head.endswith(" conflict")
     assert len(lines) == head.count(" and ") + 1
