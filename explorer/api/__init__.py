@@ -22,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.folders import disasm, lint, run
 from explorer.api.networks import network_plan, network_why
 from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
@@ -54,14 +55,9 @@ from explorer.report.describe import describe_evaluation
 from explorer.schemas import schema
 from explorer.study import dominance
 from isa.errors import InputError
-from isa.folder import read, stored_instructions
 from isa.folder.manifest import Format
-from isa.listing import listing
-from simulator import folder_run as folders
-from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
-from simulator.lint import TARGETS, Finding
-from simulator.lint import lint as lint_program
+from simulator.lint import TARGETS
 
 __all__ = [
     "bench",
@@ -324,55 +320,6 @@ def emit(
     emission.check_data(op, given)
     code = evaluate(op, embedding, config, target=target, safe_distance=safe_distance).code
     emission.write_folder(Path(out), emission.emit(code, form, given=given, seed=seed))
-
-
-def run(
-    path: str | Path,
-    config: ConfigLike | None = None,
-    *,
-    schedule: str = "program",
-    implementation: str | None = None,
-) -> folders.Run:
-    """Execute and time the program in a folder; see ``explorer run --help``.
-
-    It is executed as the implementation (``fsim``, ``hls`` or ``chisel``), or as each that the
-    configuration admits.
-
-    Raises:
-        InputError: the folder holds no program, or there is no such implementation, or not for the
-            configuration.
-        simulator.errors.SimulationError: no execution comes to its end.
-    """
-    order = Interleaving.parse(schedule)
-    chosen = None if implementation is None else Implementation.parse(implementation)
-    folder = read(Path(path), None if config is None else config_of(config))
-    return folders.run(folder, order, chosen)
-
-
-def lint(
-    path: str | Path,
-    config: ConfigLike | None = None,
-    *,
-    target: str = PORTABLE,
-    safe_distance: int = 1,
-) -> list[Finding]:
-    """What keeps the program in a folder from running everywhere; see `simulator.lint.lint`.
-
-    Raises:
-        InputError: the folder holds no program, or there is no such target.
-    """
-    folder = read(Path(path), None if config is None else config_of(config))
-    return lint_program(folder.program, folder.inputs, target=target, safe_distance=safe_distance)
-
-
-def disasm(path: str | Path, config: ConfigLike | None = None) -> str:
-    """The listing of a file of instructions, or of a folder's program.
-
-    Raises:
-        InputError: the path holds no program.
-    """
-    _, table, uops = stored_instructions(Path(path), None if config is None else config_of(config))
-    return listing(table, uops)
 
 
 def optimize(

@@ -83,12 +83,11 @@ def network_plan(
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:
+        chosen = classes_of(classes)
         with running(jobs) as run:
-            spaces, hosts = candidates(
-                found, machine, count, classes_of(classes), run=run, effort=effort
-            )
-    pins = texts_of(pin)
-    return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
+            spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
+    asked = wishes, texts_of(pin), time_limit, rules
+    return plan_network(found, machine, spaces, hosts, rule, host, *asked)
 
 
 def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
