@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+NOTEBOOKS = ("one_operator", "machine", "network", "preference", "instruction", "quiz")
+
 
 def run(root: Path, name: str) -> Mapping[str, Any]:
     """The names that the cells of a notebook define."""
@@ -23,8 +25,7 @@ def run(root: Path, name: str) -> Mapping[str, Any]:
 
 def test_all_are_tried(root: Path) -> None:
     """No notebook is left out here."""
-    tested = {"one_operator", "machine", "preference", "instruction", "quiz"}
-    assert {path.stem for path in (root / "notebooks").glob("*.py")} == tested
+    assert {path.stem for path in (root / "notebooks").glob("*.py")} == set(NOTEBOOKS)
 
 
 def test_one_operator(root: Path) -> None:
@@ -39,6 +40,15 @@ def test_machine(root: Path) -> None:
     names = run(root, "machine")
     assert len(names["totals"]) == 2
     assert 1 <= len(names["front"]) <= 2
+
+
+def test_network(root: Path) -> None:
+    """The plan is no worse than the others, and on the front."""
+    names = run(root, "network")
+    sums = names["sums"]
+    assert set(sums["plan"]) == {"best", "TVM's layouts", "each node's own best"}
+    assert sums["cycles"].iloc[0] == sums["cycles"].min() == names["front"]["cycles"].min()
+    assert len(names["front"])
 
 
 def test_preference(root: Path) -> None:
@@ -64,7 +74,9 @@ def test_quiz(root: Path) -> None:
     assert illegal == {"y=oh:6", "z=oc:16", "y=ic:3", "y=oc:32", "z=ic:3,kh:3,kw:3"}
 
 
-@pytest.mark.parametrize("name", ["one_operator", "machine", "preference", "instruction", "quiz"])
+@pytest.mark.parametrize(
+    "name", ["one_operator", "machine", "network", "preference", "instruction", "quiz"]
+)
 def test_a_notebook_says_what_it_is(root: Path, name: str) -> None:
     """Each opens with a line that says what it shows."""
     text = (root / "notebooks" / f"{name}.py").read_text(encoding="utf-8")

@@ -210,7 +210,7 @@ def _cycles(timing: TimingReport, bound: int | None) -> Iterator[str]:
         parts = {
             "busy": module.busy,
             "waiting for a token": module.waiting_for_token,
-            "waiting for the bus": module.waiting_for_bus,
+            "for the bus": module.waiting_for_bus,
             "idle": module.idle,
         }
         yield f"{name:<8}" + ", ".join(
