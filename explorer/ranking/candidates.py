@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import islice, takewhile
 
 from explorer.embedding.ascending import Ascending
-from explorer.embedding.several import AnyEmbedding, term_by_term
-from explorer.embedding.virtual_loops import steps
-from explorer.ranking.explore import floor
+from explorer.embedding.several import AnyEmbedding
+from explorer.ranking.explore import steps_of
+from explorer.schedule.bound import compute_bound
 from isa.computation import Operator
 from isa.config import Config
 
@@ -18,21 +18,21 @@ from isa.config import Config
 class Candidates:
     """Embeddings in the order of a bound that none undercuts, of equal ones by id.
 
-    The bound is `floor`: a cycle for each step, and what does not depend on the embedding. So it
-    orders embeddings as their steps do, and a limit on it is one on the steps.
+    The bound is `explore.floor`: a cycle for each step, and what does not depend on the embedding.
+    So it orders embeddings as their steps do, and a limit on it is one on the steps.
     """
 
     def __init__(
         self, operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding] | Ascending
     ) -> None:
-        self._rest = floor(operator, config, 0)
+        self._rest = compute_bound(operator, config, 0)
         self._waiting: deque[tuple[int, AnyEmbedding]] = deque()
         self._source: Ascending | None = None
         self._length = 0
         if isinstance(embeddings, Ascending):
             self._source = embeddings
         else:
-            counted = ((_steps(e, operator), e.id, e) for e in embeddings)
+            counted = ((steps_of(operator, e), e.id, e) for e in embeddings)
             self._waiting.extend((count, e) for count, _, e in sorted(counted))
             self._length = len(embeddings)
 
@@ -58,8 +58,3 @@ class Candidates:
         for _ in taken:
             self._waiting.popleft()
         return taken
-
-
-def _steps(embedding: AnyEmbedding, operator: Operator) -> int:
-    """Steps of an embedding, of all terms together."""
-    return sum(steps(each, term) for each, term in term_by_term(embedding, operator))

@@ -16,7 +16,8 @@ from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any
+from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any, term_by_term
+from explorer.embedding.virtual_loops import steps
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.lowering import Code
@@ -151,13 +152,14 @@ class Evaluation:
         return self.scheduled.code
 
 
-def floor(operator: Operator, config: Config, steps: int) -> int:
-    """Cycles that no layout or schedule of an embedding with so many steps undercuts.
+def steps_of(operator: Operator, embedding: AnyEmbedding) -> int:
+    """Issues of the instruction, for all terms together."""
+    return sum(steps(each, term) for each, term in term_by_term(embedding, operator))
 
-    Each step is a cycle of the compute module, whatever else is done: one more makes one cycle
-    more.
-    """
-    return compute_bound(operator, config, steps)
+
+def floor(operator: Operator, config: Config, embedding: AnyEmbedding) -> int:
+    """Cycles of the compute module that no layout or schedule of the embedding undercuts."""
+    return compute_bound(operator, config, steps_of(operator, embedding))
 
 
 def evaluate(

@@ -19,7 +19,7 @@ from explorer.operators import resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import rank
 from explorer.ranking.candidates import Candidates
-from explorer.schedule.bound import lower_bound
+from explorer.schedule.bound import compute_bound, lower_bound
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
@@ -89,8 +89,9 @@ def test_steps_bound_every_design(operator: Operator, config: Config, data: st.D
     embedding = data.draw(st.sampled_from(found))
     count = steps(embedding, operator.computation)
     assert count == nest(embedding, operator.computation).steps
-    floor = explore.floor(operator, config, count)
-    assert floor == explore.floor(operator, config, 0) + count
+    floor = explore.floor(operator, config, embedding)
+    assert floor == compute_bound(operator, config, count)
+    assert floor == compute_bound(operator, config, 0) + count
     assert all(floor <= lower_bound(d) for d in designs(operator, config, intrinsic, embedding))
 
 
@@ -144,7 +145,8 @@ def test_several_terms_are_ranked_by_the_sum_of_their_steps() -> None:
     queue, floors = Candidates(operator, DEFAULT, every), []
     for place, embedding in enumerate(queue.first(math.inf)):
         count = sum(nest(*each).steps for each in term_by_term(embedding, operator))
-        floors.append(explore.floor(operator, DEFAULT, count))
+        floors.append(explore.floor(operator, DEFAULT, embedding))
+        assert floors[-1] == compute_bound(operator, DEFAULT, count)
         if place % 50 == 0:
             made = designs(operator, DEFAULT, explore.gemm_intrinsic(DEFAULT), embedding)
             assert all(floors[-1] <= lower_bound(design) for design in made)
