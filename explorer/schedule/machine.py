@@ -48,22 +48,8 @@ Tensors: TypeAlias = tuple[Operand, Operand, Operand]
 """Those on ports inp, wgt and acc."""
 
 
-class Beside(NamedTuple):
-    """Inputs of products that are loaded once a finished tile, whenever theirs changes.
-
-    Attributes:
-        moves: how far each coordinate moves with each outer loop, (tensors, coordinates, loops).
-        moved: whether a loop moves the tensor, (tensors, loops).
-        bytes: of the entries that some step uses, (tensors,).
-        leads: cycles of a LOAD besides its beats, (tensors,).
-        weights: whether it is for port wgt, else inp, (tensors,).
-    """
-
-    moves: Array
-    moved: NDArray[np.bool_]
-    bytes: Array
-    leads: Array
-    weights: NDArray[np.bool_]
+HEAD, MOVED, MOVES = range(3)  # rows of a tensor in `Machine.beside`
+SIZE, LEAD, WEIGHTS = range(3)  # columns of its HEAD
 
 
 class Machine(NamedTuple):
@@ -73,11 +59,15 @@ class Machine(NamedTuple):
         extents: of the outer loops.
         outputs: whether a loop moves the output.
         steps: GEMM micro-ops of the first term.
-        spread_moves: whether a loop moves each spread vector that steps take, (vectors, loops).
+        spread: how many spread vectors steps take as accumulators.
         dense: how many vectors as large as the output they take as accumulators.
         terms: how many of those come in through port inp instead.
         further: how many further terms there are, and their GEMM micro-ops together.
-        beside: the inputs of further terms, and what else is multiplied.
+        beside: these vectors, then the inputs of further terms and what else is multiplied, which a
+            finished tile loads when theirs has changed. HEAD has the bytes of the entries that some
+            step uses, cycles of a LOAD besides its beats, and whether it is for port wgt; MOVED
+            says which loops move the tensor, and each row from MOVES on how far they move a
+            coordinate, (tensors, rows, columns). One array, as each costs time at every call.
         vector: cycles of a LOAD of either besides its beats, and beats and bytes of an entry.
         passes: ALU passes with an immediate, with a second vector, and GEMM passes, of every tile.
         scratch: whether each accumulator has a scratch vector.
@@ -90,11 +80,11 @@ class Machine(NamedTuple):
     extents: Array
     outputs: NDArray[np.bool_]
     steps: int
-    spread_moves: NDArray[np.bool_]
+    spread: int
     dense: int
     terms: int
     further: tuple[int, int]
-    beside: Beside
+    beside: Array
     vector: tuple[int, int, int]
     passes: tuple[int, int, int]
     scratch: bool
@@ -121,25 +111,25 @@ def used_bytes(design: Design, layout: Layout, memory: Memory) -> int:
     return used_entries(layout, extents) * design.config.element_bytes(memory)
 
 
-def _beside(design: Design) -> Beside:
-    found, loops = beside_layouts(design), len(design.nest.outer)
+def _beside(design: Design) -> Array:
+    """The array `Machine.beside`."""
+    vectors: list[tuple[Layout, Memory | None]] = [(layout, None) for layout in design.spread]
+    found = [*vectors, *beside_layouts(design)]
     most = max((len(layout.coordinates) for layout, _ in found), default=0)
-    moves = np.zeros((len(found), most, loops), np.int64)
-    for place, (layout, _) in enumerate(found):
-        moves[place, : len(layout.coordinates)] = coefficients(design, layout)
+    columns = max(len(design.nest.outer), WEIGHTS + 1)
+    beside = np.zeros((len(found), MOVES + most, columns), np.int64)
     config, timing = design.config, design.config.timing
-    leads = [
-        load_lead(0, config.element_bytes(m), timing.bus_bytes, timing.memory_latency)
-        for _, m in found
-    ]
-    moved: NDArray[np.bool_] = (moves != 0).any(axis=1)
-    return Beside(
-        moves,
-        moved,
-        np.array([used_bytes(design, *each) for each in found], np.int64),
-        np.array(leads, np.int64),
-        np.array([memory == Memory.WGT for _, memory in found], np.bool_),
-    )
+    for rows, (layout, memory) in zip(beside, found, strict=True):
+        moves = coefficients(design, layout)
+        rows[MOVES : MOVES + len(moves), : moves.shape[1]] = moves
+        rows[MOVED] = (rows[MOVES:] != 0).any(axis=0)
+        if memory is None:
+            continue
+        size = config.element_bytes(memory)
+        lead = load_lead(0, size, timing.bus_bytes, timing.memory_latency)
+        rows[HEAD, SIZE], rows[HEAD, LEAD] = used_bytes(design, layout, memory), lead
+        rows[HEAD, WEIGHTS] = memory == Memory.WGT
+    return beside
 
 
 def operand(design: Design, layout: Layout, memory: Memory) -> Operand:
@@ -167,9 +157,6 @@ def machine(design: Design) -> Machine:
     extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
     outputs = np.zeros(len(extents), np.bool_)
     outputs[output_loops(design)] = True
-    spread_moves: NDArray[np.bool_] = np.zeros((len(design.spread), len(extents)), np.bool_)
-    for row, layout in enumerate(design.spread):
-        spread_moves[row] = np.any(coefficients(design, layout), axis=0)
     # The compute module's loads may come behind any burst of inp or wgt.
     acc_lead = following_lead(load_lead(0, config.acc_bytes, bus, latency), latency, 1)
     alu = design.alu
@@ -178,7 +165,7 @@ def machine(design: Design) -> Machine:
         extents,
         outputs,
         design.term_steps[0],
-        spread_moves,
+        len(design.spread),
         len(alu.dense),
         len(alu.terms),
         (len(design.further), sum(design.term_steps[1:])),

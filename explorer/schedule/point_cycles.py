@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.machine import Machine, Tensors, beats
+from explorer.schedule.machine import HEAD, LEAD, MOVED, SIZE, Machine, Tensors, beats
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, load_instructions
 from simulator.jit import helper
@@ -93,14 +93,14 @@ def loads_beside(m: Machine, tiles: Array, order: Array) -> tuple[int, int, int]
     whatever some step uses. None of its loops is a reduction that is tiled.
     """
     loads, size, leads = 0, 0, 0
-    for s in range(len(m.beside.weights)):
-        events, own = changes(m.beside.moved[s], tiles, order), 1
+    for s in range(m.spread, len(m.beside)):
+        events, own = changes(m.beside[s, MOVED], tiles, order), 1
         for i in range(len(tiles)):
-            if m.beside.moved[s, i]:
+            if m.beside[s, MOVED, i]:
                 own *= tiles[i]
         loads += events
-        size += events // own * m.beside.bytes[s]
-        leads += events * (m.beside.leads[s] - m.saved)
+        size += events // own * m.beside[s, HEAD, SIZE]
+        leads += events * (m.beside[s, HEAD, LEAD] - m.saved)
     return loads, size, leads
 
 
@@ -127,7 +127,7 @@ def _until_gemm(m: Machine, tensors: Tensors, uses: tuple[Use, Use, Use]) -> int
     # What the steps of the first tile take is loaded before the first GEMM; scratch vectors that
     # are reset once are so behind it, and count nowhere.
     lead, entry, size = m.vector
-    own = uop_load + gemm_cycles(a.volume) + len(m.spread_moves) * (lead + entry)
+    own = uop_load + gemm_cycles(a.volume) + m.spread * (lead + entry)
     own += m.dense * (lead + a.first * size // m.bus_bytes)
     # Micro-ops share the read channel with the first tiles.
     return max(first_load, own, uop_load + first_beats)
@@ -184,7 +184,7 @@ def work(
     serial = gemm + reset - gemm_cycles(a.volume) + _alu_work(m, a.once, finished)
     lead, entry, size = m.vector
     others = lead * max(0, stores - a.instructions) + (a.once - a.first) * size // m.bus_bytes
-    others = m.dense * others + (lead + entry) * (events[2] - len(m.spread_moves))
+    others = m.dense * others + (lead + entry) * (events[2] - m.spread)
     moved = inp_beats + wgt_beats + m.dense * (a.once * size // m.bus_bytes) + m.uop_beats
     term_beats = m.terms * beats(inp, a.once) + beside[1] // m.bus_bytes
     terms = m.terms * stores * (inp.lead - m.saved) + beside[2]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.machine import Machine, Tensors
+from explorer.schedule.machine import HEAD, MOVED, MOVES, WEIGHTS, Machine, Tensors
 from explorer.schedule.point_cycles import bound, loads_beside, work
 from explorer.schedule.sections import changes
 from explorer.schedule.tile_uses import Use, Uses, use_row
@@ -161,22 +161,25 @@ def order_bounds(
         count *= tiles[i]
         if m.outputs[i]:
             finished *= tiles[i]
-    for vector in range(len(m.spread_moves)):
-        spread_events += changes(m.spread_moves[vector], tiles, order)
+    for vector in range(m.spread):
+        spread_events += changes(m.beside[vector, MOVED], tiles, order)
+    products = len(m.beside) > m.spread
     events = (
         changes(used[0].moved, tiles, order),
         changes(used[1].moved, tiles, order),
         spread_events,
     )
-    part = work(m, tensors, rows, events, loads_beside(m, tiles, order), tiles)
+    beside = loads_beside(m, tiles, order) if products else (0, 0, 0)
+    part = work(m, tensors, rows, events, beside, tiles)
     # A second context is of use only to a tensor that has a second tile; the point would repeat.
     for loads in range(1, 3 if max(events[0], events[1]) > 1 else 2):
         inp = rows[0].volume * min(loads, events[0])
         wgt = rows[1].volume * min(loads, events[1])
         for accs in range(1, 3 if finished > 1 else 2):
-            held_inp, held_wgt = held_beside(m, tiles, order, accs)
-            held_inp += m.terms * accs * rows[2].volume
-            if inp + held_inp > tensors[0].depth or wgt + held_wgt > tensors[1].depth:
+            held = held_beside(m, tiles, order, accs) if products else (0, 0)
+            if inp + held[0] + m.terms * accs * rows[2].volume > tensors[0].depth:
+                continue
+            if wgt + held[1] > tensors[1].depth:
                 continue
             if rows[2].volume * (accs + m.dense + m.scratch) <= tensors[2].depth:
                 bounds[loads - 1, accs - 1] = bound(part, events, count, loads, accs)
@@ -186,16 +189,16 @@ def order_bounds(
 def held_beside(m: Machine, tiles: Array, order: Array, accs: int) -> tuple[int, int]:
     """Entries of the scratchpads of inp and wgt that products beside the first term take."""
     inp, wgt = 0, 0
-    for s in range(len(m.beside.weights)):
-        entries = min(accs, changes(m.beside.moved[s], tiles, order))
-        for j in range(m.beside.moves.shape[1]):
+    for s in range(m.spread, len(m.beside)):
+        entries = min(accs, changes(m.beside[s, MOVED], tiles, order))
+        for j in range(MOVES, m.beside.shape[1]):
             box = 1
             for i in range(len(tiles)):
                 # Tiles are the least that make so many of them.
                 tile = (m.extents[i] + tiles[i] - 1) // tiles[i]
-                box += m.beside.moves[s, j, i] * (tile - 1)
+                box += m.beside[s, j, i] * (tile - 1)
             entries *= box
-        if m.beside.weights[s]:
+        if m.beside[s, HEAD, WEIGHTS]:
             wgt += entries
         else:
             inp += entries
