@@ -201,10 +201,13 @@ def _summary(deployment: Deployment) -> list[str]:
     segments = deployment.segments
     nodes = sum(len(s.nodes) for s in segments)
     cycles, alone = (sum(getattr(s, name) for s in segments) for name in ("cycles", "alone"))
+    inexact = sum(bool(node.inexact) for node in deployment.network.accelerated)
+    told = f"{inexact} nodes are not exact: they compute with the nearest powers of two"
     return [
         f"{nodes} programs in {len(segments)} segments: {cycles:,} cycles, one by one {alone:,}",
         f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "
         f"arrangement needs fewer than {deployment.bound:,}",
+        *([told] if inexact else []),
     ]
 
 

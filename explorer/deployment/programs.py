@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from explorer.layout.design import Design, designs
 from explorer.layout.packed import Layout
 from explorer.network.candidates import REFERENCE, Option
 from explorer.network.graph import Accelerated, Network, operand
-from explorer.ranking.explore import evaluate, gemm_intrinsic
+from explorer.ranking.explore import gemm_intrinsic
 from explorer.schedule.lowering import Code
 from explorer.schedule.search import search
 from isa.codec import Table
@@ -120,20 +120,22 @@ def compiled(
 def _code(
     node: Accelerated, config: Config, option: Option, effort: int | None
 ) -> tuple[Code, int]:
-    """The candidate's best program, found as when it was evaluated."""
-    operator, embedding = node.operator, option.embedding
-    if option.name == REFERENCE:
-        found = evaluate(operator, config, embedding, fixed_layout=True)
-        assert found.scheduled is not None
-        return found.code, found.scheduled.cycles
-    made = (
-        search(design, effort=effort).best
-        for design in designs(operator, config, gemm_intrinsic(config), embedding)
-    )
-    ordered = sorted((best for best in made if best is not None), key=lambda best: best.cycles)
-    _, _, number = option.name.partition("#")
-    best = ordered[int(number) - 1 if number else 0]
-    return best.code, best.cycles
+    """The candidate's best program, found again: that of its layouts, with its cycles.
+
+    Raises:
+        ValueError: the operator has no program in these layouts.
+    """
+    operator, layouts, found = node.operator, list(option.layouts.values()), []
+    for design in designs(operator, config, gemm_intrinsic(config), option.embedding):
+        fixed = option.name.startswith(REFERENCE)
+        best = search(replace(design, fixed_order=True) if fixed else design, effort=effort).best
+        if best is not None and all(layout in layouts for layout in best.code.design.layouts):
+            found.append((best.cycles != option.cycles, best.cycles, best))
+    if not found:
+        raise ValueError(f"{node.name}: no program of {option.name} has its layouts")
+    # Ways to add a residual share layouts; their cycles tell them apart, or it does not matter.
+    _, cycles, best = min(found, key=lambda f: f[:2])
+    return best.code, cycles
 
 
 def _operands(

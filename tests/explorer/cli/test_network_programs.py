@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from explorer.cli import app
 from explorer.deployment.folder import folder_files
 from explorer.deployment.subjects import Subject
+from explorer.network.graph import Accelerated
 from explorer.program.emission import write_folder
 from tests.explorer.deployment.small import block, programs
 
@@ -82,6 +84,21 @@ def test_bad_input(words: tuple[str, ...], told: str, home: tuple[Path, Subject]
     assert status == 2
     assert told in printed
     assert len(printed.splitlines()) == 1
+
+
+def test_what_is_not_exact_is_told(home: tuple[Path, Subject]) -> None:
+    """A network whose integers are not the model's says so whenever it is run."""
+    path, found = home
+    first, *others = found.network.nodes
+    assert isinstance(first, Accelerated)
+    network = replace(found.network, nodes=(replace(first, inexact=("its scale",)), *others))
+    models = found.host_models(found.tensors(found.inputs()))
+    deployment = replace(programs(found).deployment(models=models), network=network)
+    write_folder(path / "inexact", folder_files(deployment, {}))
+    status, printed = run(path, "HOME/inexact", "--data", "HOME/image.npy")
+    assert status == 0
+    assert "1 nodes are not exact" in printed
+    assert "not exact" not in run(path, "HOME/net", "--data", "HOME/image.npy")[1]
 
 
 def test_target() -> None:

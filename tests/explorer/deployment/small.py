@@ -6,7 +6,6 @@ from pathlib import Path
 
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.subjects import Subject, subject
-from explorer.network.candidates import fixed, programmed
 from isa.config import Config
 from tests.explorer.network.quantised import Writer
 
