@@ -88,6 +88,7 @@ def _printed_to(path: Path | None) -> Iterator[None]:
         return
     # That module needs this one, and what is behind it is for commands that run.
     output = import_module("explorer.cli.output")
+    output.check_file(path, output.OPTION)
     text = StringIO()
     try:
         with redirect_stdout(text):

@@ -125,15 +125,20 @@ def check_output(path: Path | None) -> Path | None:
     return path
 
 
-def check_file(path: Path, option: str, suffixes: Sequence[str]) -> None:
+def check_file(path: Path, option: str, suffixes: Sequence[str] = ()) -> None:
     """Find out whether a file of an option can be written, before what goes into it is computed.
+
+    Args:
+        path: of the file.
+        option: the option's name.
+        suffixes: those that it may have; none means any.
 
     Raises:
         InputError: the suffix is none of these, or the directory is missing or not writable.
     """
     if "\0" in str(path):
         allowed = "a name has no NUL"
-    elif path.suffix not in suffixes:
+    elif suffixes and path.suffix not in suffixes:
         allowed = f"the suffix must be {'one of ' * (len(suffixes) > 1)}{', '.join(suffixes)}"
     elif path.is_dir():
         allowed = "it is a directory"

@@ -95,6 +95,7 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
 def record(evaluation: Evaluation) -> dict[str, object]:
     """What `describe_evaluation` says in numbers and names, as plain data."""
     code, loops = evaluation.code, evaluation.design.nest
+    table, uops = code.instructions()
     assert evaluation.scheduled is not None
     timing = evaluation.scheduled.timing
     return {
@@ -111,8 +112,8 @@ def record(evaluation: Evaluation) -> dict[str, object]:
         "tile": {
             loops.outer[place].name: code.schedule.tile[place] for place in code.schedule.order
         },
-        "instructions": len(code.table),
-        "uops": len(code.uops),
+        "instructions": len(table),
+        "uops": len(uops),
         "cycles": timing.cycles,
         "bound": evaluation.bound,
         "proven": evaluation.proven,
@@ -191,10 +192,11 @@ def schedule_lines(code: Code) -> Iterator[str]:
 
 def instruction_lines(code: Code) -> Iterator[str]:
     """How many instructions of each kind, and micro-ops."""
-    opcodes = code.table[:, Column.OPCODE]
+    table, uops = code.instructions()
+    opcodes = table[:, Column.OPCODE]
     kinds = {op.name: int((opcodes == op).sum()) for op in Opcode}
-    yield f"{len(code.table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)
-    yield f"{len(code.uops)} micro-ops"
+    yield f"{len(table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)
+    yield f"{len(uops)} micro-ops"
 
 
 def _cycles(timing: TimingReport, bound: int | None) -> Iterator[str]:

@@ -30,25 +30,41 @@ Array = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A program's instructions with the design as it was laid out for them.
+    """A program, with the design as it was laid out for it.
+
+    Instructions are made anew whenever they are asked for: that takes milliseconds, and keeping
+    those of all embeddings of a layer would take gigabytes.
 
     Attributes:
         design: layouts in their DRAM order.
-        table: decoded instructions, (n, columns).
-        uops: micro-ops, (n, 3): dst, src, wgt.
+        schedule: what it was lowered under.
         sizes: bytes of each tensor's section in DRAM.
+        origin: the design as it was lowered, its DRAM order still open.
     """
 
     design: Design
     schedule: Schedule
-    table: NDArray[np.int64]
-    uops: NDArray[np.int64]
     sizes: dict[str, int]
+    origin: Design
+
+    def instructions(self) -> tuple[Array, Array]:
+        """Decoded instructions, (n, columns), and micro-ops, (n, 3): dst, src, wgt."""
+        return Lowering(self.origin).instructions(self.schedule)
+
+    @property
+    def table(self) -> Array:
+        """Decoded instructions, (n, columns)."""
+        return self.instructions()[0]
+
+    @property
+    def uops(self) -> Array:
+        """Micro-ops, (n, 3): dst, src, wgt."""
+        return self.instructions()[1]
 
     @property
     def program(self) -> Program:
-        """The program, assembled when its binary is asked for."""
-        return Program.build(self.design.config, self.table, self.uops, self.sizes)
+        """The program as its binary is made of it."""
+        return Program.build(self.design.config, *self.instructions(), self.sizes)
 
 
 class Lowering:
@@ -133,12 +149,7 @@ class Lowering:
         return int(whole_tile_uops(self.sections, self._orders(tile), tile, distance))
 
     def code(self, schedule: Schedule) -> Code:
-        """The program of a schedule.
-
-        Raises:
-            Infeasible: the schedule is not in the space.
-        """
-        table, uops = self.instructions(schedule)
+        """The program of a schedule that is in the space."""
         design = self.design
         if not design.fixed_order:
             orders = self._orders(np.array(schedule.tile, np.int64)).tolist()
@@ -150,8 +161,7 @@ class Lowering:
             inputs, weights = rest[begin : begin + terms], rest[begin + terms : begin + 2 * terms]
             further = tuple(zip(inputs, weights, strict=True))
             design = replace(design, inp=inp, wgt=wgt, acc=acc, further=further)
-        # Copies, that the buffers they were written in can go.
-        return Code(design, schedule, table.copy(), uops.copy(), self.sizes)
+        return Code(design, schedule, self.sizes, self.design)
 
 
 def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
@@ -223,4 +233,6 @@ def lower(design: Design, schedule: Schedule) -> Code:
     Raises:
         Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
     """
-    return Lowering(design).code(schedule)
+    lowering = Lowering(design)
+    lowering.instructions(schedule)
+    return lowering.code(schedule)

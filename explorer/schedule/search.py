@@ -162,8 +162,8 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
         known = _KNOWN[key] = _outcome(_Space(lowering), effort, below)
     best = None
     if known.schedule is not None and known.cycles < below:
-        code = lowering.code(known.schedule)
-        best = Scheduled(code, simulate(design.config, code.table))
+        table, _ = lowering.instructions(known.schedule)
+        best = Scheduled(lowering.code(known.schedule), simulate(design.config, table))
     least = None if known.least is None else min(known.least, below)
     return Search(best, None if least is None else int(least), known.proven, known.simulated)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ ARGUMENTS = {
     "execute": ["no:such", "y=n:4"], "emit": ["no:such", "reference", "--out", "/no/such/folder"],
     "disasm": ["/no/such"], "run": ["/no/such"], "lint-program": ["/no/such"],
     "sweep": [SMALL, "--dry-run"], "results": ["/no/such"], "pareto": ["/no/such.csv"],
-    "operators": [], "kinds": [], "schema": ["study"],
+    "operators": [], "kinds": [], "schema": ["no-such"],
     "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
     "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
     "network map": ["no-such", "--out=/no/such.html"],
@@ -70,6 +71,14 @@ def test_all_commands_are_tried() -> None:
     assert ARGUMENTS.keys() == cli.COMMANDS.keys() | groups
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder of their own for all tests: values may be names of files that are then written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        yield
+
+
 @budget(25, 3_000)
 @given(st.data())
 def test_options(data: st.DataObject) -> None:
@@ -96,12 +105,12 @@ def test_processes(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(n for n in ARGUMENTS if OPTIONS[n])))
     option, value = data.draw(st.sampled_from(OPTIONS[name])), data.draw(words)
     text = value.replace("\0", "").encode("utf-8", "surrogateescape")[:100_000]
-    command = [sys.executable, "-m", "explorer", name, *ARGUMENTS[name]]
+    command = [sys.executable, "-m", "explorer", *name.split(), *ARGUMENTS[name]]
     run = subprocess.run(
         [*map(os.fsencode, command), option.encode() + b"=" + text],
         capture_output=True,
         check=False,
-        cwd=Path(__file__).resolve().parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     _check(run.returncode, run.stderr.decode())
 

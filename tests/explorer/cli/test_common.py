@@ -130,9 +130,10 @@ def test_out_holds_what_is_printed(places: dict[str, str], tmp_path: Path) -> No
     assert path.read_text() == run("facts", SMALL).stdout
     assert run("why", SMALL, "y=k:8", "--json", "-o", str(path)).exit_code == 1
     assert json.loads(path.read_text())["legal"] is False
-    refused = run("run", places["program"], "--out", str(tmp_path / "none" / "x"))
-    assert refused.exit_code == 2
-    assert "--out" in refused.stderr
+    for place in (str(tmp_path / "none" / "x"), "", ".", "..", "/", str(tmp_path)):
+        refused = run("run", places["program"], "--out", place)
+        assert refused.exit_code == 2, place
+        assert "--out" in refused.stderr
 
 
 def test_out_may_be_standard_output() -> None:
