@@ -137,7 +137,7 @@ class _Desk:
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
         if key not in self.laid:
             held = contents(layout)
-            if strict:
+            if strict or self.rule.empty == "alike":
                 held = np.where(held == IDLE, ZERO, held)
             if view.transposes:
                 shape = self.tensor(view.tensor).shape

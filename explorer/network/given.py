@@ -89,7 +89,7 @@ def _rows(path: Path) -> dict[str, list[_Row]]:
     if missing := [name for name in COLUMNS if name not in table]:
         raise InputError(str(path), "columns", missing[0], ", ".join(COLUMNS))
     found: dict[str, list[_Row]] = {}
-    for line, row in enumerate(table[list(COLUMNS)].to_dict("records"), start=2):
+    for line, row in enumerate(table[list(COLUMNS)].fillna("").to_dict("records"), start=2):
         place = f"line {line}"
         for name in COLUMNS[2:5]:
             if row[name] not in {"0", "1"}:

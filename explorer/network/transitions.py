@@ -37,7 +37,7 @@ class Model(Document):
 
     summary: str
     stores: bool
-    zeros: bool
+    empty: Literal["told", "alike"]
     border: Literal["plain", "free"]
 
 
@@ -222,12 +222,13 @@ def passed(
         by_host: whether the host has written it, with zeros where lanes hold none.
         wide: whether it is read as int32, which the host makes of it.
     """
-    factor = 4 if wide else 1
+    factor, alike = 4 if wide else 1, rule.empty == "alike"
+    by_host = by_host or alike
     if not wide:
         if _in_place(written, read, by_host):
             return "none", Cost()
         if rule.stores and written.held is not None and read.held is not None:
-            missing = lacking(written, read, by_host, rule.zeros)
+            missing = lacking(written, read, by_host, zeros=alike)
             # The host reads what it makes them of, and writes them.
             cost = host.cost(2 * missing * read.vector, read.size)
             return ("filled" if missing else "stored"), cost
@@ -254,7 +255,7 @@ def _meaning(held: Rows, by_host: bool) -> Rows:
     return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
-def lacking(written: Laid, read: Laid, by_host: bool = False, zeros: bool = False) -> int:
+def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> int:
     """How many of the vectors that are read are none that was written.
 
     A lane that is idle in the reader may hold anything; one that is to be zero holds zero only
