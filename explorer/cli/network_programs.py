@@ -27,10 +27,12 @@ from explorer.cli.embeddings import (
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
+    EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
     TransitionsOption,
+    gathered,
     number,
 )
 from explorer.cli.output import (
@@ -53,8 +55,7 @@ from explorer.deployment.verification import Verification
 from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
-from explorer.network.network_plan import CANDIDATES, candidates, plan_network
-from explorer.network.spaces import running
+from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.program import npy
@@ -97,6 +98,7 @@ class _Asked:
     host: Host
     pins: tuple[str, ...]
     count: int
+    effort: int | None
     classes: str
     jobs: int | None
 
@@ -108,16 +110,8 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         InputError: pins conflict.
     """
     network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
-    classes, operators = parse_classes(asked.classes), {n.operator for n in network.accelerated}
-    with (
-        progress(
-            f"candidates of {len(operators)} operators, in two rounds", 2 * len(operators)
-        ) as advance,
-        running(asked.jobs) as run,
-    ):
-        spaces, hosts = candidates(
-            network, machine, asked.count, classes, run=run, on_progress=advance
-        )
+    classes = parse_classes(asked.classes)
+    spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
     with progress("planning"):
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
@@ -131,7 +125,13 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     chosen = {name: options[name][c] for name, c in choices.items() if name in options}
     with progress(f"programs of {len(chosen)} nodes", len(chosen)) as advance:
         return Compiled(
-            network, found.values, machine, chosen, stores=rule.stores, on_progress=advance
+            network,
+            found.values,
+            machine,
+            chosen,
+            asked.effort,
+            stores=rule.stores,
+            on_progress=advance,
         )
 
 
@@ -144,6 +144,7 @@ def verify(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     target: TargetOption = TARGETS[0],
     schedule: InterleavingOption = "program",
@@ -159,7 +160,9 @@ def verify(
     """
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
-    asked = _Asked(network, config, transitions, host, tuple(pin or ()), count, classes, jobs)
+    asked = _Asked(
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+    )
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -229,6 +232,7 @@ def emit(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
+    effort: EffortOption = None,
     classes: ClassesOption = USUAL_CLASSES,
     target: TargetOption = TARGETS[0],
     seed: SeedOption = 0,
@@ -236,10 +240,12 @@ def emit(
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
 ) -> None:
-    """Write a planned network: its segments, constants, and what the host has to do."""
+    """Write a planned network: segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
-    asked = _Asked(network, config, transitions, host, tuple(pin or ()), count, classes, jobs)
+    asked = _Asked(
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+    )
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)
@@ -297,7 +303,9 @@ def run(
     trace: TraceOption = None,
     host_cycles_per_byte: HostBytesOption = "1",
 ) -> None:
-    """Run a network in a folder: its segments on the functional simulator, the host in between.
+    """Run a network that was emitted, on data of yours.
+
+    Segments run on the functional simulator, the host in between.
 
     Print its outputs, or with --timeline its steps.
     """

@@ -99,6 +99,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("nodes", "nodes of a network", "network show", _rows(networks.Node)),
     Entry("import", "the document that was written", "network import", _of(networks.Imported)),
     Entry("plan", "nodes of a plan, or plans of a front", "network plan", _plans),
+    Entry("changes", "what a node's own best costs", "network why", _rows(networks.Changed)),
     Entry("network-map", "the page that was written", "network map", _of(networks.NetworkMapped)),
     Entry(
         "network-emission",

@@ -88,6 +88,23 @@ class NetworkMapped(Output):
     """of the page"""
 
 
+class Changed(Output):
+    """A place where two plans of a network differ."""
+
+    place: str
+    """a node or a tensor"""
+    planned: str
+    """what it has in the best plan"""
+    planned_cycles: int
+    """of that"""
+    other: str
+    """what it has where a node takes its own best"""
+    other_cycles: int
+    """of that"""
+    more: int
+    """cycles that the other takes on top"""
+
+
 class FrontPlan(OpenOutput):
     """A plan of a front (``--pareto``); also each node's candidate, by the node's name."""
 

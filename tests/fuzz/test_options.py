@@ -29,6 +29,7 @@ ARGUMENTS = {
     "operators": [], "kinds": [], "schema": ["no-such"],
     "map": ["no:such", "--out", "/no/such/map.html"], "network show": ["resnet18"],
     "network import": ["no-such", "--out=/no/such.json"], "network plan": ["no-such"],
+    "network why": ["no-such", "x"],
     "network map": ["no-such", "--out=/no/such.html"],
     "network emit": ["no-such", "--out=/no/such"], "network run": ["/no/such"],
     "network verify": ["no-such"],
