@@ -14,7 +14,7 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 
-from explorer.cli.common import note, wants_json
+from explorer.cli.common import note, paragraph, wants_json
 from explorer.cli.embeddings import (
     TRACE,
     USUAL_CLASSES,
@@ -274,7 +274,7 @@ def emit(
         return
     typer.echo(f"{out}: {len(files)} files, {total:,} bytes")
     for line in _summary(deployment):
-        typer.echo(line)
+        typer.echo(paragraph(line))
 
 
 def run(
@@ -339,7 +339,7 @@ def run(
     else:
         show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
     if not wants_json():
-        typer.echo("\n".join(_summary(deployment)))
+        typer.echo("\n".join(map(paragraph, _summary(deployment))))
 
 
 def _described(name: str, array: Array) -> dict[str, object]:
