@@ -13,6 +13,7 @@ from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
 from explorer.deployment.image import Deployment, Segment
 from explorer.deployment.subjects import Subject
+from isa.config import Config
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 
@@ -124,6 +125,11 @@ def verify(
     rows = _rows(subject, compiled, tally, _differences(subject, wanted, given))
     exact = not any(node.inexact for node in subject.network.accelerated)
     return Verification(tuple(rows), machines, exact, deployment)
+
+
+def executions(config: Config) -> int:
+    """How often `verify` computes a network: by the reference, apart, and as it is emitted."""
+    return 1 + len(admitted(config)) + len(ORDERS)
 
 
 class _Tally:
