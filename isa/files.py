@@ -43,6 +43,8 @@ def read_bytes(path: Path, allowed: str, most: int = MAX_BINARY) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(str(path), "", None, allowed) from None
+    except InputError:  # a ValueError too, which is told as it is
+        raise
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(str(path), "", reason, allowed) from None

@@ -16,6 +16,7 @@ from explorer.api.arguments import (
     texts_of,
 )
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
 from explorer.network.graph import Network
 from explorer.network.models import resolve
@@ -23,7 +24,7 @@ from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, p
 from explorer.network.own_best import OwnBest, own_best
 from explorer.network.spaces import running
 from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, parse_limits, parse_metrics
+from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
 
 NetworkLike = Network | str | Path
 
@@ -80,6 +81,8 @@ def network_plan(
     limits = parse_limits(texts_of(require), "require")
     wishes = Wishes(parse_metrics(prefer, "prefer"), limits, (), objectives)
     rule, host = model(transitions), Host(Fraction(host_cycles_per_byte), host_cycles_per_call)
+    check_names(texts_of(pin), found, "pin")
+    check_rules(rules)
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:

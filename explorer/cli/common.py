@@ -134,9 +134,9 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def paragraph(text: str) -> str:
-    """A text in lines that fit the screen; words are never cut."""
-    return _filled(text, "")
+def paragraph(text: str, indent: str = "") -> str:
+    """A text in lines that fit the screen, `indent` before all but the first; words are not cut."""
+    return _filled(text, indent)
 
 
 def wrapped(text: str) -> str:

@@ -26,8 +26,8 @@ def kinds(output: OutputOption = None) -> None:
         also = f" (also {', '.join(kind.aliases)})" if kind.aliases else ""
         typer.echo(f"{kind.name}{also}")
         arguments = [f"{name}=" for name in kind.required] + [f"[{x}]" for x in kind.optional]
-        typer.echo(paragraph(f"  {' '.join(arguments)}"))
-        typer.echo(paragraph(f"  {kind.summary}"))
+        typer.echo(paragraph(f"  {' '.join(arguments)}", "    "))
+        typer.echo(paragraph(f"  {kind.summary}", "    "))
     options = ", ".join(EpilogueOptions.__annotations__)
     typer.echo(
         paragraph(f"All take what makes the output: {options}. See docs/reference/operators.md.")

@@ -26,7 +26,7 @@ from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
+from explorer.network.wishes import Wishes, check_names
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
@@ -59,6 +59,7 @@ def map_(
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), parse_classes(classes)
+    check_names(pin or (), found)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())

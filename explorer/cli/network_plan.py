@@ -17,6 +17,7 @@ from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOptio
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.embedding.facts import parse_classes
+from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Network
 from explorer.network.models import resolve
@@ -24,7 +25,7 @@ from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, p
 from explorer.network.problem import METRICS
 from explorer.network.spaces import Space, running
 from explorer.network.transitions import Host, model, models
-from explorer.network.wishes import Wishes, parse_limits, parse_metrics
+from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
@@ -129,6 +130,8 @@ def plan(
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
+    check_names(pin or (), found)
+    check_rules(rules or ())
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
         planned = plan_network(

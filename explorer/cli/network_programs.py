@@ -56,7 +56,7 @@ from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
+from explorer.network.wishes import Wishes, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
@@ -109,6 +109,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     """
     network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
     classes = parse_classes(asked.classes)
+    check_names(asked.pins, network)
     spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
     with progress("planning"):
         planned = plan_network(

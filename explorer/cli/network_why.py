@@ -27,9 +27,9 @@ from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.own_best import own_best
+from explorer.network.own_best import check_node, own_best
 from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, parse_limits
+from explorer.network.wishes import Wishes, check_names, parse_limits
 from isa.config import Config
 
 
@@ -61,6 +61,8 @@ def why(
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
     rule, chosen = model(transitions), parse_classes(classes)
+    check_names(pin or (), found)
+    check_node(found, node)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from explorer.network.graph import Host, Network
 from explorer.network.network_plan import NetworkPlan
 from explorer.network.planning import solve
 from explorer.network.problem import Plan
@@ -66,6 +67,25 @@ class OwnBest:
         ]
 
 
+def check_node(network: Network, node: str) -> None:
+    """Check that the accelerator may have a node: before candidates, which take minutes.
+
+    Raises:
+        InputError: there is no such node, or it is no product.
+    """
+    hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
+    _check(network, node, [n.name for n in network.accelerated], hosts)
+
+
+def _check(
+    network: Network, node: str, programmed: Collection[str], hosts: Mapping[str, str]
+) -> None:
+    if node not in programmed:
+        reason = hosts.get(node)
+        told = f"the host runs it, as it has no program ({reason}); " if reason else ""
+        raise InputError(network.name, "node", node, f"{told}one of {', '.join(programmed)}")
+
+
 def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
     """What a node's own best would cost elsewhere in a plan; None if no plan can have it.
 
@@ -78,10 +98,7 @@ def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
         InputError: there is no such node, or no plan to compare with.
     """
     options, problem = found.assembled.options, found.assembled.problem
-    if node not in options:
-        reason = found.assembled.hosts.get(node)
-        told = f"the host runs it, as it has no program ({reason}); " if reason else ""
-        raise InputError(found.network.name, "node", node, f"{told}one of {', '.join(options)}")
+    _check(found.network, node, options, found.assembled.hosts)
     if not found.planned.plans:
         raise InputError(found.network.name, "", "no plan", "pins and limits that some plan meets")
     planned = found.planned.plans[0]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from explorer.network.graph import Network
 from explorer.network.problem import LARGEST, METRICS, Problem
 from isa.errors import InputError
 
@@ -95,6 +96,23 @@ def parse_limits(texts: Iterable[str], source: str = "--require") -> dict[str, i
         if limits[name] > LARGEST:
             raise InputError(source, text, limits[name], f"a limit is at most {LARGEST}")
     return limits
+
+
+def check_names(texts: Iterable[str], network: Network, source: str = "--pin") -> None:
+    """Check what pins name: before candidates are evaluated, which takes minutes.
+
+    The candidates and layouts that they ask for are known only after that, see `parse_pins`.
+
+    Raises:
+        InputError: a text is no pin, or there is no such node or tensor.
+    """
+    names = dict.fromkeys([*(node.name for node in network.nodes), *network.tensors])
+    ends = {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
+    for text in texts:
+        name, equals, _ = (part.strip() for part in text.partition("="))
+        if not equals or not (name in names or name in ends):
+            allowed = "NODE=ID or TENSOR=LAYOUT, of `explorer network show`"
+            raise InputError(source, text, name, allowed)
 
 
 def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") -> tuple[Pin, ...]:

@@ -96,3 +96,28 @@ def test_refused(arguments: tuple[str, ...], said: str) -> None:
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("plan", "resnet18", "--pin", "nosuch=reference"), "'nosuch'"),
+        (("plan", "resnet18", "--pin", "fc"), "NODE=ID"),
+        (("plan", "resnet18", "--rules", "nosuch.lp"), "nosuch.lp: missing"),
+        (("why", "resnet18", "nosuch"), "'nosuch'"),
+        (("why", "resnet18", "pool1"), "the host runs it"),
+        (("map", "resnet18", "--pin", "nosuch=x", "--out", "map.html"), "'nosuch'"),
+        (("emit", "resnet18", "--pin", "nosuch=x", "--out", "folder"), "'nosuch'"),
+        (("verify", "resnet18", "--pin", "nosuch=x"), "'nosuch'"),
+    ],
+)
+def test_wrong_names_are_told_at_once(
+    arguments: tuple[str, ...], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that the network does not have is refused before any candidate is evaluated."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("explorer.cli.network_plan.candidates", None)
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert part in str(found.exception) + found.output
+    assert not list(tmp_path.iterdir())
