@@ -22,6 +22,7 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
+from explorer.api.deployments import network_emit, network_run, network_verify
 from explorer.api.folders import disasm, lint, run
 from explorer.api.networks import network_plan, network_why
 from explorer.api.pages import map, trace
@@ -69,7 +70,10 @@ __all__ = [
     "execute",
     "lint",
     "map",
+    "network_emit",
     "network_plan",
+    "network_run",
+    "network_verify",
     "network_why",
     "optimize",
     "pareto",

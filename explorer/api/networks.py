@@ -29,6 +29,17 @@ from explorer.network.wishes import Wishes, check_names, parse_limits, parse_met
 NetworkLike = Network | str | Path
 
 
+def network_of(
+    network: NetworkLike,
+    concat: Literal["terms", "host"],
+    shape: Mapping[str, tuple[int, ...]] | None,
+) -> Network:
+    """The network itself, or that of a name or path."""
+    if isinstance(network, Network):
+        return network
+    return resolve(str(network), concat, shape or {})
+
+
 def network_plan(
     network: NetworkLike,
     config: ConfigLike = "default",
@@ -61,7 +72,7 @@ def network_plan(
         pin: ``NODE=ID`` or ``TENSOR=LAYOUT``.
         require: limits, as ``host-copies<=2``.
         prefer: metrics, the most important first.
-        pareto: metrics; all plans are wanted that none dominates in these.
+        pareto: metrics; all plans are wanted that none dominates.
         rules: files of rules of a user's own over `encodings/network.lp`.
         count: embeddings evaluated for each operator.
         effort: programs simulated for each layout at most; None for proven cycles.
@@ -75,13 +86,12 @@ def network_plan(
     Raises:
         InputError: an argument is unusable.
     """
-    found = network if isinstance(network, Network) else resolve(str(network), concat, shape or {})
-    machine = config_of(config)
-    objectives = parse_metrics(pareto, "pareto") if pareto else ()
-    limits = parse_limits(texts_of(require), "require")
-    wishes = Wishes(parse_metrics(prefer, "prefer"), limits, (), objectives)
+    found, machine = network_of(network, concat, shape), config_of(config)
+    front, limits = parse_metrics(pareto, "pareto") if pareto else (), texts_of(require)
+    wishes = Wishes(parse_metrics(prefer, "prefer"), parse_limits(limits, "require"), (), front)
     rule, host = model(transitions), Host(Fraction(host_cycles_per_byte), host_cycles_per_call)
-    check_names(texts_of(pin), found, "pin")
+    pins = texts_of(pin)
+    check_names(pins, found, "pin")
     check_rules(rules)
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
@@ -89,8 +99,7 @@ def network_plan(
         chosen = classes_of(classes)
         with running(jobs) as run:
             spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
-    asked = wishes, texts_of(pin), time_limit, rules
-    return plan_network(found, machine, spaces, hosts, rule, host, *asked)
+    return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
 
 
 def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:

@@ -44,14 +44,13 @@ from explorer.cli.output import (
     show_table,
     write_file,
 )
-from explorer.deployment.compilation import Compiled
+from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
 from explorer.deployment.execution import execute
-from explorer.deployment.folder import folder_files
 from explorer.deployment.host import library
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
-from explorer.deployment.verification import Verification
+from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
@@ -68,7 +67,6 @@ from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 
 Array = NDArray[Any]
-TARGETS = ("portable", "hls")
 
 TargetOption = Annotated[
     str,
@@ -117,23 +115,9 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
-    if not planned.planned.plans:
-        conflict = planned.planned.conflict
-        lines = conflict.lines() if conflict else ["there is no plan"]
-        raise InputError("--pin", "", ", ".join(asked.pins), "; ".join(lines))
-    options = planned.assembled.options
-    choices = planned.planned.plans[0].choices
-    chosen = {name: options[name][c] for name, c in choices.items() if name in options}
-    with progress(f"programs of {len(chosen)} nodes", len(chosen)) as advance:
-        return Compiled(
-            network,
-            found.values,
-            machine,
-            chosen,
-            asked.effort,
-            stores=rule.stores,
-            on_progress=advance,
-        )
+    count = len(chosen(planned))
+    with progress(f"programs of {count} nodes", count) as advance:
+        return compiled_plan(found, planned, asked.effort, stores=rule.stores, on_progress=advance)
 
 
 def verify(
@@ -167,7 +151,7 @@ def verify(
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
-    with progress("executing", 6) as advance:
+    with progress("executing", executions(compiled.config)) as advance:
         result = verify_network(
             found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
             on_progress=advance,
@@ -251,11 +235,7 @@ def emit(
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)
     with progress("segments and memory"):
-        # What host nodes read says of which types and shapes they are.
-        models = found.host_models(found.tensors(found.inputs())) if found.imported else {}
-        deployment = compiled.deployment(one_by_one=one_by_one, models=models)
-        drawn = {} if found.imported else {"constants": f"random, seed {seed}"}
-        files = folder_files(deployment, {"model": Path(network).name, "target": target, **drawn})
+        deployment, files = emitted(found, compiled, Path(network).name, one_by_one=one_by_one)
         write_folder(out, files)
     total = sum(map(len, files.values()))
     if wants_json():

@@ -7,15 +7,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from explorer.deployment.folder import folder_files
 from explorer.deployment.image import Deployment, HostModel, deployed
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.steps import Course, course
 from explorer.deployment.stores import directed
+from explorer.deployment.subjects import Subject
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
+from explorer.network.network_plan import NetworkPlan
 from isa.config import Config
+from isa.errors import InputError
 
 Array = NDArray[Any]
+TARGETS = ("portable", "hls")
+"""For the second one, each node is a segment of its own."""
 
 
 class Compiled:
@@ -82,3 +88,61 @@ class Compiled:
         }
         names |= {t for buffer in self.course.buffers for t in buffer.content.tensors}
         return {n: a for n, a in self.values.items() if n in names}
+
+
+def chosen(plan: NetworkPlan) -> dict[str, Option]:
+    """The candidates of a plan's programmed nodes by name.
+
+    Raises:
+        InputError: there is no plan: pins conflict.
+    """
+    if not plan.planned.plans:
+        conflict = plan.planned.conflict
+        lines = conflict.lines() if conflict else ["there is no plan"]
+        pins = ", ".join(conflict.requirements) if conflict else ""
+        raise InputError("--pin", "", pins, "; ".join(lines))
+    options, choices = plan.assembled.options, plan.planned.plans[0].choices
+    return {name: options[name][c] for name, c in choices.items() if name in options}
+
+
+def compiled_plan(
+    found: Subject,
+    plan: NetworkPlan,
+    effort: int | None = None,
+    *,
+    stores: bool = False,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Compiled:
+    """The programs of a plan, the best of a front; arguments as for `Compiled`.
+
+    Raises:
+        InputError: there is no plan.
+    """
+    return Compiled(
+        found.network,
+        found.values,
+        plan.config,
+        chosen(plan),
+        effort,
+        stores=stores,
+        on_progress=on_progress,
+    )
+
+
+def emitted(
+    found: Subject, compiled: Compiled, name: str, *, one_by_one: bool = False
+) -> tuple[Deployment, dict[str, bytes]]:
+    """A network with what its host nodes do, and the files of its folder.
+
+    Args:
+        found: the network.
+        compiled: its programs.
+        name: of the model, for the manifest.
+        one_by_one: whether each node is a segment of its own.
+    """
+    # What host nodes read says of which types and shapes they are.
+    models = found.host_models(found.tensors(found.inputs())) if found.imported else {}
+    deployment = compiled.deployment(one_by_one=one_by_one, models=models)
+    drawn = {} if found.imported else {"constants": f"random, seed {found.seed}"}
+    source = {"model": name, "target": TARGETS[one_by_one], **drawn}
+    return deployment, folder_files(deployment, source)

@@ -106,6 +106,12 @@ class Content:
         bad[index[held][data.view(np.int8)[held] != flat[index[held]]]] = True
         return bad
 
+    def holds(self, tensor: Array) -> NDArray[np.bool_]:
+        """Which elements of a tensor some lane holds, row-major; a reader may not want all."""
+        index, there = self.summands[0].index.reshape(-1), np.zeros(tensor.size, np.bool_)
+        there[index[index >= 0]] = True
+        return there
+
 
 def serves(written: Content, read: Content, *, by_host: bool) -> bool:
     """Whether what was written lies as it is to be read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from explorer.deployment.content import Content, Summand, index_of, title
 from explorer.layout.alu_passes import Vector
 from explorer.layout.constant_product import digits, level
-from explorer.layout.design import Design, designs
+from explorer.layout.design import Design
 from explorer.layout.packed import Layout
-from explorer.network.candidates import REFERENCE, Option
+from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, Network, operand
-from explorer.ranking.explore import gemm_intrinsic
 from explorer.schedule.lowering import Code
 from explorer.schedule.search import search
 from isa.codec import Table
@@ -111,31 +110,23 @@ def compiled(
         option: the candidate.
         effort: as the candidates were evaluated with.
     """
-    code, cycles = _code(node, config, option, effort)
+    code, cycles = _code(node, option, effort)
     operands = tuple(_operands(node, network, values, code))
     table, points = _relative(config, code, operands)
     return NodeProgram(node, option.name, cycles, table, points, code.uops, operands)
 
 
-def _code(
-    node: Accelerated, config: Config, option: Option, effort: int | None
-) -> tuple[Code, int]:
-    """The candidate's best program, found again: that of its layouts, with its cycles.
+def _code(node: Accelerated, option: Option, effort: int | None) -> tuple[Code, int]:
+    """The candidate's best program, found again.
 
     Raises:
-        ValueError: the operator has no program in these layouts.
+        ValueError: its design has none, or the plan counts on other cycles.
     """
-    operator, layouts, found = node.operator, list(option.layouts.values()), []
-    for design in designs(operator, config, gemm_intrinsic(config), option.embedding):
-        fixed = option.name.startswith(REFERENCE)
-        best = search(replace(design, fixed_order=True) if fixed else design, effort=effort).best
-        if best is not None and all(layout in layouts for layout in best.code.design.layouts):
-            found.append((best.cycles != option.cycles, best.cycles, best))
-    if not found:
-        raise ValueError(f"{node.name}: no program of {option.name} has its layouts")
-    # Ways to add a residual share layouts; their cycles tell them apart, or it does not matter.
-    _, cycles, best = min(found, key=lambda f: f[:2])
-    return best.code, cycles
+    best = search(option.origin, effort=effort).best
+    if best is None or best.cycles != option.cycles:
+        found = "no program" if best is None else f"a program of {best.cycles} cycles"
+        raise ValueError(f"{node.name}: {option.name} has {found}, not of {option.cycles}")
+    return best.code, best.cycles
 
 
 def _operands(

@@ -13,6 +13,7 @@ from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
 from explorer.deployment.image import Deployment, Segment
 from explorer.deployment.subjects import Subject
+from isa.config import Config
 from simulator.implementations import Implementation, admitted
 from simulator.interleaving import PROGRAM, Interleaving
 
@@ -30,6 +31,8 @@ class Row:
         node: that writes it.
         runs: where: accelerator or host.
         elements: how many it has.
+        compared: how many of them were somewhere to be seen: what no reader wants, as between the
+            steps of a stride, a program that stores for its readers does not store.
         wrong: how many of them are not the integer reference's in some execution.
         executions: how often it was seen and compared.
         difference: of an output, the greatest distance from the model's own, by ONNX Runtime with
@@ -40,6 +43,7 @@ class Row:
     node: str
     runs: str
     elements: int
+    compared: int
     wrong: int
     executions: int
     difference: float | None
@@ -103,7 +107,8 @@ def verify(
             data = image[part.address : part.address + part.size]
             assert part.content is not None
             name = part.content.tensors[0]
-            tally.add(name, part.content.differs(data, wanted[name]))
+            held = part.content.holds(wanted[name])
+            tally.add(name, part.content.differs(data, wanted[name]), held)
 
     for machine in machines:
         seen = execute(
@@ -122,6 +127,11 @@ def verify(
     return Verification(tuple(rows), machines, exact, deployment)
 
 
+def executions(config: Config) -> int:
+    """How often `verify` computes a network: by the reference, apart, and as it is emitted."""
+    return 1 + len(admitted(config)) + len(ORDERS)
+
+
 class _Tally:
     """What was compared."""
 
@@ -129,6 +139,7 @@ class _Tally:
         self.wanted = wanted
         self.wrong: dict[str, NDArray[np.bool_]] = {}
         self.seen: dict[str, int] = {}
+        self.held: dict[str, NDArray[np.bool_]] = {}
 
     def compare(self, name: str, found: Array) -> None:
         """Compare a tensor, in all its bits."""
@@ -141,12 +152,13 @@ class _Tally:
                 np.frombuffer(a.tobytes(), np.uint8).reshape(-1, width) for a in (found, wanted)
             )
             bad = (ours != theirs).any(axis=1)
-        self.add(name, bad)
+        self.add(name, bad, np.ones(bad.size, np.bool_))
 
-    def add(self, name: str, bad: NDArray[np.bool_]) -> None:
-        """Note which elements of a tensor are wrong."""
+    def add(self, name: str, bad: NDArray[np.bool_], held: NDArray[np.bool_]) -> None:
+        """Note which elements of a tensor are wrong, of those that are there."""
         self.seen[name] = self.seen.get(name, 0) + 1
         self.wrong[name] = self.wrong.get(name, np.zeros(bad.size, np.bool_)) | bad
+        self.held[name] = self.held.get(name, np.zeros(bad.size, np.bool_)) | held
 
     def compare_all(self, seen: Mapping[str, Array], subject: Subject, compiled: Compiled) -> None:
         """Compare what the host has seen and a node has written."""
@@ -181,9 +193,7 @@ def _rows(
     for node in subject.network.nodes:
         runs = "accelerator" if node.name in compiled.programs else "host"
         for name in node.writes:
-            wrong = int(tally.wrong[name].sum())
-            size = int(tally.wanted[name].size)
-            rows.append(
-                Row(name, node.name, runs, size, wrong, tally.seen[name], differences.get(name))
-            )
+            held, wrong = int(tally.held[name].sum()), int(tally.wrong[name].sum())
+            size, seen = int(tally.wanted[name].size), tally.seen[name]
+            rows.append(Row(name, node.name, runs, size, held, wrong, seen, differences.get(name)))
     return rows

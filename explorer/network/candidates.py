@@ -43,6 +43,8 @@ class Option:
             the program has.
         wide: of those, residuals that are read as int32.
         memory: bytes of packed constants that are weights or less than the output.
+        origin: the design whose best program it is, the order in DRAM still open. Layouts and
+            cycles do not tell which one that is: residuals, biases and further terms differ, too.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Option:
     layouts: Mapping[str, Layout]
     wide: frozenset[str]
     memory: int
+    origin: Design
 
 
 def programmed(node: Accelerated, network: Network) -> str:
@@ -107,11 +110,11 @@ def options(
     for design in designs(operator, config, gemm_intrinsic(config), embedding):
         best = search(design, effort=effort)
         if best.best is not None:
-            found.append((best.best.cycles, best.proven, best.best.code.design))
+            found.append((best.best.cycles, best.proven, best.best.code))
     found.sort(key=lambda f: f[0])
     return [
-        option(numbered(embedding.id, i), cycles, design, proven=proven)
-        for i, (cycles, proven, design) in enumerate(found, start=1)
+        option(numbered(embedding.id, i), cycles, code.design, code.origin, proven=proven)
+        for i, (cycles, proven, code) in enumerate(found, start=1)
     ]
 
 
@@ -120,8 +123,8 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}#{number}"
 
 
-def option(name: str, cycles: int, design: Design, *, proven: bool) -> Option:
-    """A design whose best program takes so many cycles."""
+def option(name: str, cycles: int, design: Design, origin: Design, *, proven: bool) -> Option:
+    """A design whose best program takes so many cycles, and the same as it was searched."""
     operator, config = design.operator, design.config
     constants = constant_inputs(operator)
     bytes_of = {"inp": config.inp_bytes, "wgt": config.wgt_bytes}
@@ -138,7 +141,7 @@ def option(name: str, cycles: int, design: Design, *, proven: bool) -> Option:
             layouts |= {part.name: layout for part in vector.parts}
     layouts[operator.out.name] = design.acc
     wide = frozenset(part.name for vector in alu.dense for part in vector.parts)
-    return Option(name, design.embedding, cycles, proven, layouts, wide, memory)
+    return Option(name, design.embedding, cycles, proven, layouts, wide, memory, origin)
 
 
 def fixed(operator: Operator, config: Config, effort: int | None = None) -> list[Option]:
@@ -157,6 +160,7 @@ def fixed(operator: Operator, config: Config, effort: int | None = None) -> list
         outcomes = (search(design, effort=effort) for design in made)
         first = next((o for o in outcomes if o.best is not None), None)
         if first is not None and first.best is not None:
-            design = first.best.code.design
-            found.append(option(name, first.best.cycles, design, proven=first.proven))
+            best = first.best
+            design, origin = best.code.design, best.code.origin
+            found.append(option(name, best.cycles, design, origin, proven=first.proven))
     return found

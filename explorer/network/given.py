@@ -136,14 +136,14 @@ def _options(
             allowed = "one of " + ", ".join(map(_told, ways[embedding.id]))
             raise InputError(source, f"{row.place}, layout", _told(row.way), allowed)
         if name == REFERENCE:
-            own.append(option(REFERENCE, row.cycles, design, proven=False))
+            own.append(option(REFERENCE, row.cycles, design, design, proven=False))
         else:
             by_id.setdefault(name, []).append((row.cycles, design))
     evaluated = {}
     for name, several in by_id.items():
         several.sort(key=lambda s: s[0])
         evaluated[name] = [
-            option(numbered(name, i), cycles, design, proven=False)
+            option(numbered(name, i), cycles, design, design, proven=False)
             for i, (cycles, design) in enumerate(several, start=1)
         ]
     return evaluated, own

@@ -7,23 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.schedule.instruction_rows import (
-    ALU,
-    ALU_OPCODE,
-    DST_IN,
-    DST_OUT,
-    GEMM,
-    IMM,
-    ITER_IN,
-    ITER_OUT,
-    POP_PREV,
-    RESET,
-    SRC_IN,
-    UOP_BGN,
-    UOP_END,
-    USE_IMM,
-    begin_row,
-)
+from explorer.schedule.instruction_rows import begin_row
 from explorer.schedule.kernels import MAX_ITERATIONS, gemm_kernel, gemm_parts, kernel
 from explorer.schedule.sections import (
     ACC,
@@ -33,6 +17,22 @@ from explorer.schedule.sections import (
 )
 from explorer.schedule.tiles import Shares, Tile
 from explorer.schedule.uop_table import UopTable, add_uops
+from simulator.columns import (
+    ALU_OPCODE,
+    DST_IN,
+    DST_OUT,
+    IMM,
+    ITER_IN,
+    ITER_OUT,
+    POP_PREV,
+    RESET,
+    SRC_IN,
+    UOP_BGN,
+    UOP_END,
+    USE_IMM,
+)
+from simulator.columns import OP_ALU as ALU
+from simulator.columns import OP_GEMM as GEMM
 from simulator.jit import helper, maker
 
 Array = NDArray[np.int64]

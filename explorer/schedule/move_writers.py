@@ -23,7 +23,17 @@ from explorer.schedule.dma import (
     fill_pattern,
     place,
 )
-from explorer.schedule.instruction_rows import (
+from explorer.schedule.instruction_rows import begin_row
+from explorer.schedule.sections import (
+    ACC,
+    BASE,
+    BESIDE,
+    MEMORY,
+    Sections,
+    beside_inputs,
+    fill_box,
+)
+from simulator.columns import (
     DRAM_BASE,
     MEMORY_TYPE,
     SRAM_BASE,
@@ -34,16 +44,6 @@ from explorer.schedule.instruction_rows import (
     Y_PAD_0,
     Y_PAD_1,
     Y_SIZE,
-    begin_row,
-)
-from explorer.schedule.sections import (
-    ACC,
-    BASE,
-    BESIDE,
-    MEMORY,
-    Sections,
-    beside_inputs,
-    fill_box,
 )
 from simulator.jit import helper, maker
 

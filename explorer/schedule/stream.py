@@ -28,23 +28,7 @@ from explorer.schedule.compute_writers import (
     write_reset,
 )
 from explorer.schedule.dma import Fault
-from explorer.schedule.instruction_rows import (
-    COLUMNS,
-    FINISH,
-    LOAD,
-    MEMORY_TYPE,
-    POP_NEXT,
-    POP_PREV,
-    PUSH_NEXT,
-    PUSH_PREV,
-    STORE,
-    UOP_MEMORY,
-    X_SIZE,
-    X_STRIDE,
-    Y_SIZE,
-    begin_row,
-    grown,
-)
+from explorer.schedule.instruction_rows import COLUMNS, begin_row, grown
 from explorer.schedule.kernels import gemm_parts
 from explorer.schedule.move_writers import TileMoves, empty_moves, plan_moves, write_moves
 from explorer.schedule.sections import ACC, BESIDE, INP, WGT, Sections, beside_inputs
@@ -59,6 +43,20 @@ from explorer.schedule.tiles import (
     tile_numbers,
 )
 from explorer.schedule.uop_table import UopTable, empty_uops, used_uops
+from simulator.columns import (
+    MEMORY_TYPE,
+    POP_NEXT,
+    POP_PREV,
+    PUSH_NEXT,
+    PUSH_PREV,
+    X_SIZE,
+    X_STRIDE,
+    Y_SIZE,
+)
+from simulator.columns import OP_FINISH as FINISH
+from simulator.columns import OP_LOAD as LOAD
+from simulator.columns import OP_STORE as STORE
+from simulator.columns import UOP as UOP_MEMORY
 from simulator.jit import helper, jit, maker
 
 Array = NDArray[np.int64]

@@ -131,6 +131,8 @@ class TensorVerified(Output):
     """where: accelerator or host"""
     elements: int
     """that it has"""
+    compared: int
+    """of them, those that were somewhere to be seen"""
     wrong: int
     """of them, those that are not the integer reference's"""
     executions: int

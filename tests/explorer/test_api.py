@@ -8,11 +8,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import explorer
+from explorer.api.deployments import Planning
 from explorer.embedding.facts import CLASSES
 from isa.errors import InputError
+from tests.explorer.deployment.small import block
 
 SMALL = "conv2d:n=1,c=3,h=6,w=6,k=16,r=3,s=3,pad=1"
 
@@ -80,6 +83,30 @@ def test_show_template_and_bench() -> None:
 def test_version() -> None:
     """The package says which version it is."""
     assert explorer.__version__ == version("vta-explorer")
+
+
+def test_programs_of_a_network(tmp_path: Path) -> None:
+    """A network is verified, written and run; the outputs are the model's; bad data is told."""
+    found, path = block(tmp_path / "block.onnx"), tmp_path / "block.onnx"
+    small = Planning(count=1, effort=1, classes="padded", transitions="stored")
+    result = explorer.network_verify(path, **small)
+    assert result.right
+    assert result.exact
+    made = explorer.network_emit(path, tmp_path / "net", target="hls", **small)
+    assert all(len(segment.nodes) == 1 for segment in made.segments)
+    given = found.inputs()
+    outputs = explorer.network_run(tmp_path / "net", given)
+    wanted = found.original(given)
+    assert outputs.keys() == wanted.keys()
+    assert all(np.array_equal(outputs[name], array) for name, array in wanted.items())
+    (name,) = given
+    for data, told in (
+        ({}, name),
+        ({name: given[name][:, :, 1:]}, "an array of"),
+        ({**given, "other": given[name]}, "other"),
+    ):
+        with pytest.raises(InputError, match=told):
+            explorer.network_run(tmp_path / "net", data)
 
 
 @pytest.mark.slow

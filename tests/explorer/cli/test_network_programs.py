@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from explorer.cli import app
@@ -53,14 +54,16 @@ def test_outputs(machine: str, home: tuple[Path, Subject]) -> None:
     assert np.array_equal(stored, wanted)
 
 
-def test_steps_and_trace(home: tuple[Path, Subject]) -> None:
-    """The steps add up to what the trace says."""
+def test_steps_and_trace(home: tuple[Path, Subject], root: Path) -> None:
+    """The steps add up to what the trace says, which is as the schema of traces wants it."""
     path, _ = home
     words = ("HOME/net", "--data", "HOME/image.npy", "--host-cycles-per-byte", "0.5")
     status, printed = run(path, *words, "--timeline", "--trace", "HOME/run.json", "--json")
     assert status == 0, printed
     steps = json.loads(printed)
     trace = json.loads((path / "run.json").read_text())
+    schema = root / "tests" / "data" / "trace_event.schema.json"
+    Draft202012Validator(json.loads(schema.read_text())).validate(trace)
     assert trace["otherData"]["cycles"] == steps[-1]["begin"] + steps[-1]["cycles"]
     assert {step["what"] for step in steps} == {"pack", "launch", "unpack", "call"}
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.subjects import Subject, subject
-from explorer.network.candidates import REFERENCE, options
-from explorer.ranking.explore import evaluate, reference
+from explorer.network.candidates import fixed
 from isa.config import Config
 from tests.explorer.network.quantised import Writer
 
@@ -34,11 +32,5 @@ def programs(found: Subject, config: Config = DEFAULT) -> Compiled:
     """TVM's embedding in its fixed layouts for each node that can have one."""
     network, chosen = found.network, {}
     for node in network.accelerated:
-        embedding = reference(node.operator, config)
-        assert embedding is not None
-        option = options(node.operator, config, embedding, 1)[0]
-        best = evaluate(node.operator, config, embedding, fixed_layout=True)
-        layouts = {layout.tensor.name: layout for layout in best.design.layouts}
-        assert best.cycles is not None
-        chosen[node.name] = replace(option, name=REFERENCE, cycles=best.cycles, layouts=layouts)
+        chosen[node.name] = fixed(node.operator, config)[0]
     return Compiled(network, found.values, config, chosen)

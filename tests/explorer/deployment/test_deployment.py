@@ -15,19 +15,22 @@ import numpy as np
 import pytest
 
 from explorer.deployment.compilation import Compiled
-from explorer.deployment.content import Content, Summand, serves
+from explorer.deployment.content import Content, Summand, index_of, serves
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
 from explorer.deployment.host import library
+from explorer.deployment.programs import compiled as program_of
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.layout.canonical import IDLE, ZERO
+from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
 from explorer.network.graph import Host
 from explorer.program.emission import write_folder
+from explorer.ranking.explore import reference
 from explorer.report import network_trace
 from isa.errors import InputError
-from tests.explorer.deployment.small import block, programs
+from tests.explorer.deployment.small import DEFAULT, block, programs
 
 Made = tuple[Subject, Compiled]
 
@@ -60,6 +63,45 @@ def test_every_tensor(made: Made) -> None:
     ]
     assert {row.runs for row in result.rows} == {"accelerator", "host"}
     assert [row.difference for row in result.rows if row.difference is not None] == [0.0]
+
+
+def test_programs_are_the_candidates(made: Made) -> None:
+    """A candidate's program has its cycles and layouts, however residuals and biases come in."""
+    found, _ = made
+    network, kinds = found.network, set()
+    for node in network.accelerated:
+        operator = node.operator
+        embedding = reference(operator, DEFAULT)
+        assert embedding is not None
+        for option in [*fixed(operator, DEFAULT, 1), *options(operator, DEFAULT, embedding, 1)]:
+            program = program_of(node, network, found.values, DEFAULT, option, 1)
+            kinds.add((option.name, bool(option.wide)))
+            assert program.cycles == option.cycles
+            held = {
+                summand.tensor: (part.content.wide, summand.index)
+                for part in program.operands
+                if part.content is not None
+                for summand in part.content.summands
+            }
+            for name, layout in option.layouts.items():
+                tensor = network.by_name[node.views[name].tensor]
+                if not tensor.constant:
+                    wide, index = held.pop(tensor.name)
+                    assert wide == (name in option.wide)
+                    expected = index_of(layout, node.views[name], tensor, strict=False)
+                    assert np.array_equal(index, expected)
+            assert not held
+    assert {(REFERENCE, True), (REFERENCE_TERMS, False)} <= kinds
+
+
+def test_a_candidate_without_its_program(made: Made) -> None:
+    """Cycles that the program of a candidate does not have are an error, not another program."""
+    found, _ = made
+    node = found.network.accelerated[0]
+    (option,) = fixed(node.operator, DEFAULT, 1)
+    other = replace(option, cycles=option.cycles + 1)
+    with pytest.raises(ValueError, match=f"not of {other.cycles}"):
+        program_of(node, found.network, found.values, DEFAULT, other, 1)
 
 
 def test_wrong_bits_are_seen(made: Made) -> None:

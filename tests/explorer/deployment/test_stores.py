@@ -75,7 +75,13 @@ def test_chain(seed: int, chain: tuple[Subject, list[list[Option]]]) -> None:
     names = [node.name for node in found.network.accelerated]
     chosen = {n: chooser.choice(own) for n, own in zip(names, listed, strict=True)}
     compiled = Compiled(found.network, found.values, DEFAULT, chosen, 1, stores=True)
-    assert verify(found, compiled, found.inputs()).right
+    result = verify(found, compiled, found.inputs())
+    assert result.right
+    # Of what the last one reads, it wants every second pixel of every second row.
+    stored = [row for row in result.rows if row.compared < row.elements]
+    assert all((row.node, row.compared * 4) == (names[1], row.elements) for row in stored)
+    first, _, last = result.rows
+    assert (first.compared, last.compared) == (first.elements, last.elements)
 
 
 def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:

@@ -1,0 +1,146 @@
+"""``python -m benchmarks.network_tables NETWORK… [options]``: the tables of whole networks.
+
+Plans each network on each machine, at each price of the host's bytes, and writes into the folder of
+results what `explorer network plan` shows of it: ``networks.csv`` and ``networks.md`` with a row a
+plan, and for each network and machine a table of its nodes. Rows of networks that are not asked for
+stay. Candidates are evaluated once for all prices, and how long that took is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.network_plan import rows as rows_of
+from explorer.network.problem import Plan
+from explorer.network.shipped import NETWORKS, shipped
+from explorer.network.spaces import running
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes
+from isa.config import PRESETS, Config
+
+TRANSITIONS = "stored"
+KEYS = ["network", "configuration", "host_cycles_per_byte"]
+INTRODUCTION = """\
+# Whole networks
+
+`python -m benchmarks.network_tables NETWORK --config MACHINE --host-cycles-per-byte 1 0.125
+--candidates N --effort E` writes its rows; `networks.csv` has N and E of each, and E is left out
+where it is empty.
+
+All layers are counted, pooling by the host and residuals included. *plan* is the best of the
+candidates listed, *TVM's layouts* has one layout throughout, *own bests* takes each node's
+fastest candidate whatever its neighbours do, and *without transitions* is the sum of these,
+which no plan of the candidates undercuts. In brackets: how many times the plan's cycles. Each
+byte that the host moves costs the cycles in column *host*; stores in a reader's order count as
+the program's own, so that sums are lower bounds in that respect. Tables of nodes are of the
+first price.
+"""
+
+
+def figures(found: NetworkPlan, price: Fraction, asked: argparse.Namespace) -> dict[str, object]:
+    """The row of a plan."""
+    best = found.planned.plans[0]
+    others = {"fixed": found.fixed, "own_bests": found.greedy}
+    return {
+        "network": found.network.name,
+        "configuration": found.config.name,
+        "host_cycles_per_byte": f"{float(price):g}",
+        "candidates": asked.candidates,
+        "effort": asked.effort or "",
+        "plan": best.cost.cycles,
+        "proven_of": found.planned.account.candidates if found.planned.proven else 0,
+        **{name: _cycles(other) for name, other in others.items()},
+        "without_transitions": found.floor,
+        "host_bytes": best.cost.host_bytes,
+        "host_copies": best.cost.host_copies,
+        "memory": best.cost.memory,
+    }
+
+
+def _cycles(plan: Plan | None) -> int:
+    return plan.cost.cycles if plan else 0
+
+
+def table(rows: pd.DataFrame) -> str:
+    """The page."""
+    lines = [
+        INTRODUCTION,
+        "| network | machine | host | plan | TVM's layouts | own bests | without transitions "
+        "| host's bytes | copies | proven of |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows.to_dict("records"):
+        plan, *others = (int(row[name]) for name in ("plan", "fixed", "own_bests"))
+        ratios = [f"{x:,} ({x / plan:.2f})" if x else "no plan" for x in others]
+        page = f"network_{row['network']}_{row['configuration']}.csv"
+        cells = [
+            f"[{row['network']}]({page})",
+            row["configuration"],
+            row["host_cycles_per_byte"],
+            f"{plan:,}",
+            *ratios,
+            *(f"{int(row[name]):,}" for name in ("without_transitions", "host_bytes")),
+            row["host_copies"],
+            f"{int(row['proven_of']):,} candidates" if row["proven_of"] != "0" else "not proven",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[NetworkPlan]:
+    """The plans of a network on a machine, one for each price."""
+    network, begin = shipped(name), time.perf_counter()
+    with running(None) as run:
+        spaces, hosts = candidates(
+            network, config, asked.candidates, DEFAULT_CLASSES, run=run, effort=asked.effort
+        )
+    print(f"{name} on {config.name}: candidates in {time.perf_counter() - begin:.0f} s", flush=True)
+    for price in asked.host_cycles_per_byte:
+        begin = time.perf_counter()
+        host = Host(price, 0)
+        found = plan_network(
+            network, config, spaces, hosts, model(TRANSITIONS), host, Wishes(), (), asked.time_limit
+        )
+        print(f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s", flush=True)
+        yield found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("networks", nargs="+", choices=list(NETWORKS))
+    parser.add_argument("--config", nargs="+", choices=list(PRESETS), default=["default"])
+    parser.add_argument("--host-cycles-per-byte", nargs="+", type=Fraction, default=[Fraction(1)])
+    parser.add_argument("--candidates", type=int, default=CANDIDATES)
+    parser.add_argument("--effort", type=int)
+    parser.add_argument("--time-limit", type=float)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    asked = parser.parse_args(arguments)
+    path = asked.out / "networks.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False) if path.exists() else None
+    for name in asked.networks:
+        for preset in asked.config:
+            made = list(_plans(asked, name, Config.load(preset)))
+            nodes = [asdict(row) for row in rows_of(made[0], made[0].planned.plans[0])]
+            pd.DataFrame(nodes).to_csv(asked.out / f"network_{name}_{preset}.csv", index=False)
+            new = pd.DataFrame(
+                figures(plan, price, asked)
+                for plan, price in zip(made, asked.host_cycles_per_byte, strict=True)
+            ).astype(str)
+            rows = new if rows is None else pd.concat([rows, new])
+            rows = rows.drop_duplicates(KEYS, keep="last").sort_values(KEYS)
+            rows.to_csv(path, index=False)
+            path.with_suffix(".md").write_text(table(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

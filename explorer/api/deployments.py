@@ -1,0 +1,172 @@
+"""Programs of whole networks: verify, write and run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.api.arguments import ClassesLike, ConfigLike, TextsLike
+from explorer.api.networks import network_plan
+from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
+from explorer.deployment.execution import execute
+from explorer.deployment.host import library
+from explorer.deployment.image import Deployment
+from explorer.deployment.reading import read
+from explorer.deployment.subjects import Subject, subject
+from explorer.deployment.verification import Verification, verify
+from explorer.network.graph import Network
+from explorer.network.transitions import model
+from explorer.program.emission import check_target, write_folder
+from isa.errors import InputError
+from simulator.implementations import Implementation
+from simulator.interleaving import Interleaving
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+Target = Literal["portable", "hls"]
+"""``hls``: one program a node; else consecutive ones are one instruction stream."""
+
+
+class Planning(TypedDict, total=False):
+    """How a network is planned: arguments of `network_plan`, with its defaults."""
+
+    transitions: str
+    host_cycles_per_byte: Fraction | int | str
+    host_cycles_per_call: int
+    pin: TextsLike
+    count: int
+    effort: int | None
+    classes: ClassesLike
+    shape: Mapping[str, tuple[int, ...]] | None
+    concat: Literal["terms", "host"]
+    jobs: int | None
+
+
+def network_verify(
+    network: str | Path,
+    config: ConfigLike = "default",
+    *,
+    data: Arrays | None = None,
+    target: Target = "portable",
+    schedule: str = "program",
+    seed: int = 0,
+    **planning: Unpack[Planning],
+) -> Verification:
+    """Plan a network, execute it and compare every tensor; see ``explorer network verify --help``.
+
+    Args:
+        network: the name of a shipped network, or the path of a document or ONNX model.
+        config: the machine.
+        data: inputs by name; the others are random.
+        target: ``portable`` or ``hls``.
+        schedule: the order of the queues.
+        seed: of what is random.
+        planning: arguments of `network_plan`.
+
+    Raises:
+        InputError: an argument is unusable, or pins conflict.
+    """
+    one_by_one, order = _one_by_one(target), Interleaving.parse(schedule)
+    found = _subject(network, seed, planning)
+    given = _inputs(found.network, data or {}, found.inputs())
+    compiled = _compiled(found, config, planning)
+    return verify(found, compiled, given, one_by_one=one_by_one, interleaving=order)
+
+
+def network_emit(
+    network: str | Path,
+    out: str | Path,
+    config: ConfigLike = "default",
+    *,
+    target: Target = "portable",
+    seed: int = 0,
+    **planning: Unpack[Planning],
+) -> Deployment:
+    """Plan a network and write its programs to a folder; see ``explorer network emit --help``.
+
+    Arguments are as for `network_verify`; what is written is returned, too.
+
+    Raises:
+        InputError: an argument is unusable, pins conflict, or the folder cannot be written.
+    """
+    one_by_one = _one_by_one(target)
+    check_target(Path(out))
+    found = _subject(network, seed, planning)
+    compiled = _compiled(found, config, planning)
+    deployment, files = emitted(found, compiled, Path(network).name, one_by_one=one_by_one)
+    write_folder(Path(out), files)
+    return deployment
+
+
+def network_run(
+    path: str | Path,
+    data: Arrays,
+    *,
+    schedule: str = "program",
+    implementation: str = "fsim",
+) -> dict[str, Array]:
+    """The outputs of an emitted network by name; see ``explorer network run --help``.
+
+    Args:
+        path: a folder that `network_emit` has written.
+        data: the inputs by name.
+        schedule: the order of the queues.
+        implementation: ``fsim``, ``hls`` or ``chisel``.
+
+    Raises:
+        InputError: the folder holds no network, an input is missing or unfit, or a host node has no
+            model.
+        simulator.errors.SimulationError: a segment does not come to its end.
+    """
+    order, machine = Interleaving.parse(schedule), Implementation.parse(implementation)
+    deployment = read(Path(path))
+    network = deployment.network
+    given = _inputs(network, data, {})
+    found = execute(
+        deployment, given, library(deployment), implementation=machine, interleaving=order
+    )
+    return {name: found[name] for name in network.outputs}
+
+
+def _subject(network: str | Path, seed: int, planning: Planning) -> Subject:
+    concat, shape = planning.get("concat", "terms"), planning.get("shape")
+    return subject(str(network), concat, shape, seed)
+
+
+def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
+    rule = model(planning.get("transitions", "repack"))
+    plan = network_plan(found.network, config, **planning)
+    return compiled_plan(found, plan, planning.get("effort"), stores=rule.stores)
+
+
+def _one_by_one(target: str) -> bool:
+    if target not in TARGETS:
+        raise InputError("target", "", target, f"one of {', '.join(TARGETS)}")
+    return target == TARGETS[1]
+
+
+def _inputs(network: Network, data: Arrays, otherwise: Arrays) -> dict[str, Array]:
+    """The network's inputs.
+
+    Raises:
+        InputError: one is missing, has another type or shape, or there is none of its name.
+    """
+    for name in data:
+        if name not in network.inputs:
+            raise InputError("data", name, "", f"one of {', '.join(network.inputs)}")
+    found: dict[str, Array] = {}
+    for name in network.inputs:
+        tensor = network.by_name[name]
+        allowed = f"an array of {tensor.dtype}, {tensor.shape}, is needed"
+        if name not in data and name not in otherwise:
+            raise InputError("data", name, None, allowed)
+        array = np.asarray(data[name] if name in data else otherwise[name])
+        if array.dtype != np.dtype(tensor.dtype) or array.shape != tensor.shape:
+            raise InputError("data", name, f"{array.dtype}, {array.shape}", allowed)
+        found[name] = array
+    return found
