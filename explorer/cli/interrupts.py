@@ -64,6 +64,8 @@ def supervise(command: Callable[[], object]) -> int:
     wake.wait()
     if pressed.is_set() and not ends:
         _leave(wake, ends)
+    # It has said all that there is; while Python itself ends, Ctrl-C would kill the process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = _code(ends[0])
     return code or (INTERRUPTED if pressed.is_set() else 0)
 
