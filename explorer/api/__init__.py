@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.api.arguments import (
+    PORTABLE,
     ClassesLike,
     ConfigLike,
     IntrinsicLike,
@@ -58,7 +59,6 @@ from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
-from simulator.lint import TARGETS
 
 __all__ = [
     "bench",
@@ -91,7 +91,6 @@ __all__ = [
 
 VTA = "vta_gemm"
 ALL = "all"
-PORTABLE = TARGETS[0]
 
 
 def enumerate(

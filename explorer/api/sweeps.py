@@ -15,11 +15,9 @@ from explorer.study.store import Store
 from explorer.study.study import Study
 from explorer.study.sweep import Summary
 from explorer.study.sweep import sweep as run_sweep
-from simulator.lint import TARGETS
 
 VTA = "vta_gemm"
 ALL = "all"
-PORTABLE = TARGETS[0]
 
 
 def sweep(

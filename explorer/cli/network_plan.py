@@ -169,13 +169,12 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
         typer.echo("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1)
+    table = found.frame()
     if objectives:
-        table = found.frame()
         names = list(planned.plans[0].cost._fields)
         show_table(table, output, table[names])
         note(report.proof(found), aside=output is not None)
     else:
-        table = found.frame()
         show_table(table, output, table, keep=3)
         for line in report.lines(found):
             note(line, aside=output is not None)
