@@ -6,7 +6,6 @@ A user's rules may ground without end, and clingo cannot be stopped while it gro
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import threading
 import time
@@ -23,6 +22,7 @@ from explorer.embedding.user_rules import check, endless
 from explorer.preference import outcome
 from explorer.preference.outcome import Optima
 from explorer.preference.problem import Problem
+from explorer.ranking.workers import context
 from isa.errors import InputError
 from isa.interrupts import pressed
 
@@ -108,15 +108,10 @@ class _Search:
     """A search that runs in another process."""
 
     def __init__(self, work: Work) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        context: Any = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"
-        )
-        if "forkserver" in methods:
-            context.set_forkserver_preload([__name__])
-        line, self._line = context.Pipe(duplex=False)
-        self._answers, answers = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(work, line, answers), daemon=True)
+        made = context(__name__)
+        line, self._line = made.Pipe(duplex=False)
+        self._answers, answers = made.Pipe(duplex=False)
+        self._process = made.Process(target=_work, args=(work, line, answers), daemon=True)
         self._process.start()
         line.close()
         answers.close()
