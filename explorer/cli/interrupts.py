@@ -70,7 +70,11 @@ def supervise(command: Callable[[], object]) -> int:
     # It has said all that there is; while Python itself ends, Ctrl-C would kill the process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = _code(ends[0])
-    return code or (INTERRUPTED if pressed.is_set() else 0)
+    if pressed.is_set():  # nobody waits for that then
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code or INTERRUPTED)
+    return code
 
 
 def _code(end: BaseException | None) -> int:

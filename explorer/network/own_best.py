@@ -96,9 +96,12 @@ def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
 
     Raises:
         InputError: there is no such node, or no plan to compare with.
+        KeyboardInterrupt: the user ended the search for one of the plans.
     """
     options, problem = found.assembled.options, found.assembled.problem
     _check(found.network, node, options, found.assembled.hosts)
+    if found.planned.interrupted:
+        raise KeyboardInterrupt
     if not found.planned.plans:
         raise InputError(found.network.name, "", "no plan", "pins and limits that some plan meets")
     planned = found.planned.plans[0]
@@ -115,6 +118,8 @@ def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
         pins = tuple(pin for pin in wishes.pins if pin.node != node)
         asked = replace(wishes, pins=pins, objectives=())
         solved = solve(replace(problem, nodes=nodes), asked)
+        if solved.interrupted:
+            raise KeyboardInterrupt
         if not solved.plans:
             return None
         other = solved.plans[0]

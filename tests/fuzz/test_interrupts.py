@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +42,7 @@ COMMANDS: dict[str, list[str]] = {
     "map": ["map", LARGE, "--jobs", "2", "--out", "STORE.html"],
     "count": ["count", LARGE],
     "enumerate": ["enumerate", LARGE, "--all-tiles"],
-    "execute": ["execute", LONG, "y=m:16"],
+    "execute": ["execute", LONG, "y=n:16/z=k:16"],
     "emit": ["emit", LONG, "reference", "--out", "STORE"],
     "lint-program": ["lint-program", "PROGRAM"],
     "network-plan": ["network", "plan", *PLAN, "--out", "STORE.csv"],
@@ -208,7 +211,7 @@ def _fault(process: subprocess.Popen[bytes], output: str, error: str) -> str:
     # One that came to its end before has said all that there is.
     if process.returncode not in (130, 0):
         return f"exit status {process.returncode}"
-    if process.returncode and "interrupted" not in error:
+    if process.returncode and "interrupted" not in output + error:
         return "does not say that it is interrupted"
     deadline = time.monotonic() + WAIT
     while _session(process.pid):
@@ -229,3 +232,25 @@ def _check_sweeps(root: Path, tmp_path: Path) -> None:
         assert process.wait(WAIT) == 0, _said(store)[1]
         contents.append({part.name: part.read_bytes() for part in Store.open(store).parts()})
     assert all(content == contents[0] for content in contents)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes have a size on Linux")
+def test_output_that_nobody_reads(root: Path) -> None:
+    """A command whose output is full ends as well: `less` does not read on while it waits."""
+    reader, writer = os.pipe()
+    full = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "explorer", "operators"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    while struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))[0] < full:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=WAIT)
+    assert process.returncode == 130
+    assert b"Traceback" not in error
+    os.close(reader)
+    os.close(writer)
