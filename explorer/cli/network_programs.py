@@ -45,10 +45,10 @@ from explorer.cli.output import (
     write_file,
 )
 from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
-from explorer.deployment.execution import execute
-from explorer.deployment.host import library
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
+from explorer.deployment.running import ALLOWED
+from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
@@ -62,7 +62,7 @@ from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
 from isa.config import Config
 from isa.errors import InputError
-from simulator.errors import SimulationError
+from isa.files import parsing
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 
@@ -298,16 +298,12 @@ def run(
     for file in files.values():
         check_file(file, "--out", (".npy",))
     given = _given(network, data, {})
-    if timeline or trace:
+    with parsing(str(path), ALLOWED):
         rows = network_trace.rows(deployment, per_byte)
     with progress("running"):
-        try:
-            found = execute(
-                deployment, given, library(deployment), implementation=machine,
-                interleaving=interleaving,
-            )  # fmt: skip
-        except SimulationError as error:
-            raise InputError(str(path), "segments", error.instruction, str(error)) from None
+        found = run_folder(
+            path, deployment, given, implementation=machine, interleaving=interleaving
+        )
     for name, file in files.items():
         buffer = BytesIO()
         np.save(buffer, found[name])

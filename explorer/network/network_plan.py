@@ -47,8 +47,9 @@ class NetworkPlan:
         config: what it is compiled for.
         assembled: its problem.
         planned: the plan, or the front, and what is proven.
-        fixed: TVM's embedding and layouts wherever there are any; None if that is no plan.
-        greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
+        fixed: TVM's embedding and layouts wherever there are any; None if that is no plan, or if
+            the user has ended the search.
+        greedy: every node's fastest candidate, whatever its neighbours do; None as there.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
     """
@@ -181,8 +182,10 @@ def plan_network(
     asked = replace(wishes, pins=parse_pins(pins, problem))
     planned = solve(problem, asked, seconds=seconds, rules=rules)
     usual = Wishes(prefer=("cycles", *(m for m in wishes.prefer if m != "cycles")))
-    fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
-    greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
+    fixed = greedy = None
+    if not planned.interrupted:  # else what was found is wanted, and no further search
+        fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
+        greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
     return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
 

@@ -19,6 +19,7 @@ import pytest
 
 from explorer.cli import EVERY, GROUPS
 from explorer.study.store import Store
+from tests.explorer.deployment.small import DOCUMENT
 from tests.fuzz.hostile import THOROUGH
 
 SMALL = "gemm:m=8,n=16,k=32"
@@ -68,22 +69,6 @@ SHORT: dict[str, list[str]] = {
     "schema": ["schema"],
 }
 """Commands that do little else than load themselves."""
-NETWORK = """
-name: two layers
-inputs: [image]
-outputs: [scores]
-tensors:
-  image: {shape: [64, 64]}
-  first.weight: {shape: [64, 64], constant: true}
-  second.weight: {shape: [64, 64], constant: true}
-  middle: {shape: [64, 64]}
-  scores: {shape: [64, 64]}
-operators:
-  gemm: {kind: gemm, m: 64, n: 64, k: 64}
-nodes:
-  - {name: first, operator: gemm, inputs: {data: image, weight: first.weight}, output: middle}
-  - {name: second, operator: gemm, inputs: {data: middle, weight: second.weight}, output: scores}
-"""
 FILES = {
     "PROGRAM": "program", "DEPLOYMENT": "deployment", "SWEPT": "swept", "IMAGE": "image.npy",
     "NETWORK": "network.yaml", "RULES": "rules.lp",
@@ -132,7 +117,7 @@ def _said(store: Path) -> tuple[str, str]:
 def _prepare(root: Path, folder: Path) -> None:
     """What the commands read."""
     (folder / "rules.lp").write_text("extra(1..9).\n")
-    (folder / "network.yaml").write_text(NETWORK)
+    (folder / "network.yaml").write_text(DOCUMENT)
     np.save(folder / "image.npy", np.zeros((64, 64), np.int8))
     planned = ["--candidates", "2", "--jobs", "1"]
     for arguments, name in (
