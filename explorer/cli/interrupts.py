@@ -72,6 +72,8 @@ def supervise(command: Callable[[], object]) -> int:
     code = _code(ends[0])
     if pressed.is_set():  # nobody waits for that then
         with suppress(OSError, ValueError):
+            if not code:  # the command has said nothing of it
+                print("explorer: interrupted", file=sys.stderr)
             sys.stdout.flush()
         os._exit(code or INTERRUPTED)
     return code
