@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from explorer.deployment.execution import execute
 from explorer.deployment.host import library
 from explorer.deployment.image import Deployment
+from explorer.network.size import check_run
 from isa.errors import InputError
 from isa.files import parsing
 from simulator.errors import SimulationError
@@ -31,8 +32,10 @@ def run(
     """All tensors that the host has seen, by name; see `explorer.deployment.execution.execute`.
 
     Raises:
-        InputError: a segment does not come to its end, or a step cannot be taken.
+        InputError: its tensors do not fit into the memory that is free, a segment does not come to
+            its end, or a step cannot be taken.
     """
+    check_run(deployment.network)
     host = library(deployment)
     with parsing(str(path), ALLOWED):
         try:

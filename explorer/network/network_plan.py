@@ -19,6 +19,7 @@ from explorer.network.candidates import (
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
+from explorer.network.size import check_plan
 from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
@@ -135,7 +136,12 @@ def candidates(
     on_progress: Progress = lambda _: None,
     effort: int | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
-    """The candidates of every operator, and the nodes that the host runs, with the reason."""
+    """The candidates of every operator, and the nodes that the host runs, with the reason.
+
+    Raises:
+        InputError: the network's layouts do not fit into the memory that is free.
+    """
+    check_plan(network)
     hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
     hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
