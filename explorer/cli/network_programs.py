@@ -24,6 +24,7 @@ from explorer.cli.embeddings import (
     SeedOption,
     TraceOption,
 )
+from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -151,10 +152,17 @@ def verify(
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
-    with progress("executing", executions(compiled.config)) as advance:
+    compared: list[int] = []
+
+    def interrupted() -> None:
+        done = f"{len(compared)} of {executions(compiled.config) - 1} executions compared"
+        wrong = f"{compared[-1]:,} elements differ so far" if compared else "nothing is known"
+        typer.echo(f"explorer: interrupted: partial, {done}, {wrong}", err=True)
+
+    with partial(interrupted), progress("executing", executions(compiled.config)) as advance:
         result = verify_network(
             found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
-            on_progress=advance,
+            on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
     table = pd.DataFrame([asdict(row) for row in result.rows])
     show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
