@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import resource
 import signal
 import struct
 import subprocess
@@ -143,6 +144,12 @@ def _session(session: int) -> dict[str, int]:
     return found
 
 
+def _used() -> float:
+    """Seconds that processes which have ended have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _compute(process: subprocess.Popen[bytes], seconds: float) -> None:
     """Wait until a session has computed for a time, which is no matter of how busy others are."""
     ticks = seconds * os.sysconf("SC_CLK_TCK")
@@ -168,23 +175,30 @@ def test_interrupts(root: Path, tmp_path: Path) -> None:
     if not THOROUGH:
         names = chance.sample([*COMMANDS], TIMES)
     names += [list(SHORT)[n % len(SHORT)] for n in range(SHORT_TIMES)]
-    slowest, ended, left = 0.0, 0, []
+    slowest, most, ended, left = 0.0, 0.0, 0, []
     for name in names:
+        before = _used()
         process = _start((COMMANDS | SHORT)[name], tmp_path / name, root)
         moment = chance.choice((0, 0.05, 0.5, 2, 6)) * chance.random()
         _compute(process, moment)
         begin = time.monotonic()
+        by_then = _session(process.pid).get(str(process.pid), 0) / os.sysconf("SC_CLK_TCK")
         with suppress(ProcessLookupError):  # it has come to its end
             os.killpg(process.pid, signal.SIGINT)
         process.wait(WAIT)
         slowest = max(slowest, time.monotonic() - begin)
+        if by_then:
+            most = max(most, _used() - before - by_then)
         output, error = _said(tmp_path / name)
         fault = _fault(process, output, error)
         if fault:
             left.append((name, moment, fault, error))
             print(left[-1], flush=True)
         ended += process.returncode == 0
-    print(f"{len(names)} interrupts, {ended} after the end, the slowest took {slowest:.2f} s")
+    print(
+        f"{len(names)} interrupts, {ended} after the end; until it ended, none took more than "
+        f"{slowest:.2f} s, in which it computed for {most:.2f} s at most"
+    )
     assert not left
     _check_sweeps(root, tmp_path)
 
