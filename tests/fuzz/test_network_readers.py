@@ -151,7 +151,7 @@ def test_folders(folder: Path) -> None:
     manifest, image = folder / "manifest.json", folder.parent / "image.npy"
     np.save(image, np.zeros((1, 16, 6, 6), np.uint8))
 
-    @budget(12, 6_000)
+    @budget(12, 1_500)
     @given(st.sampled_from([manifest, *files]), st.booleans(), st.integers(0, 2**32), st.data())
     def holds(path: Path, forged: bool, seed: int, data: st.DataObject) -> None:
         chance = random.Random(seed)
