@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -228,8 +228,10 @@ def _joint_designs(
     if any(replace(acc, tensor=first.tensor) != first for acc in others):
         return
     runs = tuple(frozenset(loop.name for loop in loops.outer) for loops in nests)
+    # Loops over outputs come in one order in all terms, so that the first one's holds for these.
     outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
     merged = replace(nests[0], outer=tuple(outer))
+    ordered = any(embedding.order for embedding in joint.terms)
     choices = [
         list(product(*_choices(embedding, term, loops, intrinsic)))
         for loops, (embedding, term) in zip(nests, parts, strict=True)
@@ -237,7 +239,7 @@ def _joint_designs(
     for alu in alternatives(operator, config):
         spread, products = _vectors(alu, nests[0], intrinsic)
         for (inp, wgt), *further in product(*choices) if all(map(has_digits, products)) else ():
-            yield Design(
+            design = Design(
                 operator,
                 config,
                 joint,
@@ -251,6 +253,7 @@ def _joint_designs(
                 runs=runs,
                 products=products,
             )
+            yield _ordered(design, nests[1:]) if ordered else design
 
 
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
@@ -298,15 +301,26 @@ def _vectors(
     return spread, products
 
 
-def _ordered(design: Design) -> Design:
-    """The design with every layout in the order of the outer loops."""
+def _ordered(design: Design, further: Sequence[Nest] = ()) -> Design:
+    """The design with every layout in the order of the outer loops, those of its term."""
     outer = design.nest.outer
     inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
     spread, products = (
         tuple(layout.along(outer) for layout in each) for each in (design.spread, design.products)
     )
+    inputs = tuple(
+        (left.along(loops.outer), right.along(loops.outer))
+        for (left, right), loops in zip(design.further, further, strict=True)
+    )
     return replace(
-        design, inp=inp, wgt=wgt, acc=acc, spread=spread, products=products, fixed_order=True
+        design,
+        inp=inp,
+        wgt=wgt,
+        acc=acc,
+        spread=spread,
+        products=products,
+        further=inputs,
+        fixed_order=True,
     )
 
 
