@@ -278,7 +278,7 @@ def execute(
         for embedding in chosen:
             each = zip(term_by_term(embedding, op), tensors, strict=True)
             for number, ((part, term), given) in enumerate(each, start=1):
-                facing = _row(part, term, intrinsic, layouts=False)
+                facing = _row(part, [term], intrinsic, layouts=False)
                 if len(terms) > 1:
                     facing = {"term": number, **facing}
                 outcomes = check(part, term, intrinsic, given)

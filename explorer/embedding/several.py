@@ -286,12 +286,12 @@ def why_joint(
                     f"axis {axis} has {other} of the output, not {mine}"
                 )
                 reasons.append(Reason("home", sentence, "output"))
-    loops = [_loops(e, t, terms[0]) for e, t in zip(joint.terms, terms, strict=True)]
-    for number, there in enumerate(loops[1:], start=2):
-        if sorted(there) == sorted(loops[0]) and there != loops[0]:
+    first, *others = (_loops(e, t, terms[0]) for e, t in zip(joint.terms, terms, strict=True))
+    for number, loops in enumerate(others, start=2):
+        if sorted(loops) == sorted(first) and loops != first:
             sentence = (
                 f"outputs of term {number} are at other addresses than in term 1: their loops come "
-                f"in the order {','.join(there)} of the output, not {','.join(loops[0])}"
+                f"in the order {','.join(loops)} of the output, not {','.join(first)}"
             )
             reasons.append(Reason("home", sentence, "output"))
     return Verdict(joint.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))

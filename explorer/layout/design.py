@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.several import AnyEmbedding, Joint
 from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
-from explorer.layout.alu_passes import AluProgram, alu_program, with_products, with_terms
+from explorer.layout.alu_passes import (
+    AluProgram,
+    Vector,
+    alu_program,
+    with_products,
+    with_terms,
+)
 from explorer.layout.constant_product import digits_layout, has_digits, level_layout
 from explorer.layout.joint import common
 from explorer.layout.packed import Layout, derive, overlaps
+from explorer.layout.stored import Kind, Stored, Use, filled_block, identity_block, once
 from isa import intrinsics
 from isa.computation import Affine, Computation, Epilogue, Operator, Role, Tensor
 from isa.config import Config
@@ -118,11 +125,6 @@ class Design:
         return tuple(_turned(self.acc, v.tensor, self.config) for v in self.alu.terms)
 
     @property
-    def blocks(self) -> tuple[Layout, ...]:
-        """The layouts on port wgt of the terms' multiples of the identity, an entry each."""
-        return tuple(_identity(factor, self.config) for factor in self.alu.factors)
-
-    @property
     def levels(self) -> tuple[Layout, ...]:
         """The layout on port inp of what digits are multiplied by, if there are any."""
         return (level_layout(self.config),) if self.alu.products else ()
@@ -131,6 +133,44 @@ class Design:
     def digits(self) -> tuple[Layout, ...]:
         """The layouts on port wgt of vectors that come in as products with a constant."""
         return tuple(digits_layout(layout, self.config) for layout in self.products)
+
+    @property
+    def operands(self) -> list[Stored]:
+        """All that programs load and store, in the order in which it lies in each section."""
+        alu, fills = self.alu, [term.fill for term in self.operator.terms]
+        inputs, weights = zip((self.inp, self.wgt), *self.further, strict=True)
+
+        def ports(kind: Kind, layouts: Iterable[Layout]) -> list[Stored]:
+            pairs = enumerate(zip(layouts, fills, strict=True))
+            return [Stored(Use(kind, k), x, filled_block(x, fill)) for k, (x, fill) in pairs]
+
+        def vectors(kind: Kind, each: Iterable[Vector], layouts: Iterable[Layout]) -> list[Stored]:
+            pairs = zip(each, layouts, strict=True)
+            return [Stored(Use(kind, vector), layout) for vector, layout in pairs]
+
+        blocks = [_identity(factor, self.config) for factor in alu.factors]
+        (inp, *further), (wgt, *beside) = ports("inp", inputs), ports("wgt", weights)
+        return [
+            inp,
+            wgt,
+            Stored(Use("out"), self.acc),
+            *vectors("spread", alu.spread, self.spread),
+            *further,
+            *beside,
+            *(Stored(Use("level"), layout) for layout in self.levels),
+            *vectors("digits", alu.products, self.digits),
+            *(
+                Stored(Use("block", factor), layout, identity_block(layout, factor))
+                for factor, layout in zip(alu.factors, blocks, strict=True)
+            ),
+            *vectors("dense", alu.dense, self.dense),
+            *vectors("term", alu.terms, self.terms),
+        ]
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The same with equal blocks of constants once: the tensors in DRAM."""
+        return once(self.operands)
 
     def followed_by(self, epilogue: Epilogue) -> Design:
         """The same design of the same terms with another epilogue, in the order it has."""
