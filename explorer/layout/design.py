@@ -253,11 +253,7 @@ def _choices(
 def _joint_designs(
     operator: Operator, config: Config, intrinsic: Computation, joint: Joint
 ) -> Iterator[Design]:
-    """The designs of several terms: every choice for every input.
-
-    There is none where the terms need different tiles of accumulators: a skew that moves an output
-    dimension widens its loop in its own term only.
-    """
+    """The designs of several terms: every choice for every input."""
     parts = common(joint, [term.computation for term in operator.terms])
     nests = [nest(embedding, term) for embedding, term in parts]
     port = intrinsic.out
@@ -265,8 +261,8 @@ def _joint_designs(
         derive(loops, term.out, port, intrinsic, role="out")
         for loops, (_, term) in zip(nests, parts, strict=True)
     )
-    if any(replace(acc, tensor=first.tensor) != first for acc in others):
-        return
+    # Terms agree on the homes, and a skew widens reductions only: so their tiles are the same.
+    assert all(_cells(acc, first.tensor) == _cells(first, first.tensor) for acc in others)
     runs = tuple(frozenset(loop.name for loop in loops.outer) for loops in nests)
     # Loops over outputs come in one order in all terms, so that the first one's holds for these.
     outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
@@ -294,6 +290,16 @@ def _joint_designs(
                 products=products,
             )
             yield _ordered(design, nests[1:]) if ordered else design
+
+
+def _cells(acc: Layout, tensor: Tensor) -> Layout:
+    """The layout of accumulators with the lanes of different axes in one order.
+
+    Lanes of one axis stand as they are apart; which axis comes first is a matter of a term's other
+    digits, as diagonal ones come last.
+    """
+    lanes = sorted(acc.lanes, key=lambda loop: loop.name)
+    return replace(acc, tensor=tensor, lanes=tuple(lanes), equal=tuple(sorted(acc.equal)))
 
 
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:

@@ -164,17 +164,20 @@ class Lowering:
 def _arranged(design: Design, orders: Sequence[Sequence[int]]) -> Design:
     """The design with its layouts in these orders, one for each tensor in DRAM."""
     operands = design.operands
-    rows, layouts = places(operands), dict[Use, Layout]()
-    for tensor in operands:
-        layout, order = tensor.layout, orders[rows[tensor.use]]
-        layouts[tensor.use] = layout.reordered([j for j in order if j < len(layout.coordinates)])
+    rows = places(operands)
+
+    def reordered(use: Use, layout: Layout) -> Layout:
+        order = orders[rows[use]]
+        return layout.reordered([j for j in order if j < len(layout.coordinates)])
+
+    layouts = {tensor.use: reordered(tensor.use, tensor.layout) for tensor in operands}
     pairs = [
         (layouts[Use("inp", term)], layouts[Use("wgt", term)])
         for term in range(len(design.operator.terms))
     ]
     # Digits lie as their vectors would.
     products = (
-        layout.reordered(orders[rows[Use("digits", vector)]][: len(layout.coordinates)])
+        reordered(Use("digits", vector), layout)
         for vector, layout in zip(design.alu.products, design.products, strict=True)
     )
     return replace(
