@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.api.arguments import (
@@ -59,6 +59,9 @@ from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "bench",
@@ -456,6 +459,8 @@ def bench(
     Raises:
         InputError: there are no such workloads, or a layer has no program.
     """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
     layers = [operator_of(each) for each in asked]
     rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)

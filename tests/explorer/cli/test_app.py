@@ -61,10 +61,10 @@ def test_listing_imports_nothing_heavy(root: Path) -> None:
 
 
 def test_compiler_is_not_loaded_before_it_is_needed(root: Path) -> None:
-    """A command is loaded without numba, pandas and pyarrow, which take as long as all the rest."""
+    """Commands are loaded without numba and pandas, which take as long as all the rest."""
     loaded = _loaded(root, "import explorer.cli as c; [entry.load() for entry in c.EVERY.values()]")
     assert "simulator.jit" in loaded
-    assert not {"numba", "llvmlite", "pandas", "pyarrow"} & loaded
+    assert not {"numba", "llvmlite", "pandas", "matplotlib", "duckdb"} & loaded
 
 
 def _loaded(root: Path, statements: str) -> set[str]:
