@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,6 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
-from explorer.schemas import schema
 from explorer.study import dominance
 from isa.errors import InputError
 from isa.folder.manifest import Format
@@ -403,6 +402,17 @@ def pareto(
         InputError: an objective is no column of numbers, or has missing values.
     """
     return dominance.pareto(frame, names_of(minimize), names_of(maximize), names_of(group_by))
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document or output; see ``explorer schema --help``.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from explorer import schemas  # noqa: PLC0415 - models of all outputs, slow to make
+
+    return schemas.schema(name)
 
 
 def show(
