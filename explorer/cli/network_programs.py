@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 from numpy.typing import NDArray
 
@@ -43,6 +42,7 @@ from explorer.cli.output import (
     check_folder,
     progress,
     show_table,
+    table_of,
     write_file,
 )
 from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
@@ -164,7 +164,7 @@ def verify(
             found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
             on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
-    table = pd.DataFrame([asdict(row) for row in result.rows])
+    table = table_of(asdict(row) for row in result.rows)
     show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
     for line in _verdict(found, result):
         note(line, aside=output is not None)
@@ -319,9 +319,9 @@ def run(
     if trace is not None:
         write_file(trace, network_trace.trace(deployment, per_byte), TRACE)
     if timeline:
-        show_table(pd.DataFrame([asdict(row) for row in rows]), None)
+        show_table(table_of(asdict(row) for row in rows), None)
     else:
-        show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
+        show_table(table_of(_described(n, found[n]) for n in network.outputs), None)
     if not wants_json():
         typer.echo("\n".join(map(paragraph, _summary(deployment))))
 
