@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from explorer.ranking.workers import Workers
-from explorer.study.unit import Row, Unit, evaluate
+from explorer.study.unit import Row, Unit, evaluate_in_turn
 from isa.errors import InputError
 
 ATTEMPTS = 3
@@ -65,7 +65,7 @@ Work = Callable[[Unit], list[Row]]
 class Task:
     """What is sent to a worker: a unit's evaluation that never raises."""
 
-    work: Work = evaluate
+    work: Work = evaluate_in_turn
 
     def __call__(self, unit: Unit) -> Answer:
         """The answer to a unit."""
@@ -129,7 +129,7 @@ class Local(Backend):
     """A pool of processes on this machine, which end when this one does, however it ends."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = Workers(workers, evaluate.__module__)
+        self._workers = Workers(workers, evaluate_in_turn.__module__)
 
     def executor(self) -> Executor:
         """The pool."""
@@ -269,7 +269,7 @@ class Given(Backend):
 
 
 def run(
-    units: Iterable[Unit], backend: Backend, work: Work = evaluate
+    units: Iterable[Unit], backend: Backend, work: Work = evaluate_in_turn
 ) -> Generator[tuple[Unit, Answer], None, None]:
     """Each unit with its answer, in the order in which they are done.
 
