@@ -92,7 +92,8 @@ def sweep(
         if summary.reused == summary.total:
             return summary
         left = (unit for unit in study.units(model) if not store.part(unit.key).exists())
-        with closing(run(left, open_backend(), work)) as answers:
+        count = summary.total - summary.reused
+        with closing(run(left, count, open_backend(), work)) as answers:
             for unit, answer in answers:
                 if answer.is_input:
                     raise InputError(unit.layer.operator.name, "", None, answer.error)
