@@ -47,6 +47,7 @@ from explorer.cli.output import (
 from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
 from explorer.deployment.execution import execute
 from explorer.deployment.host import library
+from explorer.deployment.host_work import total
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
@@ -55,11 +56,12 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, model
+from explorer.network.transitions import Host, executable
 from explorer.network.wishes import Wishes, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
+from explorer.report.counting import counted
 from isa.config import Config
 from isa.errors import InputError
 from simulator.errors import SimulationError
@@ -107,7 +109,8 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins conflict.
     """
-    network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
+    network, machine = found.network, Config.load(asked.config)
+    rule = executable(asked.transitions)
     classes = parse_classes(asked.classes)
     check_names(asked.pins, network)
     spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
@@ -116,7 +119,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
     count = len(chosen(planned))
-    with progress(f"programs of {count} nodes", count) as advance:
+    with progress(f"programs of {counted(count, 'node')}", count) as advance:
         return compiled_plan(found, planned, asked.effort, stores=rule.stores, on_progress=advance)
 
 
@@ -158,41 +161,45 @@ def verify(
         )  # fmt: skip
     table = pd.DataFrame([asdict(row) for row in result.rows])
     show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
-    for line in _verdict(found, result):
+    for line in _verdict(found, result, host):
         note(line, aside=output is not None)
     if not result.right:
         raise typer.Exit(1)
 
 
-def _verdict(found: Subject, result: Verification) -> list[str]:
+def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
     wrong = sum(row.wrong for row in result.rows)
     names = ", ".join(result.implementations)
     lines = [
-        f"{len(result.rows)} tensors, as {names}: "
-        + (f"{wrong:,} elements differ" if wrong else "equal in every bit")
+        f"{counted(len(result.rows), 'tensor')}, as {names}: "
+        + (f"{counted(wrong, 'element')} differ" if wrong else "equal in every bit")
     ]
     outputs = [row for row in result.rows if row.difference is not None]
     if outputs:
         worst = max(row.difference or 0.0 for row in outputs)
         verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
         kind = "" if result.exact else ", of a model that is not exact"
-        lines.append(f"{len(outputs)} outputs beside ONNX Runtime's{kind}: {verdict}")
+        lines.append(f"{counted(len(outputs), 'output')} beside ONNX Runtime's{kind}: {verdict}")
     if found.imported is None:
         lines.append(
             f"constants, and what host nodes write, are random (seed {found.seed}): "
             "the model does not have them"
         )
-    return [*lines, *_summary(result.deployment)]
+    return [*lines, *_summary(result.deployment, host)]
 
 
-def _summary(deployment: Deployment) -> list[str]:
+def _summary(deployment: Deployment, host: Host) -> list[str]:
     segments = deployment.segments
     nodes = sum(len(s.nodes) for s in segments)
     cycles, alone = (sum(getattr(s, name) for s in segments) for name in ("cycles", "alone"))
     inexact = sum(bool(node.inexact) for node in deployment.network.accelerated)
-    told = f"{inexact} nodes are not exact: they compute with the nearest powers of two"
+    told = f"{counted(inexact, 'node is', 'nodes are')} not exact: powers of two are computed with"
+    work = total(deployment, host)
     return [
-        f"{nodes} programs in {len(segments)} segments: {cycles:,} cycles, one by one {alone:,}",
+        f"{counted(nodes, 'program')} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
+        f"one by one {alone:,}",
+        f"the host moves {work.bytes:,} bytes in {counted(work.copies, 'copy', 'copies')}: "
+        f"{work.cycles:,} cycles",
         f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "
         f"arrangement needs fewer than {deployment.bound:,}",
         *([told] if inexact else []),
@@ -253,7 +260,7 @@ def emit(
         typer.echo(json.dumps(record))
         return
     typer.echo(f"{out}: {len(files)} files, {total:,} bytes")
-    for line in _summary(deployment):
+    for line in _summary(deployment, host):
         typer.echo(paragraph(line))
 
 
@@ -283,6 +290,7 @@ def run(
     ] = False,
     trace: TraceOption = None,
     host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
 ) -> None:
     """Run a network that was emitted, on data of yours.
 
@@ -291,7 +299,7 @@ def run(
     Print its outputs, or with --timeline its steps.
     """
     machine, interleaving = Implementation.parse(implementation), Interleaving.parse(schedule)
-    per_byte = number(host_cycles_per_byte)
+    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     deployment = read(path)
     network = deployment.network
     files = _files("--out", out, network.outputs)
@@ -299,7 +307,7 @@ def run(
         check_file(file, "--out", (".npy",))
     given = _given(network, data, {})
     if timeline or trace:
-        rows = network_trace.rows(deployment, per_byte)
+        rows = network_trace.rows(deployment, host)
     with progress("running"):
         try:
             found = execute(
@@ -313,13 +321,13 @@ def run(
         np.save(buffer, found[name])
         write_file(file, buffer.getvalue())
     if trace is not None:
-        write_file(trace, network_trace.trace(deployment, per_byte), TRACE)
+        write_file(trace, network_trace.trace(deployment, host), TRACE)
     if timeline:
         show_table(pd.DataFrame([asdict(row) for row in rows]), None)
     else:
         show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
     if not wants_json():
-        typer.echo("\n".join(map(paragraph, _summary(deployment))))
+        typer.echo("\n".join(map(paragraph, _summary(deployment, host))))
 
 
 def _described(name: str, array: Array) -> dict[str, object]:

@@ -56,7 +56,7 @@ class Compiled:
                 self.programs[node.name] = compiled(node, network, values, config, option, effort)
                 on_progress(1)
         if stores:
-            self.programs = directed(network, self.programs)
+            self.programs = directed(network, self.programs, config)
         self.course: Course = course(network, self.programs)
 
     def deployment(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content, Summand, index_of, title
+from explorer.deployment.content import NO_ROWS, Content, Rows, Summand, index_of, title
 from explorer.layout.alu_passes import Vector
 from explorer.layout.constant_product import digits, level
 from explorer.layout.design import Design
@@ -24,6 +24,7 @@ from isa.fields import Column, Memory
 from isa.folder.relocation import addressing
 from isa.program_image import memory_map
 from simulator.counts import element_bytes
+from simulator.timing import cycles
 
 Array = NDArray[Any]
 SECTION_MEMORY = {
@@ -47,6 +48,8 @@ class Operand:
         data: the bytes of a constant.
         written: whether the program stores it.
         direct: whether it is stored for its readers, in an order that is not the program's own.
+        filled: the entries of that which the host has to write.
+        own: whether the host needs what is stored in the program's own order for these.
     """
 
     name: str
@@ -56,6 +59,14 @@ class Operand:
     data: bytes = b""
     written: bool = False
     direct: bool = False
+    filled: Rows = field(default_factory=lambda: NO_ROWS)
+    own: bool = False
+
+    @property
+    def elements(self) -> bool:
+        """Whether some entry that the host has to write has more than zeros."""
+        index = self.content.summands[0].index if self.content is not None else NO_ROWS
+        return bool((index[self.filled] >= 0).any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +76,7 @@ class NodeProgram:
     Attributes:
         node: the node.
         candidate: what the plan chose.
-        cycles: of the program by itself.
+        cycles: of the program by itself, with its operands at multiples of `image.unit`.
         table: decoded instructions, (n, columns), addresses relative to what they point to.
         points: of each instruction the operand's number, -1 for none, and -2 for micro-ops, (n,).
         uops: micro-ops, (n, 3).
@@ -110,13 +121,14 @@ def compiled(
         option: the candidate.
         effort: as the candidates were evaluated with.
     """
-    code, cycles = _code(node, option, effort)
+    code = _code(node, option, effort)
     operands = tuple(_operands(node, network, values, code))
     table, points = _relative(config, code, operands)
-    return NodeProgram(node, option.name, cycles, table, points, code.uops, operands)
+    simulated = cycles(config, table)
+    return NodeProgram(node, option.name, simulated, table, points, code.uops, operands)
 
 
-def _code(node: Accelerated, option: Option, effort: int | None) -> tuple[Code, int]:
+def _code(node: Accelerated, option: Option, effort: int | None) -> Code:
     """The candidate's best program, found again.
 
     Raises:
@@ -126,7 +138,7 @@ def _code(node: Accelerated, option: Option, effort: int | None) -> tuple[Code, 
     if best is None or best.cycles != option.cycles:
         found = "no program" if best is None else f"a program of {best.cycles} cycles"
         raise ValueError(f"{node.name}: {option.name} has {found}, not of {option.cycles}")
-    return best.code, best.cycles
+    return best.code
 
 
 def _operands(
