@@ -141,7 +141,7 @@ def _subject(network: str | Path, seed: int, planning: Planning) -> Subject:
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
     rule = executable(planning.get("transitions", "repack"), "transitions")
     plan = network_plan(found.network, config, **planning)
-    return compiled_plan(found, plan, planning.get("effort"), stores=rule.stores)
+    return compiled_plan(found, plan, stores=rule.stores)
 
 
 def _one_by_one(target: str) -> bool:

@@ -15,6 +15,7 @@ from explorer.api.arguments import (
     config_of,
     texts_of,
 )
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
@@ -99,7 +100,10 @@ def network_plan(
         chosen = classes_of(classes)
         with running(jobs) as run:
             spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
-    return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
+    planned = plan_network(
+        found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules
+    )
+    return simulated(planned, rule, seconds=time_limit, free=not rules)
 
 
 def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:

@@ -16,6 +16,7 @@ from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import COLUMNS, given_candidates
@@ -137,6 +138,8 @@ def plan(
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
+    with progress("simulating plans") as advance:
+        planned = simulated(planned, rule, seconds=time_limit, free=not rules, on_progress=advance)
     _show(planned, objectives, output)
 
 

@@ -49,6 +49,7 @@ from explorer.deployment.execution import execute
 from explorer.deployment.host import library
 from explorer.deployment.host_work import total
 from explorer.deployment.image import Deployment
+from explorer.deployment.pricing import simulated
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
@@ -118,9 +119,11 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
+    with progress("simulating plans") as advance:
+        planned = simulated(planned, rule, on_progress=advance)
     count = len(chosen(planned))
     with progress(f"programs of {counted(count, 'node')}", count) as advance:
-        return compiled_plan(found, planned, asked.effort, stores=rule.stores, on_progress=advance)
+        return compiled_plan(found, planned, stores=rule.stores, on_progress=advance)
 
 
 def verify(

@@ -16,8 +16,7 @@ from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, Network, operand
-from explorer.schedule.lowering import Code
-from explorer.schedule.search import search
+from explorer.schedule.lowering import Code, Lowering
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory
@@ -106,43 +105,34 @@ NOTHING, MICRO_OPS = -1, -2
 def compiled(
     node: Accelerated,
     network: Network,
-    values: Mapping[str, Array],
+    values: Mapping[str, Array] | None,
     config: Config,
     option: Option,
-    effort: int | None = None,
 ) -> NodeProgram:
     """The program of a node's candidate.
 
     Args:
         node: the node.
         network: its network.
-        values: the constants that nodes read, by the network's names.
+        values: the constants that nodes read, by the network's names; None where their bytes do
+            not matter, and are left out.
         config: what it is compiled for.
         option: the candidate.
-        effort: as the candidates were evaluated with.
+
+    Raises:
+        ValueError: of the candidate only cycles are known.
     """
-    code = _code(node, option, effort)
+    if option.schedule is None:
+        raise ValueError(f"{node.name}: {option.name} is known by its cycles, and has no program")
+    code = Lowering(option.origin).code(option.schedule)
     operands = tuple(_operands(node, network, values, code))
     table, points = _relative(config, code, operands)
     simulated = cycles(config, table)
     return NodeProgram(node, option.name, simulated, table, points, code.uops, operands)
 
 
-def _code(node: Accelerated, option: Option, effort: int | None) -> Code:
-    """The candidate's best program, found again.
-
-    Raises:
-        ValueError: its design has none, or the plan counts on other cycles.
-    """
-    best = search(option.origin, effort=effort).best
-    if best is None or best.cycles != option.cycles:
-        found = "no program" if best is None else f"a program of {best.cycles} cycles"
-        raise ValueError(f"{node.name}: {option.name} has {found}, not of {option.cycles}")
-    return best.code
-
-
 def _operands(
-    node: Accelerated, network: Network, values: Mapping[str, Array], code: Code
+    node: Accelerated, network: Network, values: Mapping[str, Array] | None, code: Code
 ) -> Iterator[Operand]:
     """What a program loads and stores, in the order in which `lowering` places it."""
     design, config = code.design, code.design.config
@@ -154,7 +144,7 @@ def _operands(
         written = section == "OUT"
         wide = section in {"ACC", "ACC_BIS"}
         content, data = desk.fixed(layout, held) or desk.held(layout, held, wide=wide)
-        assert size == (content.size if content else len(data))
+        assert values is None or size == (content.size if content else len(data))
         yield Operand(layout.tensor.name, free[section], size, content, data, written)
         free[section] += size
 
@@ -192,12 +182,14 @@ class _Desk:
 
     node: Accelerated
     network: Network
-    values: Mapping[str, Array]
+    values: Mapping[str, Array] | None
     design: Design
 
     def fixed(self, layout: Layout, held: Vector | int | None) -> tuple[None, bytes] | None:
         """The bytes of what does not depend on the network's tensors that vary; None if it may."""
         shape = layout.tensor.shape
+        if self.values is None and (isinstance(held, int) or held in self.design.alu.products):
+            return None, b""
         if held == LEVEL:
             return None, layout.pack(level(*shape)).tobytes()
         if isinstance(held, int):
@@ -215,6 +207,8 @@ class _Desk:
         assert not isinstance(vector, int)
         names = [p.name for p in vector.parts] if vector else [layout.tensor.name]
         if all(self.constant(name) for name in names):
+            if self.values is None:
+                return None, b""
             arrays = {name: self.array(name) for name in names}
             array = vector.values(arrays) if vector and wide else arrays[names[0]]
             return None, layout.pack(array).tobytes()
@@ -232,6 +226,7 @@ class _Desk:
 
     def array(self, name: str) -> Array:
         """The operator's array of a constant."""
+        assert self.values is not None
         shape = operand(self.node.operator, name).shape
         return self.node.views[name].read(self.values[self.node.views[name].tensor], shape)
 

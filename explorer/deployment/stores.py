@@ -8,7 +8,7 @@ host's to make.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,67 +27,90 @@ Run = tuple[int, int, int]
 """Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
 
 
-def directed(
-    network: Network, programs: Mapping[str, NodeProgram], config: Config
-) -> dict[str, NodeProgram]:
-    """The programs, which store what their readers want wherever that moves fewer bytes."""
-    desk = _Desk(network, programs)
-    asked: dict[str, dict[bytes, Content]] = {}
-    for program in programs.values():
-        for part in program.operands:
-            if part.content is None or part.written:
-                continue
-            producer = desk.producer(part.content)
-            if producer is not None and desk.passage(producer, part.content).direct:
-                found = asked.setdefault(producer.node.name, {})
-                found[part.content.key] = part.content
-    made = {}
-    for name, program in programs.items():
-        targets = [
-            _target(program, content, desk.passage(program, content))
-            for content in asked.get(name, {}).values()
-        ]
-        kept = any(target.own for target in targets) or desk.kept(program)
-        passages = [desk.passage(program, t.content) for t in targets if t.content is not None]
-        made[name] = _directed(program, targets, passages, kept, config) if targets else program
-    return made
+class Director:
+    """Gives programs the stores that their readers want; what it has found it need not find again.
 
+    Args:
+        config: what programs are compiled for.
+    """
 
-@dataclass(slots=True)
-class _Desk:
-    """Programs, and how their tensors are passed on."""
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._passages: dict[tuple[bytes, bytes], Passage] = {}
+        self._made: dict[tuple[object, ...], NodeProgram] = {}
 
-    network: Network
-    programs: Mapping[str, NodeProgram]
-    known: dict[tuple[str, bytes], Passage] = field(default_factory=dict)
+    def directed(
+        self, network: Network, programs: Mapping[str, NodeProgram]
+    ) -> dict[str, NodeProgram]:
+        """The programs, which store what their readers want wherever that moves fewer bytes.
 
-    def producer(self, content: Content) -> NodeProgram | None:
-        """The program that writes what is read; None if the host does."""
-        producer = self.network.producers.get(content.tensors[0])
-        return self.programs.get(producer.name) if producer is not None else None
+        Args:
+            network: the network.
+            programs: of its nodes, each with its own order of stores.
+        """
+        asked: dict[str, dict[bytes, Content]] = {}
+        for program in programs.values():
+            for part in program.operands:
+                if part.content is None or part.written:
+                    continue
+                producer = _producer(part.content, network, programs)
+                if producer is not None and self.passage(producer, part.content).direct:
+                    found = asked.setdefault(producer.node.name, {})
+                    found[part.content.key] = part.content
+        return {
+            name: self._directed(program, asked[name], self._kept(program, network, programs))
+            if name in asked
+            else program
+            for name, program in programs.items()
+        }
 
     def passage(self, producer: NodeProgram, content: Content) -> Passage:
         """How a program's output becomes what is read."""
-        key = producer.node.name, content.key
-        if key not in self.known:
-            assert producer.output is not None
-            self.known[key] = passage(producer.output, content, stores=True)
-        return self.known[key]
+        assert producer.output is not None
+        key = producer.output.key, content.key
+        if key not in self._passages:
+            self._passages[key] = passage(producer.output, content, stores=True)
+        return self._passages[key]
 
-    def kept(self, program: NodeProgram) -> bool:
+    def _kept(
+        self, program: NodeProgram, network: Network, programs: Mapping[str, NodeProgram]
+    ) -> bool:
         """Whether somebody needs the output as the program has it."""
         tensor = program.node.output.tensor
-        if tensor in self.network.outputs:
+        if tensor in network.outputs:
             return True
-        for node in self.network.readers[tensor]:
-            if node.name not in self.programs:
+        for node in network.readers[tensor]:
+            if node.name not in programs:
                 return True
-            for part in self.programs[node.name].operands:
+            for part in programs[node.name].operands:
                 if part.content is None or part.written or tensor not in part.content.tensors:
                     continue
                 if len(part.content.tensors) > 1 or not self.passage(program, part.content).direct:
                     return True
         return False
+
+    def _directed(
+        self, program: NodeProgram, wanted: Mapping[bytes, Content], kept: bool
+    ) -> NodeProgram:
+        """The program with other stores."""
+        key = program.node.name, program.candidate, tuple(wanted), kept
+        if key not in self._made:
+            passages = [self.passage(program, content) for content in wanted.values()]
+            targets = [
+                _target(program, content, found)
+                for content, found in zip(wanted.values(), passages, strict=True)
+            ]
+            kept = kept or any(target.own for target in targets)
+            self._made[key] = _directed(program, targets, passages, kept, self.config)
+        return self._made[key]
+
+
+def _producer(
+    content: Content, network: Network, programs: Mapping[str, NodeProgram]
+) -> NodeProgram | None:
+    """The program that writes what is read; None if the host does."""
+    producer = network.producers.get(content.tensors[0])
+    return programs.get(producer.name) if producer is not None else None
 
 
 def _target(program: NodeProgram, content: Content, found: Passage) -> Operand:

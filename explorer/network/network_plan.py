@@ -51,6 +51,8 @@ class NetworkPlan:
         greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
+        programs: cycles of the programs as they are in the end, where they were simulated with the
+            stores that the plan asks for; then the plans' cycles are the sums of these.
     """
 
     network: Network
@@ -61,6 +63,7 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
+    programs: Mapping[str, int] | None = None
 
     def frame(self) -> pd.DataFrame:
         """A row for each node of the plan, or for each plan of the front, which may be none."""
@@ -105,12 +108,13 @@ def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
 def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
     node = found.assembled.problem.node(name)
     own = found.assembled.options.get(name, {})
+    cycles = own[candidate].cycles if candidate in own else 0
     moves = [move for move in plan.moves if name in move.readers]
     made = [move.cost for move in moves if move.readers[0] == name]
     return Row(
         name,
         candidate,
-        own[candidate].cycles if candidate in own else 0,
+        cycles if found.programs is None else found.programs.get(name, 0),
         "; ".join(_read(found, move, name) for move in moves),
         sum(cost.cycles for cost in made),
         sum(cost.host_bytes for cost in made),

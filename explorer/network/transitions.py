@@ -44,6 +44,11 @@ class Model(Document):
     empty: Literal["told", "alike"]
     border: Literal["plain", "free"]
 
+    @property
+    def executable(self) -> bool:
+        """Whether programs and the host can make what it takes to be there."""
+        return (self.border, self.empty) == ("plain", "told")
+
 
 @cache
 def models() -> Mapping[str, Model]:
@@ -72,8 +77,8 @@ def executable(name: str, source: str = "--transitions") -> Model:
         InputError: there is none of this name, or it takes for free what has to be done.
     """
     found = model(name, source)
-    if found.border == "free" or found.empty == "alike":
-        names = (n for n, m in models().items() if (m.border, m.empty) == ("plain", "told"))
+    if not found.executable:
+        names = (n for n, m in models().items() if m.executable)
         allowed = f"one that says what is done, {' or '.join(names)}: its layouts are not all made"
         raise InputError(source, "", name, allowed)
     return found

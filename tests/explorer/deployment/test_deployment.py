@@ -75,7 +75,7 @@ def test_programs_are_the_candidates(made: Made) -> None:
         embedding = reference(operator, DEFAULT)
         assert embedding is not None
         for option in [*fixed(operator, DEFAULT, 1), *options(operator, DEFAULT, embedding, 1)]:
-            program = program_of(node, network, found.values, DEFAULT, option, 1)
+            program = program_of(node, network, found.values, DEFAULT, option)
             kinds.add((option.name, bool(option.wide)))
             assert program.cycles == option.cycles
             held = {
@@ -96,13 +96,12 @@ def test_programs_are_the_candidates(made: Made) -> None:
 
 
 def test_a_candidate_without_its_program(made: Made) -> None:
-    """Cycles that the program of a candidate does not have are an error, not another program."""
+    """A candidate of which only cycles are known is an error, and not another program."""
     found, _ = made
     node = found.network.accelerated[0]
     (option,) = fixed(node.operator, DEFAULT, 1)
-    other = replace(option, cycles=option.cycles + 1)
-    with pytest.raises(ValueError, match=f"not of {other.cycles}"):
-        program_of(node, found.network, found.values, DEFAULT, other, 1)
+    with pytest.raises(ValueError, match="has no program"):
+        program_of(node, found.network, found.values, DEFAULT, replace(option, schedule=None))
 
 
 def test_wrong_bits_are_seen(made: Made) -> None:

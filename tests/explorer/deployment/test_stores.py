@@ -74,7 +74,7 @@ def test_chain(seed: int, chain: tuple[Subject, list[list[Option]]]) -> None:
     chooser = random.Random(seed)
     names = [node.name for node in found.network.accelerated]
     chosen = {n: chooser.choice(own) for n, own in zip(names, listed, strict=True)}
-    compiled = Compiled(found.network, found.values, DEFAULT, chosen, 1, stores=True)
+    compiled = Compiled(found.network, found.values, DEFAULT, chosen, stores=True)
     result = verify(found, compiled, found.inputs())
     assert result.right
     # Of what the last one reads, it wants every second pixel of every second row.
@@ -93,7 +93,7 @@ def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:
         options_of = (listed[0][0], own, listed[2][number % len(listed[2])])
         chosen = dict(zip(names, options_of, strict=True))
         with_host, without = (
-            Compiled(found.network, found.values, DEFAULT, chosen, 1, stores=stores).deployment()
+            Compiled(found.network, found.values, DEFAULT, chosen, stores=stores).deployment()
             for stores in (False, True)
         )
         moved = [
