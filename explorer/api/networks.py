@@ -103,7 +103,7 @@ def network_plan(
     planned = plan_network(
         found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules
     )
-    return simulated(planned, rule, seconds=time_limit, free=not rules)
+    return simulated(planned, seconds=time_limit, free=not rules)
 
 
 def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
@@ -112,4 +112,4 @@ def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
     Raises:
         InputError: the node has no program, or there is no plan.
     """
-    return own_best(plan, node, plan.wishes)
+    return own_best(plan, node, plan.wishes, simulated)

@@ -22,6 +22,7 @@ from explorer.cli.network_plan import (
     number,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
@@ -63,6 +64,7 @@ def map_(
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
+        planned = simulated(planned)
     if not planned.planned.plans:
         raise InputError("--pin", "", "; ".join(pin or ()), "pins that some plan can keep")
     text = page(planned)

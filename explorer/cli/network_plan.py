@@ -139,7 +139,7 @@ def plan(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
     with progress("simulating plans") as advance:
-        planned = simulated(planned, rule, seconds=time_limit, free=not rules, on_progress=advance)
+        planned = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
     _show(planned, objectives, output)
 
 

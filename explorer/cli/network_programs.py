@@ -120,7 +120,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
     with progress("simulating plans") as advance:
-        planned = simulated(planned, rule, on_progress=advance)
+        planned = simulated(planned, on_progress=advance)
     count = len(chosen(planned))
     with progress(f"programs of {counted(count, 'node')}", count) as advance:
         return compiled_plan(found, planned, stores=rule.stores, on_progress=advance)

@@ -24,6 +24,7 @@ from explorer.cli.network_plan import (
     number,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
@@ -66,7 +67,8 @@ def why(
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        told = own_best(planned, node, planned.wishes)
+        planned = simulated(planned)
+        told = own_best(planned, node, planned.wishes, simulated)
     if told is None:
         typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
         raise typer.Exit(1)

@@ -19,7 +19,6 @@ from explorer.network.network_plan import NetworkPlan
 from explorer.network.planning import solve
 from explorer.network.problem import Node, Plan, Problem, plan
 from explorer.network.tables import meets
-from explorer.network.transitions import Model
 from explorer.network.wishes import Wishes
 
 ROUNDS = 12
@@ -37,7 +36,6 @@ Extra = dict[Choice, dict[Readers, int]]
 
 def simulated(
     found: NetworkPlan,
-    rule: Model,
     *,
     seconds: float | None = None,
     free: bool = True,
@@ -50,29 +48,29 @@ def simulated(
 
     Args:
         found: the plan.
-        rule: the transitions that it was made with.
         seconds: time for the solver, each round.
         free: whether other plans may be looked for; else the one that is there is simulated.
         on_progress: told when a plan was simulated.
     """
     options = found.assembled.options
     known = all(o.schedule is not None for own in options.values() for o in own.values())
-    if not (found.planned.plans and known and rule.executable) or found.wishes.objectives:
+    if not (found.planned.plans and known and found.rule.executable) or found.wishes.objectives:
         return found
-    desk = _Desk(found, Director(found.config), rule.stores)
+    desk = _Desk(found, Director(found.config))
     first = found.planned.plans[0]
     plans = [desk.exact(first)]
     on_progress(1)
     bound = found.planned.bound
-    if free and rule.stores and _by_cycles(found.wishes):
+    if free and found.rule.stores and _by_cycles(found.wishes):
         bound = desk.search(plans, bound, seconds, on_progress)
-    best = min(plans, key=lambda made: _rank(made, found.wishes))
     fixed, greedy = (
         None if other is None else desk.exact(other) for other in (found.fixed, found.greedy)
     )
+    if free and not (found.wishes.pins or found.wishes.limits):
+        plans += [other for other in (fixed, greedy) if other is not None]
+    best = min(plans, key=lambda made: _rank(made, found.wishes))
     planned = replace(found.planned, plans=(best,), bound=min(bound, best.cost.cycles))
-    programs = desk.programs(best)
-    return replace(found, planned=planned, fixed=fixed, greedy=greedy, programs=programs)
+    return replace(found, planned=planned, fixed=fixed, greedy=greedy)
 
 
 def _by_cycles(wishes: Wishes) -> bool:
@@ -91,14 +89,12 @@ class _Desk:
     Attributes:
         found: the plan.
         director: gives programs their stores.
-        stores: whether they store for their readers at all.
         own: programs as candidates have them, without constants.
         extra: what programs take on top.
     """
 
     found: NetworkPlan
     director: Director
-    stores: bool
     own: dict[Choice, NodeProgram] = field(default_factory=dict)
     extra: Extra = field(default_factory=dict)
 
@@ -113,20 +109,21 @@ class _Desk:
                     option = options[node.name][choice[1]]
                     self.own[choice] = compiled(node, network, None, self.found.config, option)
                 programs[node.name] = self.own[choice]
-        if self.stores:
+        if self.found.rule.stores:
             programs = self.director.directed(network, programs)
         return {name: program.cycles for name, program in programs.items()}
 
     def exact(self, made: Plan) -> Plan:
         """A plan of the problem with the cycles of its programs; and what they are, noted."""
         options, more = self.found.assembled.options, 0
-        read = dict(_stored(self.found, made))
-        for name, cycles in self.programs(made).items():
+        read, programs = dict(_stored(self.found, made)), self.programs(made)
+        for name, cycles in programs.items():
             choice = name, made.choices[name]
             extra = cycles - options[name][choice[1]].cycles
             self.extra.setdefault(choice, {})[read[name]] = extra
             more += extra
-        return replace(made, cost=made.cost._replace(cycles=made.cost.cycles + more))
+        cost = made.cost._replace(cycles=made.cost.cycles + more)
+        return replace(made, cost=cost, programs=programs)
 
     def search(
         self,

@@ -51,8 +51,7 @@ class NetworkPlan:
         greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
-        programs: cycles of the programs as they are in the end, where they were simulated with the
-            stores that the plan asks for; then the plans' cycles are the sums of these.
+        rule: the transitions that there are.
     """
 
     network: Network
@@ -63,7 +62,7 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
-    programs: Mapping[str, int] | None = None
+    rule: Model
 
     def frame(self) -> pd.DataFrame:
         """A row for each node of the plan, or for each plan of the front, which may be none."""
@@ -114,7 +113,7 @@ def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
     return Row(
         name,
         candidate,
-        cycles if found.programs is None else found.programs.get(name, 0),
+        plan.programs.get(name, cycles),
         "; ".join(_read(found, move, name) for move in moves),
         sum(cost.cycles for cost in made),
         sum(cost.host_bytes for cost in made),
@@ -188,7 +187,7 @@ def plan_network(
     fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
     greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule)
 
 
 def _following(

@@ -41,7 +41,7 @@ def proof(found: NetworkPlan) -> str:
     excess = 100 * (first.cycles / planned.bound - 1) if planned.bound else 0.0
     least = f"no plan has fewer than {planned.bound:,} cycles"
     least += f", at most {excess:.3g} % above it" if planned.bound else ""
-    if planned.proven and found.programs is not None and excess:
+    if planned.proven and planned.plans[0].programs and excess:
         # What stores in another order take is known of the plans that were simulated.
         text = f"proven {of}, where more stores take no less: {least}"
     elif planned.proven:

@@ -19,6 +19,7 @@ from explorer.deployment.pricing import simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
+from explorer.network.own_best import own_best
 from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
@@ -92,11 +93,11 @@ def test_counted_as_done(name: str, made: Made) -> None:
         taken = plan(problem, choices)
         assert taken is not None
         one = replace(planned, planned=replace(planned.planned, plans=(taken,)))
-        told = simulated(one, model(name), free=False)
+        told = simulated(one, free=False)
         cost = told.planned.plans[0].cost
         made_of = compiled(found, told, name)
         deployment = made_of.deployment()
-        assert told.programs == {n: p.cycles for n, p in made_of.programs.items()}
+        assert told.planned.plans[0].programs == {n: p.cycles for n, p in made_of.programs.items()}
         work = total(deployment, HOST)
         assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
         assert work.cycles + sum(s.alone for s in deployment.segments) == cost.cycles
@@ -113,12 +114,11 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     """The plan that is simulated is one of the best that are, and no bound is above it."""
     _, plans = made
     free = plans["stored"]
-    found = simulated(free, model("stored"))
+    found = simulated(free)
     (best,) = found.planned.plans
-    assert found.programs is not None
     moves = sum(move.cost.cycles for move in best.moves)
-    assert best.cost.cycles == moves + sum(found.programs.values())
-    first = simulated(free, model("stored"), free=False).planned.plans[0]
+    assert best.cost.cycles == moves + sum(best.programs.values())
+    first = simulated(free, free=False).planned.plans[0]
     assert free.planned.bound <= found.planned.bound <= best.cost.cycles <= first.cost.cycles
     for other in (found.fixed, found.greedy):
         assert other is not None
@@ -127,10 +127,21 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
 
 
+def test_own_best(made: Made) -> None:
+    """What a node's own best costs is the difference of two plans whose programs are simulated."""
+    _, plans = made
+    found = simulated(plans["stored"])
+    for node in found.assembled.options:
+        told = own_best(found, node, found.wishes, simulated)
+        assert told is not None
+        assert told.more == sum(change.more for change in told.changes)
+
+
 def test_left_as_they_are(made: Made) -> None:
     """Fronts, and candidates of which only cycles are known, are not simulated."""
     _, plans = made
     planned = plans["stored"]
     front = replace(planned, wishes=Wishes(objectives=("cycles",)))
-    assert simulated(front, model("stored")) is front
-    assert simulated(planned, model("trial")) is planned
+    assert simulated(front) is front
+    trial = replace(planned, rule=model("trial"))
+    assert simulated(trial) is trial
