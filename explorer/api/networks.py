@@ -24,8 +24,8 @@ from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.own_best import OwnBest, own_best
 from explorer.network.spaces import running
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
+from explorer.network.transitions import model, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 
 NetworkLike = Network | str | Path
 
@@ -90,9 +90,11 @@ def network_plan(
     found, machine = network_of(network, concat, shape), config_of(config)
     front, limits = parse_metrics(pareto, "pareto") if pareto else (), texts_of(require)
     wishes = Wishes(parse_metrics(prefer, "prefer"), parse_limits(limits, "require"), (), front)
-    rule, host = model(transitions), Host(Fraction(host_cycles_per_byte), host_cycles_per_call)
+    rule = model(transitions, "transitions")
+    host = priced(str(host_cycles_per_byte), host_cycles_per_call)
     pins = texts_of(pin)
     check_names(pins, found, "pin")
+    check_ids(pins, found, machine, "pin")
     check_rules(rules)
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -25,12 +23,11 @@ from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
 from explorer.network.spaces import Space, running
-from explorer.network.transitions import Host, model, models
-from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
+from explorer.network.transitions import model, models, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
-from isa.errors import InputError
 
 TransitionsOption = Annotated[
     str,
@@ -126,12 +123,13 @@ def plan(
     ended the search; the best plan so far is then shown.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
     check_names(pin or (), found)
+    check_ids(pin or (), found, machine)
     check_rules(rules or ())
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
@@ -183,15 +181,3 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
             note(line, aside=output is not None)
     if planned.interrupted or not planned.proven:
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
-
-
-def number(text: str) -> Fraction:
-    """A number of cycles a byte.
-
-    Raises:
-        InputError: the text is none from 0 to a million.
-    """
-    if not re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text.strip()) or Fraction(text.strip()) > 10**6:
-        allowed = "a number from 0 to 1000000, as 1 or 0.125"
-        raise InputError("--host-cycles-per-byte", "", text, allowed)
-    return Fraction(text.strip())

@@ -33,7 +33,6 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     gathered,
-    number,
 )
 from explorer.cli.output import (
     JobsOption,
@@ -57,8 +56,8 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, executable
-from explorer.network.wishes import Wishes, check_names
+from explorer.network.transitions import Host, executable, priced
+from explorer.network.wishes import Wishes, check_ids, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
@@ -114,6 +113,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     rule = executable(asked.transitions)
     classes = parse_classes(asked.classes)
     check_names(asked.pins, network)
+    check_ids(asked.pins, network, machine)
     spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
     with progress("planning"):
         planned = plan_network(
@@ -150,7 +150,7 @@ def verify(
     The exit status is 1 if an element differs, or an output of an exact model from ONNX Runtime's.
     """
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
         network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
     )
@@ -237,7 +237,7 @@ def emit(
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
         network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
     )
@@ -302,7 +302,7 @@ def run(
     Print its outputs, or with --timeline its steps.
     """
     machine, interleaving = Implementation.parse(implementation), Interleaving.parse(schedule)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     deployment = read(path)
     network = deployment.network
     files = _files("--out", out, network.outputs)

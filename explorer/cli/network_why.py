@@ -21,7 +21,6 @@ from explorer.cli.network_plan import (
     TableOption,
     TransitionsOption,
     gathered,
-    number,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.deployment.pricing import simulated
@@ -29,8 +28,8 @@ from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names, parse_limits
+from explorer.network.transitions import model, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits
 from isa.config import Config
 
 
@@ -59,10 +58,11 @@ def why(
     The exit status is 1 if no plan can have it.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
     rule, chosen = model(transitions), parse_classes(classes)
     check_names(pin or (), found)
+    check_ids(pin or (), found, machine)
     check_node(found, node)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):

@@ -33,7 +33,7 @@ from explorer.deployment.steps import Call, Fill, Pack, Unpack
 from explorer.network import document
 from explorer.network.graph import Host, Network
 from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
-from isa.config import Config
+from isa.config import PRESETS, Config
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, Column
 from isa.files import read_bytes, read_text
@@ -61,12 +61,19 @@ def read(path: Path) -> Deployment:
     return _Reader(path, validate(NetworkManifest, found, source)).deployment()
 
 
+def _named(config: Config) -> Config:
+    """A configuration under the name of the preset that it is, or of its bitstream."""
+    found = config.to_dict()
+    same = (name for name in PRESETS if Config.load(name).to_dict() == found)
+    return replace(config, name=next(same, config.bitstream))
+
+
 class _Reader:
     """A folder with its manifest."""
 
     def __init__(self, path: Path, manifest: NetworkManifest) -> None:
         self.path, self.manifest, self.source = path, manifest, str(path / MANIFEST)
-        self.config = Config.from_dict(manifest.configuration, self.source)
+        self.config = _named(Config.from_dict(manifest.configuration, self.source))
         self.known: dict[str, NDArray[np.int32]] = {}
 
     def wrong(self, field: str, value: object, allowed: str) -> InputError:

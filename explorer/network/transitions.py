@@ -16,6 +16,7 @@ plan decides the same.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -284,6 +285,21 @@ class Host:
             return Cost(memory=made)
         cycles = math.ceil(moved * self.per_byte) + self.per_call
         return Cost(cycles, moved, made, 1)
+
+
+def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> Host:
+    """The host's costs, as users write them.
+
+    Raises:
+        InputError: cycles a byte are no number from 0 to a million, or cycles a call none to 2^31.
+    """
+    text = per_byte.strip()
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,9}|/[1-9]\d{0,8})?", text) or Fraction(text) > 10**6:
+        allowed = "a number from 0 to 1000000, as 1 or 0.125"
+        raise InputError(f"{source}-byte", "", per_byte, allowed)
+    if not 0 <= per_call <= 2**31:
+        raise InputError(f"{source}-call", "", per_call, f"a number from 0 to {2**31}")
+    return Host(Fraction(text), per_call)
 
 
 def widened(

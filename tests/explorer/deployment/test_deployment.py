@@ -119,6 +119,7 @@ def test_folder(made: Made, folder: Path) -> None:
     """A folder that was read computes what ONNX Runtime does, without the model it came from."""
     found, _ = made
     deployment = read(folder)
+    assert deployment.config.name == DEFAULT.name
     given = found.inputs()
     seen = execute(deployment, given, library(deployment))
     for name, array in found.original(given).items():
