@@ -196,7 +196,8 @@ def _summary(deployment: Deployment, host: Host) -> list[str]:
     nodes = sum(len(s.nodes) for s in segments)
     cycles, alone = (sum(getattr(s, name) for s in segments) for name in ("cycles", "alone"))
     inexact = sum(bool(node.inexact) for node in deployment.network.accelerated)
-    told = f"{counted(inexact, 'node is', 'nodes are')} not exact: powers of two are computed with"
+    told = f"{counted(inexact, 'node is', 'nodes are')} not exact"
+    told += " and computed with the nearest powers of two"
     work = total(deployment, host)
     return [
         f"{counted(nodes, 'program')} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
