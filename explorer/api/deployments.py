@@ -19,7 +19,7 @@ from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, verify
 from explorer.network.graph import Network
-from explorer.network.transitions import model
+from explorer.network.transitions import executable
 from explorer.program.emission import check_target, write_folder
 from isa.errors import InputError
 from simulator.implementations import Implementation
@@ -135,9 +135,9 @@ def _subject(network: str | Path, seed: int, planning: Planning) -> Subject:
 
 
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
-    rule = model(planning.get("transitions", "repack"))
+    rule = executable(planning.get("transitions", "repack"), "transitions")
     plan = network_plan(found.network, config, **planning)
-    return compiled_plan(found, plan, planning.get("effort"), stores=rule.stores)
+    return compiled_plan(found, plan, stores=rule.stores)
 
 
 def _one_by_one(target: str) -> bool:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from explorer import api
 from explorer.cli.common import note
 from explorer.cli.embeddings import (
     ComparedClassesOption,
@@ -102,6 +101,8 @@ def optimize(
     The exit status is 1 if no embedding meets the requirements; the conflict is then told. It is 1
     as well if the time limit ended the search; the best so far is then shown.
     """
+    from explorer import api  # noqa: PLC0415 - imports every stage, which its help need not
+
     with progress(f"searching the embeddings of {operator}"):
         found = api.optimize(
             operator,

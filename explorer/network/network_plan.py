@@ -53,6 +53,7 @@ class NetworkPlan:
         greedy: every node's fastest candidate, whatever its neighbours do; None as there.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
+        rule: the transitions that there are.
     """
 
     network: Network
@@ -63,6 +64,7 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
+    rule: Model
 
     def frame(self) -> pd.DataFrame:
         """A row for each node of the plan, or for each plan of the front, which may be none."""
@@ -107,12 +109,13 @@ def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
 def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
     node = found.assembled.problem.node(name)
     own = found.assembled.options.get(name, {})
+    cycles = own[candidate].cycles if candidate in own else 0
     moves = [move for move in plan.moves if name in move.readers]
     made = [move.cost for move in moves if move.readers[0] == name]
     return Row(
         name,
         candidate,
-        own[candidate].cycles if candidate in own else 0,
+        plan.programs.get(name, cycles),
         "; ".join(_read(found, move, name) for move in moves),
         sum(cost.cycles for cost in made),
         sum(cost.host_bytes for cost in made),
@@ -193,7 +196,7 @@ def plan_network(
         fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
         greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule)
 
 
 def _following(

@@ -31,6 +31,7 @@ from explorer.program.verification import (
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor, Term
 from isa.errors import InputError
+from isa.fields import Memory
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
 from isa.interrupts import unbroken
@@ -114,22 +115,11 @@ def _schedule(code: Code) -> dict[str, object]:
 
 
 def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
-    design = code.design
-    inputs = [inp for inp, _ in design.further]
-    weights = [wgt for _, wgt in design.further]
-    held: dict[str, tuple[Literal["int8", "int32"], tuple[Layout, ...]]] = {
-        "INP": ("int8", (design.inp, *inputs, *design.levels, *design.terms)),
-        "WGT": ("int8", (design.wgt, *weights, *design.digits, *design.blocks)),
-        "OUT": ("int8", (design.acc,)),
-        "ACC": ("int32", design.spread),
-        "ACC_BIS": ("int32", design.dense),
-    }
-    entries: dict[str, TensorEntry | list[TensorEntry]] = {}
-    for name, (dtype, layouts) in held.items():
-        each = [_entry(layout, dtype) for layout in layouts]
-        if each:
-            entries[name] = each if len(each) > 1 else each[0]
-    return entries
+    held: dict[str, list[TensorEntry]] = {}
+    for tensor in code.design.stored:
+        dtype: Literal["int8", "int32"] = "int32" if tensor.memory == Memory.ACC else "int8"
+        held.setdefault(tensor.section, []).append(_entry(tensor.layout, dtype))
+    return {name: each if len(each) > 1 else each[0] for name, each in held.items()}
 
 
 def _entry(layout: Layout, dtype: Literal["int8", "int32"]) -> TensorEntry:

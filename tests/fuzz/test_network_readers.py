@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from explorer import cli
 from explorer.cli.network import shapes
-from explorer.cli.network_plan import number
 from explorer.deployment.compilation import emitted
 from explorer.deployment.subjects import Subject, subject
 from explorer.network import onnx_import
@@ -26,7 +25,7 @@ from explorer.network.given import given_candidates
 from explorer.network.models import resolve
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.shipped import shipped
-from explorer.network.transitions import model
+from explorer.network.transitions import model, priced
 from explorer.network.wishes import check_names, parse_limits, parse_metrics, parse_pins
 from explorer.program.emission import write_folder
 from isa.config import Config
@@ -197,7 +196,7 @@ def _run(path: Path, image: Path) -> None:
 PARSERS: dict[str, Callable[[str], object]] = {
     "model": resolve,
     "shape": lambda text: shapes([text]),
-    "number": number,
+    "priced": lambda text: priced(text, 0),
     "pin": lambda text: parse_pins([text], PROBLEM),
     "names": lambda text: check_names([text], RESNET),
     "limit": lambda text: parse_limits([text]),
