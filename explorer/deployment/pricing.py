@@ -43,8 +43,8 @@ def simulated(
 ) -> NetworkPlan:
     """A network's plan, with the cycles that its programs have in the end.
 
-    Plans of a front, of candidates of which only cycles are known, and those whose transitions
-    nobody makes are left as they are.
+    Plans of a front, of candidates of which only cycles are known, those whose transitions nobody
+    makes, and those that the user has ended the search for are left as they are.
 
     Args:
         found: the plan.
@@ -52,6 +52,8 @@ def simulated(
         free: whether other plans may be looked for; else the one that is there is simulated.
         on_progress: told when a plan was simulated.
     """
+    if found.planned.interrupted:
+        return found
     options = found.assembled.options
     known = all(o.schedule is not None for own in options.values() for o in own.values())
     if not (found.planned.plans and known and found.rule.executable) or found.wishes.objectives:
