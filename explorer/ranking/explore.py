@@ -14,9 +14,9 @@ from functools import cache
 
 from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
+from explorer.embedding.enumeration import reference_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any, term_by_term
+from explorer.embedding.several import AnyEmbedding, enumerate_any, find_any, term_by_term
 from explorer.embedding.virtual_loops import steps
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
@@ -44,19 +44,13 @@ def embeddings(
     all_tiles: bool = False,
     maximal: bool = True,
 ) -> list[AnyEmbedding]:
-    """Every embedding of an operator, see `enumerate_embeddings` and `enumerate_joint`.
+    """Every embedding of an operator, see `enumerate_any`.
 
     Raises:
         InputError: there is none under these options.
     """
     terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
-    found: list[AnyEmbedding] = []
-    if len(terms) > 1:
-        found += enumerate_joint(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
-    else:
-        found += enumerate_embeddings(
-            terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal
-        )
+    found = enumerate_any(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
     if not found:
         raise no_embedding(operator.name, classes)
     return found

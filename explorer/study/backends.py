@@ -13,8 +13,6 @@ import asyncio
 import gc
 import logging
 import re
-import signal
-import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -27,11 +25,11 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from explorer.ranking.workers import Workers
+from explorer.ranking.workers import Workers, deaf
 from explorer.study.parameters import IN_TURN, SCRATCHPADS
 from explorer.study.unit import Row, Unit, evaluate_in_turn
 from isa.errors import InputError
@@ -180,7 +178,7 @@ class Dask(Backend):
             if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
                 allowed = "local:N, where N is the number of workers, at most 9999"
                 raise InputError("--dask", "", address, allowed)
-            with _deaf_children():
+            with deaf():
                 self._cluster = where = distributed.LocalCluster(
                     n_workers=int(count),
                     threads_per_worker=1,
@@ -237,19 +235,6 @@ def _ask(address: str, timeout: float) -> None:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         allowed = f"no scheduler answers there within {timeout:g} s ({reason})"
         raise InputError("--dask", "", address, allowed) from None
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Let processes that are started in the block leave Ctrl-C to this one."""
-    if threading.current_thread() is not threading.main_thread():  # signals are not its business
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class Given(Backend):
