@@ -215,21 +215,19 @@ def evaluate(unit: Unit, known: Shared | None = None) -> list[Row]:
         return [shared | {"status": UNENCODABLE, "reason": reason}]
     operator, options, known = unit.layer.operator, unit.options, known or Shared()
     try:
-        prepared = known.prepared(
-            unit.layer.id, operator, config, options.classes, options.all_tiles
-        )
+        block = known.block(unit.layer.id, operator, config, options.classes, options.all_tiles)
     except InputError as error:
         return [shared | {"status": UNEMBEDDABLE, "reason": str(error)}]
     conditions = options.conditions()
     values = shared | unit.point
     early = [c for c in conditions if c.names <= {*EARLY, *PARAMETERS}]
-    found = kept = prepared.counted
+    found = kept = block.prepared.counted
     if early:
         steps = ((item, _steps(operator, config, item[0])) for item in found.items)
         kept = Counted(tuple(item for item, row in steps if _meets(early, values | row)))
     if not len(kept):
         return [shared | {"status": EXCLUDED, "reason": _unmet(early, len(found))}]
-    ranking = known.rank(prepared, config, kept, options.candidates, options.effort)
+    ranking = block.rank(config, kept, options.candidates, options.effort)
     rows = [shared | row for row in _rows(ranking, options.costs)]
     if not rows:
         reason = f"none of {len(kept)} embeddings has a schedule that fits the scratchpads"
