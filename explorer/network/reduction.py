@@ -32,6 +32,7 @@ PAIRS = 2**19
 ROWS = 2**14
 """Rows that a joined table may have on the way."""
 
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """What was reduced before the solver was asked.
