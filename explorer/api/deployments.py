@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from explorer.api.arguments import ClassesLike, ConfigLike, TextsLike
 from explorer.api.networks import network_plan
 from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
-from explorer.deployment.execution import execute
-from explorer.deployment.host import library
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
+from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, verify
 from explorer.network.graph import Network
@@ -121,15 +120,12 @@ def network_run(
     Raises:
         InputError: the folder holds no network, an input is missing or unfit, or a host node has no
             model.
-        simulator.errors.SimulationError: a segment does not come to its end.
     """
     order, machine = Interleaving.parse(schedule), Implementation.parse(implementation)
     deployment = read(Path(path))
     network = deployment.network
     given = _inputs(network, data, {})
-    found = execute(
-        deployment, given, library(deployment), implementation=machine, interleaving=order
-    )
+    found = run_folder(Path(path), deployment, given, implementation=machine, interleaving=order)
     return {name: found[name] for name in network.outputs}
 
 

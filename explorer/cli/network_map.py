@@ -65,6 +65,8 @@ def map_(
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
+        if planned.planned.interrupted:
+            raise KeyboardInterrupt
         planned = simulated(planned)
     if not planned.planned.plans:
         raise InputError("--pin", "", "; ".join(pin or ()), "pins that some plan can keep")

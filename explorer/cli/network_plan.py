@@ -168,8 +168,10 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
     planned = found.planned
     if not planned.plans:
         lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
+        if planned.interrupted:
+            lines = ["interrupted, with nothing found"]
         typer.echo("explorer: " + "\n".join(lines), err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
     table = found.frame()
     if objectives:
         names = list(planned.plans[0].cost._fields)
@@ -179,5 +181,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         show_table(table, output, table, keep=3)
         for line in report.lines(found):
             note(line, aside=output is not None)
+    if planned.interrupted:
+        typer.echo("explorer: interrupted: partial, other plans may be better", err=True)
     if planned.interrupted or not planned.proven:
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from explorer.cli.embeddings import (
     SeedOption,
     TraceOption,
 )
+from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -41,15 +41,16 @@ from explorer.cli.output import (
     check_folder,
     progress,
     show_table,
+    table_of,
     write_file,
 )
 from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
-from explorer.deployment.execution import execute
-from explorer.deployment.host import library
 from explorer.deployment.host_work import total
 from explorer.deployment.image import Deployment
 from explorer.deployment.pricing import simulated
 from explorer.deployment.reading import read
+from explorer.deployment.running import ALLOWED
+from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
@@ -64,7 +65,7 @@ from explorer.report import network_trace
 from explorer.report.counting import counted
 from isa.config import Config
 from isa.errors import InputError
-from simulator.errors import SimulationError
+from isa.files import parsing
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 
@@ -157,12 +158,19 @@ def verify(
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
-    with progress("executing", executions(compiled.config)) as advance:
+    compared: list[int] = []
+
+    def interrupted() -> None:
+        done = f"{len(compared)} of {executions(compiled.config) - 1} executions compared"
+        wrong = f"{compared[-1]:,} elements differ so far" if compared else "nothing is known"
+        typer.echo(f"explorer: interrupted: partial, {done}, {wrong}", err=True)
+
+    with partial(interrupted), progress("executing", executions(compiled.config)) as advance:
         result = verify_network(
             found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
-            on_progress=advance,
+            on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
-    table = pd.DataFrame([asdict(row) for row in result.rows])
+    table = table_of(asdict(row) for row in result.rows)
     show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
     for line in _verdict(found, result, host):
         note(line, aside=output is not None)
@@ -311,15 +319,12 @@ def run(
         check_file(file, "--out", (".npy",))
     given = _given(network, data, {})
     if timeline or trace:
-        rows = network_trace.rows(deployment, host)
+        with parsing(str(path), ALLOWED):
+            rows = network_trace.rows(deployment, host)
     with progress("running"):
-        try:
-            found = execute(
-                deployment, given, library(deployment), implementation=machine,
-                interleaving=interleaving,
-            )  # fmt: skip
-        except SimulationError as error:
-            raise InputError(str(path), "segments", error.instruction, str(error)) from None
+        found = run_folder(
+            path, deployment, given, implementation=machine, interleaving=interleaving
+        )
     for name, file in files.items():
         buffer = BytesIO()
         np.save(buffer, found[name])
@@ -327,9 +332,9 @@ def run(
     if trace is not None:
         write_file(trace, network_trace.trace(deployment, host), TRACE)
     if timeline:
-        show_table(pd.DataFrame([asdict(row) for row in rows]), None)
+        show_table(table_of(asdict(row) for row in rows), None)
     else:
-        show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
+        show_table(table_of(_described(n, found[n]) for n in network.outputs), None)
     if not wants_json():
         typer.echo("\n".join(map(paragraph, _summary(deployment, host))))
 

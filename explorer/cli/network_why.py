@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import note
@@ -22,7 +21,7 @@ from explorer.cli.network_plan import (
     TransitionsOption,
     gathered,
 )
-from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
@@ -73,7 +72,7 @@ def why(
         typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
         raise typer.Exit(1)
     names = ["place", "planned", "planned_cycles", "other", "other_cycles", "more"]
-    table = pd.DataFrame([asdict(change) for change in told.changes], columns=names)
+    table = table_of((asdict(change) for change in told.changes), names)
     show_table(table, output, table, keep=3)
     for line in told.lines():
         note(line, aside=output is not None)

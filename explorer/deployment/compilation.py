@@ -93,7 +93,10 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
 
     Raises:
         InputError: there is no plan: pins conflict.
+        KeyboardInterrupt: the user ended the search, and better ones are left.
     """
+    if plan.planned.interrupted:
+        raise KeyboardInterrupt
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]

@@ -154,26 +154,10 @@ def _stored(design: Design) -> Iterator[tuple[str, Layout, Vector | int | None]]
 
     In the order in which `lowering` places them in each section.
     """
-    alu = design.alu
-    yield "INP", design.inp, None
-    yield "WGT", design.wgt, None
-    yield "OUT", design.acc, None
-    for layout, vector in zip(design.spread, alu.spread, strict=True):
-        yield "ACC", layout, vector
-    for inp, _ in design.further:
-        yield "INP", inp, None
-    for _, wgt in design.further:
-        yield "WGT", wgt, None
-    for layout in design.levels:
-        yield "INP", layout, LEVEL
-    for layout, vector in zip(design.digits, alu.products, strict=True):
-        yield "WGT", layout, vector
-    for layout, factor in zip(design.blocks, alu.factors, strict=True):
-        yield "WGT", layout, factor
-    for layout, vector in zip(design.dense, alu.dense, strict=True):
-        yield "ACC_BIS", layout, vector
-    for layout, vector in zip(design.terms, alu.terms, strict=True):
-        yield "INP", layout, vector
+    for tensor in design.stored:
+        held = LEVEL if tensor.use.kind == "level" else tensor.use.what
+        ours = tensor.use.kind in ("inp", "wgt", "out")  # the network has it under its name
+        yield tensor.section, tensor.layout, None if ours else held
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
 from isa.config import PRESETS, Config
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, Column
-from isa.files import read_bytes, read_text
+from isa.files import parsing, read_bytes, read_text
 from isa.folder.files import MANIFEST, digest
 from isa.folder.relocation import addressing
 from isa.json import parse_json
@@ -58,7 +58,10 @@ def read(path: Path) -> Deployment:
     if found.get("format") != "network":
         allowed = "network, as network emit writes it; explorer run takes programs' folders"
         raise InputError(source, "format", found.get("format"), allowed)
-    return _Reader(path, validate(NetworkManifest, found, source)).deployment()
+    manifest = validate(NetworkManifest, found, source)
+    # Of what two files say of each other, not everything is checked beforehand.
+    with parsing(source, "must say what its files hold, as network emit writes both"):
+        return _Reader(path, manifest).deployment()
 
 
 def _named(config: Config) -> Config:
@@ -190,8 +193,11 @@ class _Reader:
             uops = decode_uops(self.config, micro.data)
         except DecodingError as error:
             raise InputError(self.source, field, "instructions", str(error)) from None
+        if entry.relocations.size % 8:
+            allowed = "two numbers of 4 bytes for each instruction that moves data"
+            raise self.wrong(f"{field}.relocations", entry.relocations.size, allowed)
         records = np.frombuffer(self.file(entry.relocations), "<u4").astype(np.int64)
-        rows, targets = records.reshape(-1, 2).T if records.size % 2 == 0 else (records, records)
+        rows, targets = records.reshape(-1, 2).T
         wanted = np.flatnonzero(addressing(table))
         if not np.array_equal(rows, wanted) or int(targets.max(initial=0)) >= len(placed):
             raise self.wrong(f"{field}.relocations", None, "one for each that moves data, in order")

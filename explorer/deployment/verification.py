@@ -81,6 +81,7 @@ def verify(
     one_by_one: bool = False,
     interleaving: Interleaving = PROGRAM,
     on_progress: Callable[[int], None] = lambda _: None,
+    on_compared: Callable[[int], None] = lambda _: None,
 ) -> Verification:
     """Execute a network and compare every tensor.
 
@@ -95,6 +96,7 @@ def verify(
         one_by_one: whether each node is a segment of its own.
         interleaving: the order of the queues in all but those last executions.
         on_progress: told when an execution is done.
+        on_compared: told after each but the reference's how many elements differ so far.
     """
     wanted = subject.tensors(given)
     on_progress(1)
@@ -121,11 +123,13 @@ def verify(
             watch=watch,
         )  # fmt: skip
         tally.compare_all(seen, subject, compiled)
+        on_compared(tally.differing)
         on_progress(1)
     deployment = compiled.deployment(one_by_one=one_by_one)
     for order in ORDERS:
         seen = execute(deployment, given, subject.host, interleaving=Interleaving.parse(order))
         tally.compare_all(seen, subject, compiled)
+        on_compared(tally.differing)
         on_progress(1)
     rows = _rows(subject, compiled, tally, _differences(subject, wanted, given))
     exact = not any(node.inexact for node in subject.network.accelerated)
@@ -145,6 +149,11 @@ class _Tally:
         self.wrong: dict[str, NDArray[np.bool_]] = {}
         self.seen: dict[str, int] = {}
         self.held: dict[str, NDArray[np.bool_]] = {}
+
+    @property
+    def differing(self) -> int:
+        """How many elements differ."""
+        return sum(int(bad.sum()) for bad in self.wrong.values())
 
     def compare(self, name: str, found: Array) -> None:
         """Compare a tensor, in all its bits."""

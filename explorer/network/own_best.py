@@ -102,9 +102,12 @@ def own_best(
 
     Raises:
         InputError: there is no such node, or no plan to compare with.
+        KeyboardInterrupt: the user ended the search for one of the plans.
     """
     options, problem = found.assembled.options, found.assembled.problem
     _check(found.network, node, options, found.assembled.hosts)
+    if found.planned.interrupted:
+        raise KeyboardInterrupt
     if not found.planned.plans:
         raise InputError(found.network.name, "", "no plan", "pins and limits that some plan meets")
     planned = found.planned.plans[0]
@@ -121,6 +124,8 @@ def own_best(
         pins = tuple(pin for pin in wishes.pins if pin.node != node)
         asked = replace(wishes, pins=pins, objectives=())
         solved = solve(replace(problem, nodes=nodes), asked)
+        if solved.interrupted:
+            raise KeyboardInterrupt
         if not solved.plans:
             return None
         assembled = replace(found.assembled, problem=replace(problem, nodes=nodes))

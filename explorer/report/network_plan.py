@@ -20,10 +20,8 @@ def lines(found: NetworkPlan) -> Iterator[str]:
         f"plan: {_sums(best.cost)}; programs take {nodes:,} cycles of these, transitions "
         f"{best.cost.cycles - nodes:,}"
     )
-    for name, other in (
-        ("fixed (TVM's layouts)", found.fixed),
-        ("each node's own best", found.greedy),
-    ):
+    others = (("fixed (TVM's layouts)", found.fixed), ("each node's own best", found.greedy))
+    for name, other in () if planned.interrupted else others:
         if other is None:
             yield f"{name}: no plan, as some tensor cannot be passed on"
         else:

@@ -22,7 +22,7 @@ from explorer.deployment.host import library
 from explorer.deployment.programs import compiled as program_of
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
-from explorer.deployment.verification import verify
+from explorer.deployment.verification import executions, verify
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
 from explorer.network.graph import Host as HostNode
@@ -110,9 +110,13 @@ def test_wrong_bits_are_seen(made: Made) -> None:
     name = found.network.accelerated[0].views["weight"].tensor
     values = {**found.values, name: found.values[name] ^ 1}
     other = Subject(found.network, values, found.imported, found.seed)
-    result = verify(other, compiled, found.inputs())
+    compared: list[int] = []
+    result = verify(other, compiled, found.inputs(), on_compared=compared.append)
     assert not result.right
     assert result.rows[0].wrong
+    # So far as it has come, at each time.
+    assert len(compared) == executions(compiled.config) - 1
+    assert 0 < compared[0] <= compared[-1] == sum(row.wrong for row in result.rows)
 
 
 def test_folder(made: Made, folder: Path) -> None:

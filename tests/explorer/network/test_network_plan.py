@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from explorer.deployment.compilation import chosen
 from explorer.layout.canonical import contents
+from explorer.network import network_plan
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS
 from explorer.network.document import load
 from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
+from explorer.network.planning import Planned, solve
 from explorer.network.problem import Cost
 from explorer.network.spaces import Space
 from explorer.network.terms import joined
 from explorer.network.transitions import Host, Laid, lacking, model, models
 from explorer.network.wishes import Wishes
 from explorer.operators import resolve
+from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -204,3 +210,23 @@ def test_rules_of_a_user(found: Found, tmp_path: Path) -> None:
     path.write_text("q(0). q(X+1) :- q(X).")
     with pytest.raises(InputError, match="must end"):
         plan_network(*asked, seconds=1, rules=[path])
+
+
+def test_interrupted(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best plan until Ctrl-C is given, without further searches, and told as not proven."""
+    begun = []
+
+    def interrupted(*arguments: Any, **options: Any) -> Planned:
+        begun.append(arguments)
+        return replace(solve(*arguments, **options), proven=False, interrupted=True)
+
+    monkeypatch.setattr(network_plan, "solve", interrupted)
+    result = planned(found)
+    assert len(begun) == 1
+    assert result.planned.plans
+    told = " ".join(report.lines(result))
+    assert "not proven" in told
+    assert "no plan" not in told.replace("no plan has fewer", "")
+    for use in (chosen, lambda plan: own_best(plan, "conv1", plan.wishes)):
+        with pytest.raises(KeyboardInterrupt):
+            use(result)
