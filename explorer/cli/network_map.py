@@ -27,6 +27,7 @@ from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import model, priced
 from explorer.network.wishes import Wishes, check_ids, check_names
+from explorer.report.counting import counted
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
@@ -75,4 +76,4 @@ def map_(
     if wants_json():
         typer.echo(json.dumps({"file": str(out), "candidates": listed, "bytes": size}))
         return
-    typer.echo(f"{out}: {listed:,} candidates, {size:,} bytes")
+    typer.echo(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")

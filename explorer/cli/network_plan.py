@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 
 from explorer.cli.common import note
 from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
-from explorer.cli.interrupts import INTERRUPTED
+from explorer.cli.interrupts import INTERRUPTED, partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
@@ -136,9 +138,17 @@ def plan(
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
-    with progress("simulating plans") as advance:
-        planned = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
-    _show(planned, objectives, output)
+
+    def interrupted() -> None:
+        so_far = replace(planned, planned=replace(planned.planned, interrupted=True))
+        with suppress(typer.Exit):
+            _show(so_far, objectives, output)
+        told = "explorer: programs were not simulated: stores in another order count as free"
+        typer.echo(told, err=True)
+
+    with partial(interrupted), progress("simulating plans") as advance:
+        final = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
+    _show(final, objectives, output)
 
 
 def gathered(

@@ -367,7 +367,7 @@ def _files(option: str, text: str, names: tuple[str, ...]) -> dict[str, Path]:
         name, equals, file = part.rpartition("=")
         known = name if equals else next(iter(names[place : place + 1]), None)
         if known not in names or known is None:
-            allowed = f"{len(names)} files, of {', '.join(names)}, or NAME=FILE"
+            allowed = f"{counted(len(names), 'file')}, of {', '.join(names)}, or NAME=FILE"
             raise InputError(option, "", part, allowed)
         if known in found:
             raise InputError(option, known, file, "is given twice")
@@ -392,5 +392,7 @@ def _given(network: Network, text: str, otherwise: Mapping[str, Array]) -> dict[
             found[name] = otherwise[name]
         else:
             allowed = f"a file of {tensor.dtype}, {tensor.shape}, is needed"
+            if tensor.shape is None:
+                allowed = "the model leaves its shape open: emit it with --shape"
             raise InputError("--data", name, None, allowed)
     return found

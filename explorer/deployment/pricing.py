@@ -56,7 +56,8 @@ def simulated(
         return found
     options = found.assembled.options
     known = all(o.schedule is not None for own in options.values() for o in own.values())
-    if not (found.planned.plans and known and found.rule.executable) or found.wishes.objectives:
+    able = known and found.rule.executable and not found.planned.interrupted
+    if not (found.planned.plans and able) or found.wishes.objectives:
         return found
     desk = _Desk(found, Director(found.config))
     first = found.planned.plans[0]
