@@ -249,7 +249,9 @@ def show(
         chosen = find_any([term.computation for term in op.terms], intrinsic, embedding)
         each = term_by_term(chosen, op)
         named = chosen.id
-        text = "\n\n".join(describe_embedding(*pair, intrinsic, step) for pair in each)
+        texts = [describe_embedding(*pair, intrinsic, step) for pair in each]
+        heads = [f"Term {n}: " if len(each) > 1 else "" for n, _ in enumerate(each, start=1)]
+        text = "\n\n".join(map(str.__add__, heads, texts))
     if wants_json():
         typer.echo(json.dumps({"embedding": named, "text": text.splitlines()}, indent=2))
         return

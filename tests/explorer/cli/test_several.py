@@ -63,7 +63,19 @@ def test_spaces_of_several_terms_at_the_command_line(
     chosen = next(line for line in listed if "/@" in line).split(",multi")[0].split('"')[1]
     assert CliRunner().invoke(app, ["why", path, chosen]).exit_code == 0
     assert "about" in (tmp_path / "map.html").read_text(encoding="utf-8")
-    assert "1 * identity" not in refused(["enumerate", path, "--encoding", "unstructured"])
+    assert "at most 8" in refused(["enumerate", path, "--encoding", "unstructured"])
+
+
+def test_several_terms_on_another_instruction(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`show` describes each term there, `enumerate` the layouts of all their tensors."""
+    monkeypatch.chdir(root)
+    lanes = ["--intrinsic", "docs/two_lanes.yaml"]
+    shown = CliRunner().invoke(app, ["show", "docs/two_sums.yaml", "x=m:2 + x=m:2", *lanes])
+    assert shown.exit_code == 0, shown.output
+    assert "Packed other on port a" in shown.stdout.partition("Term 2: x=m:2")[2]
+    listed = CliRunner().invoke(app, ["enumerate", "docs/two_sums.yaml", *lanes, "--layouts"])
+    assert listed.exit_code == 0, listed.output
+    assert {"data", "weight", "output", "other", "scale"} <= set(listed.stdout.split())
 
 
 def test_preferences_sweeps_and_steps_take_several_terms(
