@@ -100,7 +100,7 @@ def bench(
                     on_progress=advance,
                 )
             )
-        frame = pd.DataFrame(rows)
+        frame = gains.measured(rows)
         lines = gains.summary(frame)
         if out is None and wants_json():
             frames.append(frame)

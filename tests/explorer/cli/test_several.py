@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def test_spaces_of_several_terms_at_the_command_line(
     assert CliRunner().invoke(app, ["why", path, chosen]).exit_code == 0
     assert "about" in (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "at most 8" in refused(["enumerate", path, "--encoding", "unstructured"])
+
+
+def test_layers_of_several_terms_have_no_baseline(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bench` finds the best of each set of classes, and says that it compares with nothing."""
+    monkeypatch.chdir(root)
+    result = CliRunner().invoke(
+        app, ["bench", "docs/two_sums.yaml", "--jobs", "1", "--verify", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "no baseline on all 1 layers" in result.stdout
+    assert "executed bit-exactly: 1 of 1" in result.stdout
+    assert "| and swapped | – | – | 1 of 1 |" in (tmp_path / "two_sums.md").read_text()
+    listed = CliRunner().invoke(app, ["operators", "docs/two_sums.yaml", "--reference", "--json"])
+    (row,) = json.loads(listed.stdout)
+    assert (row["macs"], row["in0"], row["dims"]) == (4, 4, "m=2 n=1 k=1 + m=2 n=1 k=1")
+    assert row["tvm_embedding"] == "none"
 
 
 def test_several_terms_on_another_instruction(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
