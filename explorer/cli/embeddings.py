@@ -30,7 +30,7 @@ from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
 from explorer.report.describe import describe_embedding, describe_evaluation, record
-from explorer.report.lanes import picture
+from explorer.report.lanes import pictures
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline
@@ -262,10 +262,11 @@ def _pictures(
     each: Sequence[tuple[Embedding, Computation]], intrinsic: Computation, step: int
 ) -> Iterator[str]:
     """The lanes of a step of each term; several stand under headings."""
-    for number, (embedding, term) in enumerate(each, start=1):
+    drawn = zip(each, pictures(each, intrinsic, step), strict=True)
+    for number, ((embedding, _), lines) in enumerate(drawn, start=1):
         if len(each) > 1:
             yield f"term {number}, {embedding.id}"
-        yield from picture(embedding, term, intrinsic, step)
+        yield from lines
 
 
 def _show_timeline(

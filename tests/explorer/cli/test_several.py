@@ -136,6 +136,10 @@ def test_programs_of_several_terms_at_the_command_line(
         if command in ("rank", "show"):
             assert "z=r:16" in result.stdout
     assert CliRunner().invoke(app, ["run", "program"]).exit_code == 0
+    late = CliRunner().invoke(app, ["show", path, embedding, "--lanes", "--step", "200"])
+    assert "it has 128 steps" in late.stdout.partition("term 2")[0]
+    assert "lanes work" in late.stdout.partition("term 2")[2]
+    assert "steps are 0 to 255" in refused(["show", path, embedding, "--step", "256"])
     assert "TVM has no embedding" in refused(["verify", path, "reference"])
 
 
