@@ -464,4 +464,4 @@ def bench(
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
     layers = [operator_of(each) for each in asked]
     rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)
-    return pd.DataFrame(rows)
+    return gains.measured(rows)
