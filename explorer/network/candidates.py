@@ -6,6 +6,7 @@ add a residual: as int8, through port inp, or as int32, which the host makes of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -107,10 +108,16 @@ def options(
         effort: programs to simulate for each layout at most; None for proven cycles.
     """
     found = []
-    for design in designs(operator, config, gemm_intrinsic(config), embedding):
-        best = search(design, effort=effort)
-        if best.best is not None:
-            found.append((best.best.cycles, best.proven, best.best.code))
+    least: dict[object, int] = {}
+    made = designs(operator, config, gemm_intrinsic(config), embedding)
+    # A residual as int32 needs the host whatever comes before, and more of it than as int8: so
+    # only fewer cycles make it worth anything. Ways of adding constants are told by cycles alone.
+    for design in sorted(made, key=lambda d: len(d.alu.dense)):
+        alike = (design.inp, design.wgt, design.further)
+        outcome = search(design, effort=effort, below=least.get(alike, math.inf))
+        if outcome.best is not None:
+            least[alike] = outcome.best.cycles
+            found.append((outcome.best.cycles, outcome.proven, outcome.best.code))
     found.sort(key=lambda f: f[0])
     return [
         option(numbered(embedding.id, i), cycles, code.design, code.origin, proven=proven)
