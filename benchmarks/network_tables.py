@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.network_plan import rows as rows_of
 from explorer.network.problem import Plan
@@ -100,9 +99,7 @@ def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[Net
     """The plans of a network on a machine, one for each price."""
     network, begin = shipped(name), time.perf_counter()
     with running(None) as run:
-        spaces, hosts = candidates(
-            network, config, asked.candidates, DEFAULT_CLASSES, run=run, effort=asked.effort
-        )
+        spaces, hosts = candidates(network, config, asked.candidates, run=run, effort=asked.effort)
     print(f"{name} on {config.name}: candidates in {time.perf_counter() - begin:.0f} s", flush=True)
     for price in asked.host_cycles_per_byte:
         begin = time.perf_counter()

@@ -15,7 +15,6 @@ from explorer.api.arguments import (
     config_of,
     texts_of,
 )
-from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
 from explorer.network.graph import Network
@@ -55,7 +54,7 @@ def network_plan(
     count: int = CANDIDATES,
     effort: int | None = None,
     candidate_cycles: Path | None = None,
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike | None = None,
     time_limit: float | None = None,
     shape: Mapping[str, tuple[int, ...]] | None = None,
     concat: Literal["terms", "host"] = "terms",
@@ -77,7 +76,7 @@ def network_plan(
         count: embeddings evaluated for each operator.
         effort: programs simulated for each layout at most; None for proven cycles.
         candidate_cycles: a table to take candidates from (`explorer.network.given`).
-        classes: of embeddings that may be used.
+        classes: of embeddings that may be used; None for those of `explorer network plan`.
         time_limit: seconds for the solver.
         shape: shapes of inputs of an ONNX model.
         concat: what becomes of Concat: ``terms`` or ``host``.
@@ -96,7 +95,7 @@ def network_plan(
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:
-        chosen = classes_of(classes)
+        chosen = None if classes is None else classes_of(classes)
         with running(jobs) as run:
             spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
     return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)

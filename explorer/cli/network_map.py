@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import wants_json
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -19,10 +19,10 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     gathered,
+    named_classes,
     number,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
-from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
@@ -44,7 +44,7 @@ def map_(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
@@ -58,7 +58,7 @@ def map_(
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import note
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
@@ -112,7 +112,7 @@ def plan(
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     candidate_cycles: TableOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
@@ -129,7 +129,7 @@ def plan(
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_rules(rules or ())
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
@@ -140,11 +140,16 @@ def plan(
     _show(planned, objectives, output)
 
 
+def named_classes(text: str | None) -> tuple[str, ...] | None:
+    """The classes that are named; None if none are."""
+    return None if text is None else parse_classes(text)
+
+
 def gathered(
     network: Network,
     config: Config,
     count: int,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     jobs: int | None,
     table: Path | None,
     effort: int | None,

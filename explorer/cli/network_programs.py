@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from explorer.cli.common import note, paragraph, wants_json
 from explorer.cli.embeddings import (
     TRACE,
-    USUAL_CLASSES,
-    ClassesOption,
     ConfigOption,
     InterleavingOption,
+    NodeClassesOption,
     SeedOption,
     TraceOption,
 )
@@ -33,6 +32,7 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     gathered,
+    named_classes,
     number,
 )
 from explorer.cli.output import (
@@ -52,7 +52,6 @@ from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
-from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, model
@@ -97,7 +96,7 @@ class _Asked:
     pins: tuple[str, ...]
     count: int
     effort: int | None
-    classes: str
+    classes: str | None
     jobs: int | None
 
 
@@ -108,7 +107,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         InputError: pins conflict.
     """
     network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
-    classes = parse_classes(asked.classes)
+    classes = named_classes(asked.classes)
     check_names(asked.pins, network)
     spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
     with progress("planning"):
@@ -130,7 +129,7 @@ def verify(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     target: TargetOption = TARGETS[0],
     schedule: InterleavingOption = "program",
     seed: SeedOption = 0,
@@ -218,7 +217,7 @@ def emit(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     target: TargetOption = TARGETS[0],
     seed: SeedOption = 0,
     shape: ShapeOption = None,

@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from explorer.cli.common import note
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -21,10 +21,10 @@ from explorer.cli.network_plan import (
     TableOption,
     TransitionsOption,
     gathered,
+    named_classes,
     number,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
-from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
@@ -47,7 +47,7 @@ def why(
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     candidate_cycles: TableOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
@@ -60,7 +60,7 @@ def why(
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_node(found, node)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
