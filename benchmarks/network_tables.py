@@ -24,6 +24,7 @@ from explorer.network.shipped import NETWORKS, shipped
 from explorer.network.spaces import running
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
+from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 
 TRANSITIONS = "stored"
@@ -98,8 +99,10 @@ def table(rows: pd.DataFrame) -> str:
 def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[NetworkPlan]:
     """The plans of a network on a machine, one for each price."""
     network, begin = shipped(name), time.perf_counter()
-    with running(None) as run:
-        spaces, hosts = candidates(network, config, asked.candidates, run=run, effort=asked.effort)
+    with answering(asked.jobs, asked.store) as answers, running(asked.jobs) as run:
+        spaces, hosts = candidates(
+            network, config, asked.candidates, run=run, effort=asked.effort, answers=answers
+        )
     print(f"{name} on {config.name}: candidates in {time.perf_counter() - begin:.0f} s", flush=True)
     for price in asked.host_cycles_per_byte:
         begin = time.perf_counter()
@@ -119,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host-cycles-per-byte", nargs="+", type=Fraction, default=[Fraction(1)])
     parser.add_argument("--candidates", type=int, default=CANDIDATES)
     parser.add_argument("--effort", type=int)
+    parser.add_argument("--jobs", type=int, help="processes; one a core where not given")
+    parser.add_argument("--store", type=Path, help="keeps candidates, so that a run can go on")
     parser.add_argument("--time-limit", type=float)
     parser.add_argument("--out", type=Path, default=Path("results"))
     asked = parser.parse_args(arguments)

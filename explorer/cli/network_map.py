@@ -17,6 +17,7 @@ from explorer.cli.network_plan import (
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    StoreOption,
     TransitionsOption,
     gathered,
     named_classes,
@@ -48,6 +49,7 @@ def map_(
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Draw the candidates of every node, and the best plan, as a page to explore.
 
@@ -60,7 +62,7 @@ def map_(
     wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
     if not planned.planned.plans:

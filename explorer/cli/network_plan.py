@@ -14,7 +14,7 @@ from explorer.cli.common import note
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.output import JobsOption, OutputOption, check_folder, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.user_rules import check as check_rules
@@ -23,10 +23,11 @@ from explorer.network.graph import Network
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
-from explorer.network.spaces import Space, running
+from explorer.network.spaces import ROUNDS, Space, running
 from explorer.network.transitions import Host, model, models
 from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
+from explorer.study.candidates import answering
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -86,6 +87,26 @@ TableOption = Annotated[
         " and evaluate none; nodes that it lacks are the host's.",
     ),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Directory that keeps candidates with their cycles: what is there is not evaluated "
+        "again, by any of these commands.",
+        callback=lambda path: check_folder(path, "give the name of one", "--store"),
+        show_default=False,
+    ),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Dask scheduler to evaluate candidates on, or local:N.",
+        show_default=False,
+    ),
+]
 RulesOption = Annotated[
     list[Path] | None,
     typer.Option("--rules", metavar="FILE", help="Rules of your own over encodings/network.lp."),
@@ -117,6 +138,8 @@ def plan(
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
+    dask: DaskOption = None,
     output: OutputOption = None,
 ) -> None:
     """Choose an embedding for each node such that the whole network is best.
@@ -132,7 +155,9 @@ def plan(
     rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_rules(rules or ())
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    spaces, hosts = gathered(
+        found, machine, count, chosen, jobs, candidate_cycles, effort, store, dask
+    )
     with progress("planning"):
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
@@ -153,17 +178,27 @@ def gathered(
     jobs: int | None,
     table: Path | None,
     effort: int | None,
+    store: Path | None = None,
+    dask: str | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and what the host runs: evaluated, or from a table."""
     if table is not None:
         return given_candidates(table, network, config)
     operators = len({node.operator for node in network.accelerated})
     with (
-        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
+        answering(jobs, store, dask) as answers,
+        progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
         running(jobs) as run,
     ):
         return candidates(
-            network, config, count, classes, run=run, on_progress=advance, effort=effort
+            network,
+            config,
+            count,
+            classes,
+            run=run,
+            on_progress=advance,
+            effort=effort,
+            answers=answers,
         )
 
 

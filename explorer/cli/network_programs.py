@@ -30,6 +30,7 @@ from explorer.cli.network_plan import (
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    StoreOption,
     TransitionsOption,
     gathered,
     named_classes,
@@ -98,6 +99,7 @@ class _Asked:
     effort: int | None
     classes: str | None
     jobs: int | None
+    store: Path | None
 
 
 def _compiled(found: Subject, asked: _Asked) -> Compiled:
@@ -109,7 +111,9 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
     classes = named_classes(asked.classes)
     check_names(asked.pins, network)
-    spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
+    spaces, hosts = gathered(
+        network, machine, asked.count, classes, asked.jobs, None, asked.effort, asked.store
+    )
     with progress("planning"):
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
@@ -136,6 +140,7 @@ def verify(
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
     output: OutputOption = None,
 ) -> None:
     """Execute a planned network and compare every tensor with the integer reference.
@@ -145,7 +150,7 @@ def verify(
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
     )
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
@@ -223,12 +228,13 @@ def emit(
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
     host = Host(number(host_cycles_per_byte), host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
     )
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)

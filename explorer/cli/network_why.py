@@ -18,6 +18,7 @@ from explorer.cli.network_plan import (
     HostCallsOption,
     PinOption,
     RequireOption,
+    StoreOption,
     TableOption,
     TransitionsOption,
     gathered,
@@ -51,6 +52,7 @@ def why(
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
     output: OutputOption = None,
 ) -> None:
     """Tell what a node's own best embedding would cost elsewhere in the plan.
@@ -63,7 +65,7 @@ def why(
     rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_node(found, node)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
         told = own_best(planned, node, planned.wishes)

@@ -28,10 +28,10 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from explorer.ranking.workers import Workers
-from explorer.study.unit import Row, Unit, evaluate
+from explorer.study.unit import Row, evaluate
 from isa.errors import InputError
 
 ATTEMPTS = 3
@@ -39,6 +39,17 @@ AHEAD = 2  # units handed out for each worker
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Keyed(Protocol):
+    """What can be handed out: its answer follows from its key."""
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that its rows follow from."""
+
+
+_U = TypeVar("_U", bound=Keyed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ class Answer:
     is_input: bool = False
 
 
-Work = Callable[[Unit], list[Row]]
+Work = Callable[[Any], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Task:
 
     work: Work = evaluate
 
-    def __call__(self, unit: Unit) -> Answer:
+    def __call__(self, unit: Keyed) -> Answer:
         """The answer to a unit."""
         try:
             return Answer(self.work(unit))
@@ -269,29 +280,36 @@ class Given(Backend):
 
 
 def run(
-    units: Iterable[Unit], backend: Backend, work: Work = evaluate
-) -> Generator[tuple[Unit, Answer], None, None]:
+    units: Iterable[_U], backend: Backend, work: Work = evaluate
+) -> Generator[tuple[_U, Answer], None, None]:
     """Each unit with its answer, in the order in which they are done.
 
     The backend is closed when the last answer is out, or the generator is closed.
     """
-    run = _Run(iter(units), backend, Task(work))
     finished = False
     try:
-        while run.hand_out():
-            yield from run.answers()
+        yield from answers(units, backend, work)
         finished = True
     finally:
         backend.close(at_once=not finished)
 
 
-class _Run:
+def answers(
+    units: Iterable[_U], backend: Backend, work: Work
+) -> Generator[tuple[_U, Answer], None, None]:
+    """As `run`, on a backend that stays open."""
+    run = _Run(iter(units), backend, Task(work))
+    while run.hand_out():
+        yield from run.answers()
+
+
+class _Run(Generic[_U]):
     """What is out, and what has to be done again."""
 
-    def __init__(self, units: Iterator[Unit], backend: Backend, task: Task) -> None:
+    def __init__(self, units: Iterator[_U], backend: Backend, task: Task) -> None:
         self._units, self._backend, self._task = units, backend, task
-        self._out: dict[Future[Answer], Unit] = {}
-        self._suspects: deque[Unit] = deque()
+        self._out: dict[Future[Answer], _U] = {}
+        self._suspects: deque[_U] = deque()
         self._deaths: Counter[str] = Counter()
 
     def hand_out(self) -> bool:
@@ -308,7 +326,7 @@ class _Run:
                 self._recover()
         return bool(self._out)
 
-    def answers(self) -> Iterator[tuple[Unit, Answer]]:
+    def answers(self) -> Iterator[tuple[_U, Answer]]:
         """Those that come next."""
         alone = len(self._out) == 1
         broken = False
