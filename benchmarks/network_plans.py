@@ -78,7 +78,8 @@ def main(names: list[str]) -> None:
             f"{name}: {len(asked.nodes)} nodes, {account.candidates:,} candidates, "
             f"{seconds:.2f} s ({own:.2f} s of one core), "
             f"{found.plans[0].cost.cycles:,} cycles ({proof}); {account.nodes} nodes with "
-            f"{account.left:,} candidates left to the solver",
+            f"{account.left:,} candidates left to the solver, {found.rules:,} ground rules, "
+            f"{found.conflicts:,} conflicts",
             flush=True,
         )
 

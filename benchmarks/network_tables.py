@@ -9,6 +9,7 @@ stay. Candidates are evaluated once for all prices, and how long that took is pr
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 
 TRANSITIONS = "stored"
+SELF, CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 KEYS = ["network", "configuration", "host_cycles_per_byte"]
 INTRODUCTION = """\
 # Whole networks
@@ -110,8 +112,20 @@ def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[Net
         found = plan_network(
             network, config, spaces, hosts, model(TRANSITIONS), host, Wishes(), (), asked.time_limit
         )
-        print(f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s", flush=True)
+        planned = found.planned
+        print(
+            f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s, "
+            f"{planned.account.left:,} candidates, {planned.rules:,} ground rules and "
+            f"{planned.conflicts:,} conflicts of the solver; peak memory {_peak()}",
+            flush=True,
+        )
         yield found
+
+
+def _peak() -> str:
+    """The most memory that this process, and its largest worker, have had."""
+    own, worker = (resource.getrusage(who).ru_maxrss for who in (SELF, CHILDREN))
+    return f"{own >> 10} MiB (a worker {worker >> 10} MiB)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
