@@ -24,6 +24,7 @@ from explorer.network.own_best import OwnBest, own_best
 from explorer.network.spaces import running
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
+from explorer.study.candidates import answering
 
 NetworkLike = Network | str | Path
 
@@ -59,6 +60,8 @@ def network_plan(
     shape: Mapping[str, tuple[int, ...]] | None = None,
     concat: Literal["terms", "host"] = "terms",
     jobs: int | None = 1,
+    store: Path | None = None,
+    dask: str | None = None,
 ) -> NetworkPlan:
     """The best embedding for each node of a network; see ``explorer network plan --help``.
 
@@ -81,6 +84,8 @@ def network_plan(
         shape: shapes of inputs of an ONNX model.
         concat: what becomes of Concat: ``terms`` or ``host``.
         jobs: processes; None for one a core.
+        store: a directory that keeps candidates, so that none is evaluated twice.
+        dask: the address of a Dask scheduler to evaluate candidates on, or ``local:N``.
 
     Raises:
         InputError: an argument is unusable.
@@ -96,8 +101,10 @@ def network_plan(
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:
         chosen = None if classes is None else classes_of(classes)
-        with running(jobs) as run:
-            spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
+        with answering(jobs, store, dask) as answers, running(jobs) as run:
+            spaces, hosts = candidates(
+                found, machine, count, chosen, run=run, effort=effort, answers=answers
+            )
     return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
 
 
