@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from explorer.deployment.pricing import simulated
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.network_plan import rows as rows_of
 from explorer.network.problem import Plan
@@ -112,6 +113,7 @@ def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[Net
         found = plan_network(
             network, config, spaces, hosts, model(TRANSITIONS), host, Wishes(), (), asked.time_limit
         )
+        found = simulated(found, seconds=asked.time_limit)
         planned = found.planned
         print(
             f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s, "

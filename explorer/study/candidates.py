@@ -42,6 +42,11 @@ class Asked:
         layer, config = Layer(asked.operator).id, asked.config.to_dict()
         return content_hash((layer, config, ids, asked.best, asked.effort, self.model), 32)
 
+    @property
+    def family(self) -> str:
+        """Requests do not follow from each other."""
+        return self.key
+
 
 def rows(asked: Asked) -> list[Row]:
     """The rows of a request.
@@ -117,7 +122,7 @@ class _Desk:
             return
         if self.backend is None:
             self.backend = self._opened()
-        for unit, answer in answers(units, self.backend, rows):
+        for unit, answer in answers(units, len(units), self.backend, rows):
             if answer.rows is None:
                 raise InputError(unit.request.operator.name, "", None, answer.error)
             if self.store is not None:
