@@ -9,6 +9,7 @@ stay. Candidates are evaluated once for all prices, and how long that took is pr
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.deployment.pricing import simulated
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.network_plan import rows as rows_of
 from explorer.network.problem import Plan
@@ -25,9 +26,11 @@ from explorer.network.shipped import NETWORKS, shipped
 from explorer.network.spaces import running
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
+from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 
 TRANSITIONS = "stored"
+SELF, CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 KEYS = ["network", "configuration", "host_cycles_per_byte"]
 INTRODUCTION = """\
 # Whole networks
@@ -99,9 +102,9 @@ def table(rows: pd.DataFrame) -> str:
 def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[NetworkPlan]:
     """The plans of a network on a machine, one for each price."""
     network, begin = shipped(name), time.perf_counter()
-    with running(None) as run:
+    with answering(asked.jobs, asked.store) as answers, running(asked.jobs) as run:
         spaces, hosts = candidates(
-            network, config, asked.candidates, DEFAULT_CLASSES, run=run, effort=asked.effort
+            network, config, asked.candidates, run=run, effort=asked.effort, answers=answers
         )
     print(f"{name} on {config.name}: candidates in {time.perf_counter() - begin:.0f} s", flush=True)
     for price in asked.host_cycles_per_byte:
@@ -110,8 +113,21 @@ def _plans(asked: argparse.Namespace, name: str, config: Config) -> Iterator[Net
         found = plan_network(
             network, config, spaces, hosts, model(TRANSITIONS), host, Wishes(), (), asked.time_limit
         )
-        print(f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s", flush=True)
+        found = simulated(found, seconds=asked.time_limit)
+        planned = found.planned
+        print(
+            f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s, "
+            f"{planned.account.left:,} candidates, {planned.rules:,} ground rules and "
+            f"{planned.conflicts:,} conflicts of the solver; peak memory {_peak()}",
+            flush=True,
+        )
         yield found
+
+
+def _peak() -> str:
+    """The most memory that this process, and its largest worker, have had."""
+    own, worker = (resource.getrusage(who).ru_maxrss for who in (SELF, CHILDREN))
+    return f"{own >> 10} MiB (a worker {worker >> 10} MiB)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -122,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host-cycles-per-byte", nargs="+", type=Fraction, default=[Fraction(1)])
     parser.add_argument("--candidates", type=int, default=CANDIDATES)
     parser.add_argument("--effort", type=int)
+    parser.add_argument("--jobs", type=int, help="processes; one a core where not given")
+    parser.add_argument("--store", type=Path, help="keeps candidates, so that a run can go on")
     parser.add_argument("--time-limit", type=float)
     parser.add_argument("--out", type=Path, default=Path("results"))
     asked = parser.parse_args(arguments)

@@ -40,7 +40,7 @@ class Planning(TypedDict, total=False):
     pin: TextsLike
     count: int
     effort: int | None
-    classes: ClassesLike
+    classes: ClassesLike | None
     shape: Mapping[str, tuple[int, ...]] | None
     concat: Literal["terms", "host"]
     jobs: int | None

@@ -80,6 +80,17 @@ ComparedClassesOption = Annotated[
     ),
 ]
 """Of commands that search layouts, too."""
+NodeClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. By default "
+        f"{USUAL_CLASSES}, and diagonal for operators such as depthwise convolutions.",
+        show_default=False,
+    ),
+]
+"""Of commands about networks."""
 TilesOption = Annotated[
     bool,
     typer.Option(

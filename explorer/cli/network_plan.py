@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import note
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED, partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.output import JobsOption, OutputOption, check_folder, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
@@ -24,10 +24,11 @@ from explorer.network.graph import Network
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
-from explorer.network.spaces import Space, running
+from explorer.network.spaces import ROUNDS, Space, running
 from explorer.network.transitions import model, models, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
+from explorer.study.candidates import answering
 from isa.computation import Operator
 from isa.config import Config
 
@@ -86,6 +87,26 @@ TableOption = Annotated[
         " and evaluate none; nodes that it lacks are the host's.",
     ),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Directory that keeps candidates with their cycles: what is there is not evaluated "
+        "again, by any of these commands.",
+        callback=lambda path: check_folder(path, "give the name of one", "--store"),
+        show_default=False,
+    ),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Dask scheduler to evaluate candidates on, or local:N.",
+        show_default=False,
+    ),
+]
 RulesOption = Annotated[
     list[Path] | None,
     typer.Option("--rules", metavar="FILE", help="Rules of your own over encodings/network.lp."),
@@ -112,11 +133,13 @@ def plan(
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     candidate_cycles: TableOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
+    dask: DaskOption = None,
     output: OutputOption = None,
 ) -> None:
     """Choose an embedding for each node such that the whole network is best.
@@ -129,11 +152,13 @@ def plan(
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_rules(rules or ())
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    spaces, hosts = gathered(
+        found, machine, count, chosen, jobs, candidate_cycles, effort, store, dask
+    )
     with progress("planning"):
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
@@ -151,25 +176,40 @@ def plan(
     _show(final, objectives, output)
 
 
+def named_classes(text: str | None) -> tuple[str, ...] | None:
+    """The classes that are named; None if none are."""
+    return None if text is None else parse_classes(text)
+
+
 def gathered(
     network: Network,
     config: Config,
     count: int,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     jobs: int | None,
     table: Path | None,
     effort: int | None,
+    store: Path | None = None,
+    dask: str | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and what the host runs: evaluated, or from a table."""
     if table is not None:
         return given_candidates(table, network, config)
     operators = len({node.operator for node in network.accelerated})
     with (
-        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
+        answering(jobs, store, dask) as answers,
+        progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
         running(jobs) as run,
     ):
         return candidates(
-            network, config, count, classes, run=run, on_progress=advance, effort=effort
+            network,
+            config,
+            count,
+            classes,
+            run=run,
+            on_progress=advance,
+            effort=effort,
+            answers=answers,
         )
 
 

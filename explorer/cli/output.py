@@ -98,18 +98,19 @@ _ENCODERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 }
 
 
-def check_folder(path: Path | None, instead: str) -> Path | None:
+def check_folder(path: Path | None, instead: str, option: str = OPTION) -> Path | None:
     """The path as given, once it is known not to mean standard output, which holds no folder.
 
     Args:
         path: of ``--out``.
         instead: what prints what there is to say of the folder.
+        option: by which the folder is given.
 
     Raises:
         InputError: it does.
     """
     if path is not None and path == STANDARD:
-        raise InputError(OPTION, "", str(path), f"a folder is written; {instead}")
+        raise InputError(option, "", str(path), f"a folder is written; {instead}")
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, passed, widened
+from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed, widened
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -67,7 +68,7 @@ def assemble(
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
         raise InputError(network.name, "nodes", "", "at least one node must be programmed")
-    desk = _Desk(network, config, rule)
+    desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)
     places = {n.name: i for i, n in enumerate(network.nodes)}
@@ -93,7 +94,7 @@ class _Widened:
 
 
 @dataclass(slots=True)
-class _Desk:
+class Desk:
     """What is known while a problem is put together."""
 
     network: Network
@@ -110,7 +111,7 @@ class _Desk:
 
     def _candidate(self, node: Accelerated, option: Option) -> Candidate:
         out = node.operator.out.name
-        strict = _without_zeros(node.operator)
+        strict = without_zeros(node.operator)
         reads, known = [], set[str]()
         for name, layout in option.layouts.items():
             tensor = operand(node.operator, name)
@@ -163,7 +164,7 @@ class _Desk:
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
         """What a layout of a tensor is called: by its blocks, and with a number where not clear."""
-        found = self._laid(layout, view, strict)
+        found = self.lay(layout, view, strict)
         known = self.named.setdefault(view.tensor, {})
         for label, other in known.items():
             if other.key == found.key:
@@ -176,25 +177,36 @@ class _Desk:
         known[label] = found
         return label
 
-    def _laid(self, layout: Layout, view: View, strict: bool) -> Laid:
-        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
-        vector = self.config.element_bytes(memory)
+    def lay(self, layout: Layout, view: View, strict: bool) -> Laid:
+        """A layout of an operator's tensor as one of the network's; see `held` for `strict`."""
+        vector = self.vector(layout)
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
         if key not in self.laid:
-            held = contents(layout)
-            if strict or self.rule.empty == "alike":
-                held = np.where(held == IDLE, ZERO, held)
-            if view.transposes:
-                shape = self.tensor(view.tensor).shape
-                assert shape is not None
-                flat = np.arange(layout.tensor.size).reshape(shape)
-                moved = view.read(flat, layout.tensor.shape).reshape(-1)
-                held = np.where(held >= 0, moved[held], held)
-            small = np.ascontiguousarray(held, np.int32)
+            small = self.held(layout, view, strict)
             text = f"{small.shape}{vector}".encode() + small.tobytes()
             digest = hashlib.blake2b(text, digest_size=16).hexdigest()
-            self.laid[key] = Laid(digest, layout.entries * vector, vector, small)
+            # What is held is told anew when it is compared: all of it at once takes gigabytes.
+            again = partial(self.held, layout, view, strict)
+            self.laid[key] = Laid(digest, layout.entries * vector, vector, again)
         return self.laid[key]
+
+    def vector(self, layout: Layout) -> int:
+        """Bytes of an entry."""
+        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
+        return self.config.element_bytes(memory)
+
+    def held(self, layout: Layout, view: View, strict: bool) -> Rows:
+        """What the lanes hold, as elements of the network's tensor; if strict, none is idle."""
+        held = contents(layout)
+        if strict or self.rule.empty == "alike":
+            held = np.where(held == IDLE, ZERO, held)
+        if view.transposes:
+            shape = self.tensor(view.tensor).shape
+            assert shape is not None
+            flat = np.arange(layout.tensor.size).reshape(shape)
+            moved = view.read(flat, layout.tensor.shape).reshape(-1)
+            held = np.where(held >= 0, moved[held], held)
+        return np.ascontiguousarray(held, np.int32)
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the network."""
@@ -278,7 +290,7 @@ class _Desk:
         return kinds, passages
 
 
-def _without_zeros(operator: Operator) -> set[str]:
+def without_zeros(operator: Operator) -> set[str]:
     """The inputs whose idle lanes must hold zero.
 
     Lanes that stand for nothing are harmless only beside zeros, which constants have there.
