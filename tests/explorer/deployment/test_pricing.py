@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import explorer
+from explorer.api.deployments import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.host_work import total
@@ -145,3 +147,15 @@ def test_left_as_they_are(made: Made) -> None:
     assert simulated(front) is front
     trial = replace(planned, rule=model("trial"))
     assert simulated(trial) is trial
+
+
+def test_what_is_planned_is_emitted(root: Path) -> None:
+    """The sums of a plan are those of the network that the same arguments verify."""
+    path = root / "docs" / "small_network.yaml"
+    asked = Planning(transitions="stored", count=1, effort=1, jobs=1)
+    planned = explorer.network_plan(path, "b2", **asked)
+    verified = explorer.network_verify(path, "b2", **asked)
+    assert verified.right
+    cost, work = planned.planned.plans[0].cost, total(verified.deployment, Host())
+    assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
+    assert work.cycles + sum(s.alone for s in verified.deployment.segments) == cost.cycles
