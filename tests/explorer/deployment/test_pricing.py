@@ -156,7 +156,7 @@ def test_left_as_they_are(made: Made) -> None:
 def test_what_is_planned_is_emitted(root: Path) -> None:
     """The sums of a plan are those of the network that the same arguments verify."""
     path = root / "docs" / "small_network.yaml"
-    asked = Planning(transitions="stored", count=1, effort=1, jobs=1)
+    asked = Planning(transitions="stored", count=1, effort=1, jobs=1, classes=("padded",))
     planned = explorer.network_plan(path, "b2", **asked)
     verified = explorer.network_verify(path, "b2", **asked)
     assert verified.right
