@@ -133,6 +133,21 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
 
 
+def test_limits_of_cycles(made: Made) -> None:
+    """A limit on cycles is kept by what programs take; where no plan does that, it is told."""
+    _, plans = made
+    free = plans["stored"]
+    least = simulated(free).planned.plans[0].cost.cycles
+    wishes = Wishes(("host-bytes", "cycles"), {"cycles": least + 1000})
+    found = simulated(replace(free, wishes=wishes))
+    (best,) = found.planned.plans
+    assert least <= best.cost.cycles <= least + 1000
+    none = simulated(replace(free, wishes=Wishes(limits={"cycles": least - 1}))).planned
+    assert not none.plans
+    assert none.conflict is not None
+    assert none.conflict.lines()[0] == f"cycles<={least - 1} cannot be met"
+
+
 def test_own_best(made: Made) -> None:
     """What a node's own best costs is the difference of two plans whose programs are simulated."""
     _, plans = made
