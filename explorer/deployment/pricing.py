@@ -10,13 +10,13 @@ optimum is a bound.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.stores import Director
 from explorer.network.network_plan import NetworkPlan
-from explorer.network.planning import solve
+from explorer.network.planning import Conflict, Planned, solve
 from explorer.network.problem import Node, Plan, Problem, plan
 from explorer.network.tables import meets
 from explorer.network.wishes import Wishes
@@ -64,21 +64,31 @@ def simulated(
     plans = [desk.exact(first)]
     on_progress(1)
     bound = found.planned.bound
-    if free and found.rule.stores and _by_cycles(found.wishes):
+    wishes = found.wishes
+    if free and found.rule.stores and "cycles" in {wishes.ranked[0], *wishes.limits}:
         bound = desk.search(plans, bound, seconds, on_progress)
     fixed, greedy = (
         None if other is None else desk.exact(other) for other in (found.fixed, found.greedy)
     )
-    if free and not (found.wishes.pins or found.wishes.limits):
+    if free and not (wishes.pins or wishes.limits):
         plans += [other for other in (fixed, greedy) if other is not None]
-    best = min(plans, key=lambda made: _rank(made, found.wishes))
-    planned = replace(found.planned, plans=(best,), bound=min(bound, best.cost.cycles))
+    planned = _best(found, plans, bound)
     return replace(found, planned=planned, fixed=fixed, greedy=greedy)
 
 
-def _by_cycles(wishes: Wishes) -> bool:
-    """Whether a plan of fewer cycles is a better one, and no limit is on them."""
-    return wishes.ranked[0] == "cycles" and "cycles" not in wishes.limits
+def _best(found: NetworkPlan, plans: Sequence[Plan], bound: int) -> Planned:
+    """The best of the plans that keep to a limit on cycles; if none does, that is told."""
+    wishes = found.wishes
+    limit = wishes.limits.get("cycles")
+    kept = [made for made in plans if limit is None or made.cost.cycles <= limit]
+    if kept:
+        best = min(kept, key=lambda made: _rank(made, wishes))
+        least = min(bound, best.cost.of(wishes.ranked[0]))
+        return replace(found.planned, plans=(best,), bound=least)
+    cycles = min(made.cost.cycles for made in plans)
+    told = f"without it, the plans that were simulated take {cycles:,} cycles or more"
+    conflict = Conflict((f"cycles<={limit}",), (told,))
+    return replace(found.planned, plans=(), conflict=conflict)
 
 
 def _rank(made: Plan, wishes: Wishes) -> tuple[int, ...]:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import explorer
+from explorer.api.deployments import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.host_work import total
@@ -44,10 +46,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     z = writer.product("Conv", y, (16, 32, 3, 3), pads=[1] * 4, strides=[2, 2])
     pool = writer.through("MaxPool", y, (1, 32, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
     path: Path = tmp_path_factory.mktemp("plan") / "plan.onnx"
-    outputs = [z, writer.product("Conv", pool, (16, 32, 1, 1))]
+    outputs = [
+        writer.product("Conv", z, (32, 16, 1, 1), strides=[2, 2]),
+        writer.product("Conv", pool, (16, 32, 1, 1)),
+    ]
     path.write_bytes(writer.model(*outputs).SerializeToString())
     found = subject(str(path))
-    spaces, hosts = candidates(found.network, B2, 6, effort=1)
+    spaces, hosts = candidates(found.network, B2, 4, effort=1)
     plans = {
         name: plan_network(found.network, B2, spaces, hosts, model(name), HOST, Wishes())
         for name in NAMES
@@ -67,7 +72,7 @@ def drawn(planned: NetworkPlan) -> Iterator[dict[str, str]]:
     asked: dict[str, tuple[str, str, str]] = {}
     for key, kind in planned.assembled.kinds.items():
         asked.setdefault(kind, key)
-    for key in (*asked.values(), *[("", "", "")] * 6):
+    for key in (*asked.values(), *[("", "", "")] * 4):
         tensor, written, read = key
         choices = {}
         for node in problem.nodes:
@@ -106,7 +111,8 @@ def test_counted_as_done(name: str, made: Made) -> None:
         filled += sum(action.source >= 0 for action in fills)
         seen = execute(deployment, given, found.host, interleaving=order)
         assert all(np.array_equal(array, wanted[tensor]) for tensor, array in seen.items())
-    assert kinds.keys() == set(planned.assembled.kinds.values())
+    every = {"none", "host"} | ({"stored", "filled"} if name == "stored" else set())
+    assert kinds.keys() == every == set(planned.assembled.kinds.values())
     assert bool(filled) == (name == "stored")
 
 
@@ -127,6 +133,21 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
 
 
+def test_limits_of_cycles(made: Made) -> None:
+    """A limit on cycles is kept by what programs take; where no plan does that, it is told."""
+    _, plans = made
+    free = plans["stored"]
+    least = simulated(free).planned.plans[0].cost.cycles
+    wishes = Wishes(("host-bytes", "cycles"), {"cycles": least + 1000})
+    found = simulated(replace(free, wishes=wishes))
+    (best,) = found.planned.plans
+    assert least <= best.cost.cycles <= least + 1000
+    none = simulated(replace(free, wishes=Wishes(limits={"cycles": least - 1}))).planned
+    assert not none.plans
+    assert none.conflict is not None
+    assert none.conflict.lines()[0] == f"cycles<={least - 1} cannot be met"
+
+
 def test_own_best(made: Made) -> None:
     """What a node's own best costs is the difference of two plans whose programs are simulated."""
     _, plans = made
@@ -145,3 +166,15 @@ def test_left_as_they_are(made: Made) -> None:
     assert simulated(front) is front
     trial = replace(planned, rule=model("trial"))
     assert simulated(trial) is trial
+
+
+def test_what_is_planned_is_emitted(root: Path) -> None:
+    """The sums of a plan are those of the network that the same arguments verify."""
+    path = root / "docs" / "small_network.yaml"
+    asked = Planning(transitions="stored", count=1, effort=1, jobs=1, classes=("padded",))
+    planned = explorer.network_plan(path, "b2", **asked)
+    verified = explorer.network_verify(path, "b2", **asked)
+    assert verified.right
+    cost, work = planned.planned.plans[0].cost, total(verified.deployment, Host())
+    assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
+    assert work.cycles + sum(s.alone for s in verified.deployment.segments) == cost.cycles
