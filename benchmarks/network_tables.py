@@ -37,15 +37,16 @@ INTRODUCTION = """\
 
 `python -m benchmarks.network_tables NETWORK --config MACHINE --host-cycles-per-byte 1 0.125
 --candidates N --effort E` writes its rows; `networks.csv` has N and E of each, and E is left out
-where it is empty.
+where it is empty. With `--store DIR` a run that was ended goes on, and nothing is evaluated twice.
 
 All layers are counted, pooling by the host and residuals included. *plan* is the best of the
-candidates listed, *TVM's layouts* has one layout throughout, *own bests* takes each node's
-fastest candidate whatever its neighbours do, and *without transitions* is the sum of these,
-which no plan of the candidates undercuts. In brackets: how many times the plan's cycles. Each
-byte that the host moves costs the cycles in column *host*; stores in a reader's order count as
-the program's own, so that sums are lower bounds in that respect. Tables of nodes are of the
-first price.
+candidates listed, *TVM's layouts* has one layout throughout (nodes that TVM has none for take
+their fastest candidate), *own bests* takes each node's fastest candidate whatever its neighbours
+do; each with the cycles of the programs that store what their readers want, and with what the
+host moves: each byte costs the cycles in column *host*. In brackets: how many times the plan's
+cycles. No plan of the candidates takes fewer cycles than *bound*: the plan is proven best of
+them where the two are equal. *Without transitions* is the sum of the fastest candidates.
+A network's name leads to the table of its nodes, at the first price.
 """
 
 
@@ -60,7 +61,8 @@ def figures(found: NetworkPlan, price: Fraction, asked: argparse.Namespace) -> d
         "candidates": asked.candidates,
         "effort": asked.effort or "",
         "plan": best.cost.cycles,
-        "proven_of": found.planned.account.candidates if found.planned.proven else 0,
+        "bound": found.planned.bound,
+        "listed": found.planned.account.candidates,
         **{name: _cycles(other) for name, other in others.items()},
         "without_transitions": found.floor,
         "host_bytes": best.cost.host_bytes,
@@ -77,9 +79,9 @@ def table(rows: pd.DataFrame) -> str:
     """The page."""
     lines = [
         INTRODUCTION,
-        "| network | machine | host | plan | TVM's layouts | own bests | without transitions "
-        "| host's bytes | copies | proven of |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| network | machine | host | plan | bound | TVM's layouts | own bests "
+        "| without transitions | host's bytes | copies | candidates |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows.to_dict("records"):
         plan, *others = (int(row[name]) for name in ("plan", "fixed", "own_bests"))
@@ -90,10 +92,11 @@ def table(rows: pd.DataFrame) -> str:
             row["configuration"],
             row["host_cycles_per_byte"],
             f"{plan:,}",
+            f"{bound:,}" if (bound := int(row["bound"])) < plan else "the same",
             *ratios,
             *(f"{int(row[name]):,}" for name in ("without_transitions", "host_bytes")),
             row["host_copies"],
-            f"{int(row['proven_of']):,} candidates" if row["proven_of"] != "0" else "not proven",
+            f"{int(row['listed']):,}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])

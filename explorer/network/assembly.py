@@ -270,11 +270,12 @@ class Desk:
         passages: dict[tuple[str, str, str], Cost] = {}
         known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
         for tensor, ends in read.items():
-            for there in written[tensor]:
-                for here in ends:
-                    wide, by_host = self.widened.get((tensor, here)), tensor in self.free
+            # Reader by reader, so that what is compared is kept of all writers but one reader.
+            for here in ends:
+                wide, by_host = self.widened.get((tensor, here)), tensor in self.free
+                second = self.named[tensor][wide.label if wide else here]
+                for there in written[tensor]:
                     first = self.named[tensor][there]
-                    second = self.named[tensor][wide.label if wide else here]
                     size = first.size, second.size
                     pair = (first.key, second.key, *size, wide and replace(wide, label=""))
                     if (*pair, by_host) not in known:
@@ -285,6 +286,7 @@ class Desk:
                         )
                     key = (tensor, there, here)
                     kinds[key], passages[key] = known[*pair, by_host]
+                second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages
