@@ -154,7 +154,9 @@ def check_file(path: Path, option: str, suffixes: Sequence[str] = ()) -> None:
 
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", "--workers", min=1, help="Worker processes; by default one a core."),
+    typer.Option(
+        "--jobs", "--workers", min=1, max=1024, help="Worker processes; by default one a core."
+    ),
 ]
 
 OutputOption = Annotated[
