@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.api.arguments import (
@@ -53,10 +53,12 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
-from explorer.schemas import schema
 from explorer.study import dominance
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "bench",
@@ -392,6 +394,17 @@ def pareto(
     return dominance.pareto(frame, names_of(minimize), names_of(maximize), names_of(group_by))
 
 
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document or output; see ``explorer schema --help``.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from explorer import schemas  # noqa: PLC0415 - models of all outputs, slow to make
+
+    return schemas.schema(name)
+
+
 def show(
     operator: OperatorLike,
     embedding: AnyEmbedding | str,
@@ -446,6 +459,8 @@ def bench(
     Raises:
         InputError: there are no such workloads, or a layer has no program.
     """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
     layers = [operator_of(each) for each in asked]
     rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)

@@ -34,6 +34,7 @@ from isa.errors import InputError
 from isa.fields import Memory
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
+from isa.interrupts import unbroken
 from simulator.functional import run_everywhere
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -291,7 +292,7 @@ def _replaceable(path: Path) -> bool:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder in one step: it is whole or not there; an emitted one is replaced.
+    """Write a folder in one step, which Ctrl-C waits for; an emitted one is replaced.
 
     Raises:
         InputError: as `check_target`, or it cannot be written.
@@ -299,18 +300,21 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     check_target(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
-    try:
-        temporary.mkdir()
-        for name, data in files.items():
-            (temporary / name).parent.mkdir(exist_ok=True)
-            (temporary / name).write_bytes(data)
-        if path.exists():
-            path.rename(replaced)
-        temporary.rename(path)
-    except OSError as error:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-        raise InputError("--out", "", str(path), f"cannot write it: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    with unbroken:
+        try:
+            temporary.mkdir()
+            for name, data in files.items():
+                (temporary / name).parent.mkdir(exist_ok=True)
+                (temporary / name).write_bytes(data)
+            if path.exists():
+                path.rename(replaced)
+            temporary.rename(path)
+        except OSError as error:
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)
+            raise InputError(
+                "--out", "", str(path), f"cannot write it: {error.strerror}"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)

@@ -156,6 +156,14 @@ def floor(operator: Operator, config: Config, embedding: AnyEmbedding) -> int:
     return compute_bound(operator, config, steps_of(operator, embedding))
 
 
+def layouts(
+    operator: Operator, config: Config, embedding: AnyEmbedding, fixed_layout: bool
+) -> list[Design]:
+    """The designs that `evaluate` chooses from: all, or the reference's in their order."""
+    make = reference_designs if fixed_layout else designs
+    return list(make(operator, config, gemm_intrinsic(config), embedding))
+
+
 def evaluate(
     operator: Operator,
     config: Config,
@@ -165,6 +173,7 @@ def evaluate(
     effort: int | None = None,
     below: float = math.inf,
     restrictions: Restrictions = UNRESTRICTED,
+    known: Sequence[Design] | None = None,
 ) -> Evaluation:
     """The best program of an embedding over its layouts and schedules.
 
@@ -176,9 +185,9 @@ def evaluate(
         effort: programs to simulate for each design at most; None for a proven optimum.
         below: cycles to undercut; no program is given if none does.
         restrictions: what the program has to keep to.
+        known: its `layouts`, where they are known.
     """
-    make = reference_designs if fixed_layout else designs
-    found_designs = make(operator, config, gemm_intrinsic(config), embedding)
+    found_designs = layouts(operator, config, embedding, fixed_layout) if known is None else known
     choices = [replace(design, restrictions=restrictions) for design in found_designs]
     if fixed_layout:
         return _first_that_fits(embedding, choices, effort, below)
