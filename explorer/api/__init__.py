@@ -30,13 +30,12 @@ from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
-from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.several import (
     AnyEmbedding,
-    count_joint,
+    count_any,
+    enumerate_any,
     find_any,
     term_by_term,
     why_joint,
@@ -55,7 +54,6 @@ from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
 from explorer.study import dominance
-from isa.errors import InputError
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
 
@@ -103,7 +101,7 @@ def enumerate(
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
     orders: Collection[str] = (),
-) -> list[Embedding]:
+) -> list[AnyEmbedding]:
     """Every embedding, sorted by id; see ``explorer enumerate --help``.
 
     Args:
@@ -119,8 +117,8 @@ def enumerate(
             embedding.
     """
     op, chosen = operator_of(operator), classes_of(classes)
-    found = enumerate_embeddings(
-        op.computation,
+    found = enumerate_any(
+        [term.computation for term in op.terms],
         intrinsic_of(intrinsic, config),
         chosen,
         all_tiles=all_tiles,
@@ -146,16 +144,8 @@ def count(
     Raises:
         InputError: the operator, the configuration or the instruction is unusable.
     """
-    terms = [term.computation for term in operator_of(operator).terms]
-    if len(terms) > 1:
-        if orders:
-            allowed = "orders are canonical where an operator has several terms"
-            raise InputError("orders", "", ", ".join(sorted(orders)), allowed)
-        instruction = intrinsic_of(intrinsic, config)
-        chosen = classes_of(classes)
-        return count_joint(terms, instruction, chosen, all_tiles=all_tiles, maximal=not all_tiles)
-    return counting.count(
-        terms[0],
+    return count_any(
+        [term.computation for term in operator_of(operator).terms],
         intrinsic_of(intrinsic, config),
         classes_of(classes),
         all_tiles=all_tiles,
@@ -217,7 +207,7 @@ def why(
 
 def evaluate(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     target: str = PORTABLE,
@@ -275,7 +265,7 @@ def rank(
 
 def verify(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     seed: int = 0,
@@ -298,7 +288,7 @@ def verify(
 
 def emit(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     out: str | Path,
     config: ConfigLike = "default",
     *,
@@ -417,7 +407,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def show(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     step: int = 0,

@@ -131,4 +131,6 @@ def optimize(
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):
+        if stopped == INTERRUPTED:
+            typer.echo("explorer: interrupted: partial, others may be better", err=True)
         raise typer.Exit(stopped)  # with what was found until then
