@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import hypothesis
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis.strategies import SearchStrategy
 
 
-def run(test: Callable[[], None], seed: int, examples: int) -> None:
-    """Run a function that `given` has decorated on so many examples, others with each seed."""
-    hypothesis.seed(seed)(settings(max_examples=examples)(test))()
+def run(check: Callable[..., None], seed: int, examples: int, *drawn: SearchStrategy[Any]) -> None:
+    """Call a function with so many drawn examples, others with each seed."""
+    hypothesis.seed(seed)(settings(max_examples=examples)(given(*drawn)(check)))()

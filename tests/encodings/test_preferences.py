@@ -55,10 +55,10 @@ def is_skewed(symbols: Sequence[Symbol]) -> bool:
 @pytest.mark.parametrize("part", range(3))
 def test_every_metric_equals_what_the_arrays_say(part: int) -> None:
     """The encoding's value of each metric is counted again in the gather maps."""
-    seeded.run(every_metric, part, 10)
+    drawn = operators(), configs(), skewed_or_any, st.booleans(), st.integers(0, 2**32)
+    seeded.run(every_metric, part, 10, *drawn)
 
 
-@given(operators(), configs(), skewed_or_any, st.booleans(), st.integers(0, 2**32))
 def every_metric(
     operator: Operator, config: Config, names: list[str], all_tiles: bool, seed: int
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import explorer
@@ -43,10 +43,10 @@ def test_conflicts_are_minimal_and_relaxations_the_nearest(part: int) -> None:
 
     The answer told is the nearest, by the metric told, of all that meet the other requirements.
     """
-    seeded.run(minimal_and_nearest, part, 10)
+    classes = st.sets(st.sampled_from(sorted(CLASSES)))
+    seeded.run(minimal_and_nearest, part, 10, st.data(), operators(3), configs(), classes)
 
 
-@given(st.data(), operators(3), configs(), st.sets(st.sampled_from(sorted(CLASSES))))
 def minimal_and_nearest(
     data: st.DataObject, operator: Operator, config: Config, classes: set[str]
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.embedding.digits import Embedding
@@ -19,17 +18,16 @@ from simulator.lint import lint
 from tests import seeded
 from tests.strategies import configs, operators
 
-PARTS = 4
+EXAMPLES = 63
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_mix_of_classes_is_exact(part: int) -> None:
+@pytest.mark.parametrize("seeds", [(0, 1), (2, 3)])
+def test_every_mix_of_classes_is_exact(seeds: tuple[int, ...]) -> None:
     """Of all mixes of classes that an operator admits, some drawn ones compute it as programs."""
     seen: Counter[str] = Counter()
     mixes: set[tuple[str, ...]] = set()
 
-    @given(operators(5, epilogues=True), configs(), st.data())
     def run(operator: Operator, config: Config, data: st.DataObject) -> None:
         intrinsic = explore.gemm_intrinsic(config)
         kinds: dict[tuple[str, ...], list[Embedding]] = {}
@@ -47,8 +45,9 @@ def test_every_mix_of_classes_is_exact(part: int) -> None:
                 seen.update(mix)
                 mixes.add(mix)
 
-    seeded.run(run, part, 250 // PARTS)
+    for seed in seeds:
+        seeded.run(run, seed, EXAMPLES, operators(5, epilogues=True), configs(), st.data())
     print(f"{len(mixes)} mixes: {dict(seen)}")
     assert len(mixes) > 20
     assert seen["tile"]
-    assert all(seen[name] >= 10 / PARTS for name in CLASSES if name != "padded")
+    assert all(seen[name] >= 5 for name in CLASSES if name != "padded")
