@@ -184,8 +184,8 @@ def test_what_is_planned_is_emitted(root: Path) -> None:
     assert work.cycles + sum(s.alone for s in verified.deployment.segments) == cost.cycles
 
 
-def test_residuals_that_are_added_as_one() -> None:
-    """Two residuals in a row are widened in one copy, which the plan counts as it is made."""
+def test_residuals_of_several_shifts() -> None:
+    """A tensor that is added twice, in different steps, is widened twice; so the plan counts."""
     part = resolve("conv2d:n=1,c=16,h=4,w=4,k=16,r=1,s=1,residual=1")
     place = next(i for i, stage in enumerate(part.stages) if isinstance(stage, Add))
     first = part.stages[place]
@@ -194,9 +194,14 @@ def test_residuals_that_are_added_as_one() -> None:
     second = replace(first, value=replace(first.value, name="second"), left=1)
     stages = (*part.stages[: place + 1], second, *part.stages[place + 1 :])
     operator = replace(part, stages=stages)
-    names = ("data", "weight", first.value.name, "second")
-    tensors = [Tensor(n, operand(operator, n).shape, constant=n == "weight") for n in names]
-    views = [View.plain(t.name, t.name, t.shape or ()) for t in tensors]
+    operands = ("data", "weight", first.value.name, "second")
+    names = ("data", "weight", "added")
+    tensors = [Tensor(n, operand(operator, n).shape, constant=n == "weight") for n in names[:2]]
+    tensors.append(Tensor("added", operator.out.shape))
+    views = [
+        View.plain(o, n, operand(operator, o).shape)
+        for o, n in zip(operands, (*names, "added"), strict=True)
+    ]
     out = Tensor("sum", operator.out.shape)
     view = View.plain("output", "sum", out.shape or ())
     node = Accelerated("node", operator, tuple(views), view)
@@ -218,5 +223,5 @@ def test_residuals_that_are_added_as_one() -> None:
         assert work.cycles + option.cycles == cost.cycles
         seen = execute(deployment, found.inputs(), found.host)
         assert np.array_equal(seen["sum"], found.tensors(found.inputs())["sum"])
-        together += any(len(vector.parts) == 2 for vector in option.origin.alu.dense)
+        together += len(option.wide) == 2
     assert together
