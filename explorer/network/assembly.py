@@ -141,12 +141,12 @@ class Desk:
         What is made of the tensor counts: only what is alike can be made once for several readers.
         """
         vector = next(v for v in option.origin.alu.dense if name in {p.name for p in v.parts})
-        summands, varying, besides = [], list[str](), 0
+        summands, varying, constants = [], list[str](), set[Tensor]()
         for part in vector.parts:
             view = node.views[part.name]
             tensor = self.tensor(view.tensor)
             if tensor.constant:
-                besides += tensor.bytes
+                constants.add(tensor)
             else:
                 varying.append(tensor.name)
             own = operand(node.operator, part.name)
@@ -159,7 +159,8 @@ class Desk:
         number = f" {vector.const:+}" if vector.const else ""
         found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
         further = tensor_name != varying[0]
-        self.widened[tensor_name, found] = _Widened(label, further, 0 if further else besides)
+        besides = 0 if further else sum(tensor.bytes for tensor in constants)
+        self.widened[tensor_name, found] = _Widened(label, further, besides)
         return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:

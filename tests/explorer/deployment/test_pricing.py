@@ -20,11 +20,15 @@ from explorer.deployment.host_work import total
 from explorer.deployment.pricing import simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
+from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
 from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
+from explorer.operators import resolve
+from isa.computation import Add
+from isa.computation import Tensor as Operand
 from isa.config import Config
 from simulator.interleaving import Interleaving
 from tests.explorer.network.quantised import Writer
@@ -178,3 +182,46 @@ def test_what_is_planned_is_emitted(root: Path) -> None:
     cost, work = planned.planned.plans[0].cost, total(verified.deployment, Host())
     assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
     assert work.cycles + sum(s.alone for s in verified.deployment.segments) == cost.cycles
+
+
+def test_residuals_of_several_shifts() -> None:
+    """A tensor that is added twice, in different steps, is widened twice; so the plan counts."""
+    part = resolve("conv2d:n=1,c=16,h=4,w=4,k=16,r=1,s=1,residual=1")
+    place = next(i for i, stage in enumerate(part.stages) if isinstance(stage, Add))
+    first = part.stages[place]
+    assert isinstance(first, Add)
+    assert isinstance(first.value, Operand)
+    second = replace(first, value=replace(first.value, name="second"), left=1)
+    stages = (*part.stages[: place + 1], second, *part.stages[place + 1 :])
+    operator = replace(part, stages=stages)
+    operands = ("data", "weight", first.value.name, "second")
+    names = ("data", "weight", "added")
+    tensors = [Tensor(n, operand(operator, n).shape, constant=n == "weight") for n in names[:2]]
+    tensors.append(Tensor("added", operator.out.shape))
+    views = [
+        View.plain(o, n, operand(operator, o).shape)
+        for o, n in zip(operands, (*names, "added"), strict=True)
+    ]
+    out = Tensor("sum", operator.out.shape)
+    view = View.plain("output", "sum", out.shape or ())
+    node = Accelerated("node", operator, tuple(views), view)
+    given = tuple(n for n in names if n != "weight")
+    network = Network("sums", given, ("sum",), (*tensors, out), (node,))
+    weight = np.random.default_rng(1).integers(-8, 8, operand(operator, "weight").shape, np.int8)
+    found = Subject(network, {"weight": weight}, None, 0)
+    spaces, hosts = candidates(network, B2, 1, ("padded",), effort=1)
+    planned = plan_network(network, B2, spaces, hosts, model("stored"), HOST, Wishes())
+    together = 0
+    for name, option in planned.assembled.options["node"].items():
+        choices = {n.name: n.candidates[0].name for n in planned.assembled.problem.nodes}
+        taken = plan(planned.assembled.problem, choices | {"node": name})
+        assert taken is not None
+        deployment = Compiled(network, found.values, B2, {"node": option}, stores=True).deployment()
+        work = total(deployment, HOST)
+        cost = taken.cost
+        assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
+        assert work.cycles + option.cycles == cost.cycles
+        seen = execute(deployment, found.inputs(), found.host)
+        assert np.array_equal(seen["sum"], found.tensors(found.inputs())["sum"])
+        together += len(option.wide) == 2
+    assert together
