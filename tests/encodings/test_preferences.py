@@ -31,7 +31,6 @@ from explorer.preference.problem import Problem
 from explorer.ranking.explore import gemm_intrinsic
 from isa.computation import ROLES, Operator
 from isa.config import Config
-from tests import seeded
 from tests.oracles.costs import costs, distance, is_blocked
 from tests.strategies import configs, operators
 
@@ -52,17 +51,12 @@ def is_skewed(symbols: Sequence[Symbol]) -> bool:
     return any(s.match("place", 5) and s.arguments[2].match("skew", 2) for s in symbols)
 
 
-@pytest.mark.parametrize("part", range(3))
-def test_every_metric_equals_what_the_arrays_say(part: int) -> None:
-    """The encoding's value of each metric is counted again in the gather maps."""
-    drawn = operators(), configs(), skewed_or_any, st.booleans(), st.integers(0, 2**32)
-    seeded.run(every_metric, part, 10, *drawn)
-
-
-def every_metric(
+@settings(max_examples=30)
+@given(operators(), configs(), skewed_or_any, st.booleans(), st.integers(0, 2**32))
+def test_every_metric_equals_what_the_arrays_say(
     operator: Operator, config: Config, names: list[str], all_tiles: bool, seed: int
 ) -> None:
-    """Compare the metrics of some answers, skewed ones among them."""
+    """The encoding's value of each metric is counted again in the gather maps."""
     wishes = Wishes(levels={0: dict.fromkeys(METRICS, 1)})
     intrinsic = gemm_intrinsic(config)
     program = Problem(operator, config, wishes, names, all_tiles=all_tiles).search()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from hypothesis import assume
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import explorer
@@ -16,7 +15,6 @@ from explorer.preference.parsing import parse_requirements
 from explorer.preference.problem import Problem
 from isa.computation import Operator
 from isa.config import Config
-from tests import seeded
 from tests.strategies import configs, operators
 
 DEMANDS = (
@@ -37,20 +35,15 @@ def demands(draw: st.DrawFn, operator: Operator) -> list[str]:
     return [f"keep-{tensor}-layout={layout}" if n == "keep" else n for n in sorted(names)]
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_conflicts_are_minimal_and_relaxations_the_nearest(part: int) -> None:
+@settings(max_examples=40)
+@given(st.data(), operators(3), configs(), st.sets(st.sampled_from(sorted(CLASSES))))
+def test_conflicts_are_minimal_and_relaxations_the_nearest(
+    data: st.DataObject, operator: Operator, config: Config, classes: set[str]
+) -> None:
     """No answer meets the requirements named, and one meets them as soon as any is left out.
 
     The answer told is the nearest, by the metric told, of all that meet the other requirements.
     """
-    classes = st.sets(st.sampled_from(sorted(CLASSES)))
-    seeded.run(minimal_and_nearest, part, 10, st.data(), operators(3), configs(), classes)
-
-
-def minimal_and_nearest(
-    data: st.DataObject, operator: Operator, config: Config, classes: set[str]
-) -> None:
-    """Compare the conflict of some requirements with the enumeration."""
     names = sorted(classes | {"padded"})
     texts = data.draw(demands(operator))
     lanes = config.batch * config.block_in * config.block_out
