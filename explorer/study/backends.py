@@ -197,7 +197,9 @@ class Dask(Backend):
                     n_workers=int(count),
                     threads_per_worker=1,
                     dashboard_address=":0",  # any free port
-                    silence_logs="ERROR",
+                    # Errors of units come back as answers. What is left are workers that miss the
+                    # scheduler's heartbeat while both are ended.
+                    silence_logs="CRITICAL",
                 )
         else:
             _ask(address, timeout)
