@@ -1,7 +1,8 @@
 """Compiling what a ranking needs, in two processes while this one enumerates.
 
 Machine code that one process has kept on disk the others load. What writes programs takes about as
-long to compile as what bounds and simulates them, so each half is given to one process.
+long to compile as what bounds and simulates them, so each half is given to one process. The one
+that is done first compiles what executes programs: whoever ranks verifies next.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from explorer.schedule.lowering import Lowering, lower
 from explorer.schedule.space import Schedule
 from isa import codec
 from isa.config import Config
-from simulator import jit, modules, timing
+from simulator import execution, functional, jit, modules, timing
 
 DOORS = (
     points.scan,
@@ -32,8 +33,9 @@ DOORS = (
     whole_tile_uops,
     stream.stream,
     modules.run,
+    execution.execute_all,
 )
-"""Compiled functions that every ranking calls."""
+"""Compiled functions that every ranking calls, and the one that executes programs."""
 SMALL = "gemm:m=2,n=16,k=16"
 """Whatever the operator, the types of what is passed are the same: any design will do."""
 
@@ -55,10 +57,11 @@ def compiled(jobs: int | None, say: Callable[[int], None]) -> Iterator[None]:
         return
     say(jit.estimate(DOORS))
     with pool(2, evaluate.__module__) as workers:
-        halves = [workers.submit(half) for half in (_compile_lowering, _compile_search)]
+        parts = (_compile_lowering, _compile_search, _compile_execution)
+        begun = [workers.submit(part) for part in parts]
         yield
-        for half in halves:
-            half.result()
+        for part in begun:
+            part.result()
 
 
 def _design() -> Design:
@@ -81,3 +84,10 @@ def _compile_search() -> None:
     """Have all that bounds and simulates programs compiled."""
     search.rehearse(_design())
     timing.cycles(Config.default(), codec.table_of([codec.finish()]))
+
+
+def _compile_execution() -> None:
+    """Have all that executes programs compiled."""
+    config = Config.default()
+    image = np.frombuffer(codec.encode(config, codec.table_of([codec.finish()])), np.uint8)
+    functional.execute(config, image, 0, 1)
