@@ -1,22 +1,24 @@
 """How many embeddings there are, without making any.
 
 Axes that have no dimension in common are counted apart: the solver tells which, and what each part
-contributes to the classes; the numbers are multiplied.
+contributes to the classes; the numbers are multiplied. Where no rule compares two axes, those that
+have dimensions in common are counted apart, too, for each choice of the digits that link them.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 from clingo import Symbol
 
 from explorer.embedding.control import ground
 from explorer.embedding.enumeration import MANY_ANSWERS
-from explorer.embedding.facts import DEFAULT_CLASSES, instance
+from explorer.embedding.facts import APART, DEFAULT_CLASSES, instance
 from isa.computation import Affine, Computation, Tensor
 
 
@@ -56,6 +58,8 @@ def count(
             "orders": [name for name in orders if name == "lanes"],
         }
         enforce = ("maximal",) if maximal else ()
+        # Maximality, lane orders and full axes are not told of one axis alone (counting.lp).
+        apart = "padded" in classes and not maximal and not options["orders"]
         for axes in linked_axes(instance(operator, bound, options["classes"], all_tiles=all_tiles)):
             facts = instance(
                 operator,
@@ -65,7 +69,8 @@ def count(
                 enforce=enforce,
                 orders=options["orders"],
             )
-            whole = _product(whole, tally(facts))
+            part = tally_apart([*facts, APART]) if apart else tally(facts)
+            whole = _product(whole, part)
         mark = frozenset({"swapped"} if binding == "swapped" else ())
         found += Counter({Part(p.classes | mark, p.saved): n for p, n in whole.items()})
     if "outer" not in orders:
@@ -133,19 +138,41 @@ class Part(NamedTuple):
 
 def tally(facts: Iterable[Symbol]) -> Counter[Part]:
     """How many embeddings of each kind a problem given as facts has; no digit is read."""
+    parts: Counter[Part] = Counter()
+    for symbols, number in _told(facts).items():
+        parts[_part(symbols)] += number
+    return parts
+
+
+def tally_apart(facts: Iterable[Symbol]) -> Counter[Part]:
+    """The same of facts with ``apart``: each answer is one axis' share, which are multiplied."""
+    shares: defaultdict[frozenset[Symbol], defaultdict[Symbol, Counter[Part]]]
+    shares = defaultdict(lambda: defaultdict(Counter))
+    for symbols, number in _told(facts).items():
+        links = frozenset(s for s in symbols if s.match("linking", 1))
+        (axis,) = (s.arguments[0] for s in symbols if s.match("focus", 1))
+        shares[links][axis][_part(symbols)] += number
+    parts: Counter[Part] = Counter()
+    for axes in shares.values():
+        parts += reduce(_product, axes.values())
+    return parts
+
+
+def _told(facts: Iterable[Symbol]) -> Counter[tuple[Symbol, ...]]:
+    """What answers show, and how many show the same: few different tuples for many answers."""
     found: Counter[tuple[Symbol, ...]] = Counter()
     control = ground(facts, "entries/count.lp", options=MANY_ANSWERS)
     with control.solve(yield_=True) as handle:
         for model in handle:
             found[tuple(model.symbols(shown=True))] += 1
-    parts: Counter[Part] = Counter()
-    # Few distinct tuples for many answers: symbols are taken apart after counting.
-    for symbols, number in found.items():
-        classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
-        # clingo orders numbers before names: the terms first, then the output.
-        saved = sorted(s.arguments for s in symbols if s.match("saved", 2))
-        parts[Part(classes, tuple(n.number for _, n in saved))] += number
-    return parts
+    return found
+
+
+def _part(symbols: Iterable[Symbol]) -> Part:
+    classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
+    # clingo orders numbers before names: the terms first, then the output.
+    saved = sorted(s.arguments for s in symbols if s.match("saved", 2))
+    return Part(classes, tuple(n.number for _, n in saved))
 
 
 def linked_axes(facts: Iterable[Symbol]) -> list[list[str]]:

@@ -60,6 +60,8 @@ Argument = str | int | Symbol
 Facts = list[Symbol]
 SIMPLEST = Function("simplest")
 """Of answers that are preferred alike, the simplest is wanted."""
+APART = Function("apart")
+"""Answers are counted axis by axis."""
 
 
 def atom(name: str, *arguments: Argument) -> Symbol:

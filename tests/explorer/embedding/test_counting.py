@@ -13,6 +13,7 @@ from explorer.embedding.counting import count
 from explorer.embedding.digits import Digit, Embedding
 from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings, is_legal
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
 from isa import intrinsics
 from isa.computation import ROLES, Computation
@@ -41,6 +42,37 @@ def test_counts_equal_the_lengths_of_lists(
     assert counted.total == len(found)
     for name in {"tile", *classes} - {"padded"}:
         assert counted.classes[name] == sum(name in e.classes for e in found)
+
+
+# What links axes: skews alone, diagonals, and both.
+LINKED = {
+    "skew": ("conv1d:n=1,c=2,w=5,k=3,s=3,pad=1", {"x": 1, "y": 4, "z": 4}, "diagonal"),
+    "skews": ("conv2d:n=1,c=1,h=3,w=3,k=2,r=2,s=2,pad=1", {"x": 1, "y": 4, "z": 4}, ""),
+    "diagonal": ("depthwise2d:n=2,c=3,h=3,w=2,r=2,s=2", {"x": 2, "y": 3, "z": 2}, "skewed"),
+    "both": ("conv1d:n=2,c=2,w=3,k=3,s=2,pad=1", {"x": 2, "y": 3, "z": 4}, ""),
+}
+
+
+@pytest.mark.parametrize("kind", LINKED)
+@pytest.mark.parametrize("orders", [(), ("outer",)], ids=["canonical", "ordered"])
+def test_linked_axes_are_counted_apart(kind: str, orders: tuple[str, ...]) -> None:
+    """Where digits link axes, the numbers of all classes are those of the listed answers."""
+    text, sizes, without = LINKED[kind]
+    operator = resolve(text).computation
+    intrinsic = intrinsics.load("vta_gemm", sizes)
+    classes = [name for name in CLASSES if name != without]
+    options = {"all_tiles": True, "maximal": False}
+    found = enumerate_embeddings(operator, intrinsic, classes, **options)
+    # Each order of the outer loops is an answer of its own.
+    outer = [
+        sum(loop.extent > 1 for loop in nest(e, operator).outer) if orders else 0 for e in found
+    ]
+    ways = [math.factorial(loops) for loops in outer]
+    counted = count(operator, intrinsic, classes, orders=orders, **options)
+    assert counted.total == sum(ways)
+    for name in {"tile", *classes} - {"padded"}:
+        number = sum(n for e, n in zip(found, ways, strict=True) if name in e.classes)
+        assert counted.classes[name] == number
 
 
 def test_a_large_space_is_counted() -> None:
