@@ -67,7 +67,7 @@ def assemble(
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
         raise InputError(network.name, "nodes", "", "at least one node must be programmed")
-    desk = _Desk(network, config, rule)
+    desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)
     places = {n.name: i for i, n in enumerate(network.nodes)}
@@ -78,7 +78,7 @@ def assemble(
 
 
 @dataclass(slots=True)
-class _Desk:
+class Desk:
     """What is known while a problem is put together."""
 
     network: Network
@@ -94,7 +94,7 @@ class _Desk:
 
     def _candidate(self, node: Accelerated, option: Option) -> Candidate:
         out = node.operator.out.name
-        strict = _without_zeros(node.operator)
+        strict = without_zeros(node.operator)
         reads, known = [], set[str]()
         for name, layout in option.layouts.items():
             tensor = operand(node.operator, name)
@@ -118,7 +118,7 @@ class _Desk:
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
         """What a layout of a tensor is called: by its blocks, and with a number where not clear."""
-        found = self._laid(layout, view, strict)
+        found = self.lay(layout, view, strict)
         known = self.named.setdefault(view.tensor, {})
         for label, other in known.items():
             if other.key == found.key:
@@ -131,7 +131,8 @@ class _Desk:
         known[label] = found
         return label
 
-    def _laid(self, layout: Layout, view: View, strict: bool) -> Laid:
+    def lay(self, layout: Layout, view: View, strict: bool) -> Laid:
+        """A layout of an operator's tensor as one of the network's; strict where none is idle."""
         memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
         vector = self.config.element_bytes(memory)
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
@@ -230,7 +231,7 @@ class _Desk:
         return kinds, passages
 
 
-def _without_zeros(operator: Operator) -> set[str]:
+def without_zeros(operator: Operator) -> set[str]:
     """The inputs whose idle lanes must hold zero.
 
     Lanes that stand for nothing are harmless only beside zeros, which constants have there.

@@ -1,0 +1,173 @@
+"""The gap between the best plan known and what no plan undercuts, closed over all embeddings.
+
+Each round solves the relaxed network. Its optimum is the bound. A way whose best plan, with floors
+and jokers for true, is no better than the best one known is dropped for good; of the others the
+most promising are evaluated, and where a joker is among them its operator's limit is raised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from explorer.network.candidates import Option
+from explorer.network.proof.marginals import NEVER
+from explorer.network.proof.relaxation import JOKER, Relaxation, Solved
+from explorer.network.proof.ways import Pool, Question, Way, answer
+from explorer.network.spaces import Run
+from isa.computation import Operator
+
+RAISED = 1.2
+"""The most that a limit is raised by in a round: a joker fits better than what it stands for."""
+PORTION = 8
+"""Ways of an operator that are evaluated in a round at most."""
+NEAR = 4
+"""Ways are promising in the first such part of what is between the bound and the best plan."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a proof has come.
+
+    Attributes:
+        bound: cycles that no plan undercuts.
+        best: cycles of the best plan known; `NEVER` or more if none is.
+        rounds: relaxed networks solved.
+        embeddings: of all operators, each counted once.
+        reached: those whose layouts are known.
+        ways: of these, in all their layouts.
+        evaluated: ways whose programs were searched.
+        open: ways that may still be of use.
+        exact: whether rounds are exact; else the bound may stay below the best plan.
+    """
+
+    bound: int = 0
+    best: int = NEVER
+    rounds: int = 0
+    embeddings: int = 0
+    reached: int = 0
+    ways: int = 0
+    evaluated: int = 0
+    open: int = 0
+    exact: bool = True
+
+    @property
+    def proven(self) -> bool:
+        """Whether no plan is better than the best one known."""
+        return self.bound >= self.best
+
+
+@dataclass(slots=True)
+class Closing:
+    """A search for the best plan and its proof, which can be ended between rounds.
+
+    Attributes:
+        relaxation: the network.
+        progress: how far it is.
+        chosen: the ways of the best plan known; several of a node where those are as good.
+    """
+
+    relaxation: Relaxation
+    progress: Progress = field(default_factory=Progress)
+    chosen: dict[str, list[Way]] = field(default_factory=dict)
+
+    @property
+    def pools(self) -> Mapping[Operator, Pool]:
+        """The ways of each operator."""
+        return self.relaxation.pools
+
+    def rounds(self, run: Run) -> Iterator[Progress]:
+        """Rounds, until the gap is closed or nothing is left that could close it."""
+        for pool in self.pools.values():
+            pool.reach(pool.ordered[0][0])
+        self._plan()
+        while True:
+            solved = self.relaxation.solve()
+            known = self.progress
+            known.rounds += 1
+            known.exact = solved.exact
+            known.bound = max(known.bound, min(solved.least, known.best))
+            self._drop(solved)
+            self._count()
+            yield known
+            if known.proven or not self._advance(solved, run):
+                return
+            self._plan()
+
+    def _plan(self) -> None:
+        """Find the best plan of ways that are evaluated."""
+        if not all(any(w.exact for w in pool.ways) for pool in self.pools.values()):
+            return
+        found = self.relaxation.solve(exact=True)
+        if found.least >= self.progress.best:
+            return
+        self.progress.best = found.least
+        for node in self.relaxation.nodes:
+            rows, marginals = found.rows[node.name]
+            best = rows.ways[marginals == found.least].tolist()
+            self.chosen[node.name] = [self.pools[node.operator].ways[i] for i in best]
+
+    def _drop(self, solved: Solved) -> None:
+        """Drop ways that no better plan has; those of the best one known stay."""
+        best = self.progress.best
+        for operator, pool in self.pools.items():
+            for way, marginal in zip(pool.ways, solved.ways[operator].tolist(), strict=True):
+                if marginal > best or (marginal == best and not way.exact):
+                    way.dropped = True
+
+    def _count(self) -> None:
+        known, pools = self.progress, self.pools.values()
+        known.embeddings = sum(len(pool.ordered) for pool in pools)
+        known.reached = sum(pool.reached for pool in pools)
+        known.ways = sum(len(pool.ways) for pool in pools)
+        known.open = sum(1 for pool in pools for _ in pool.waiting())
+
+    def _advance(self, solved: Solved, run: Run) -> bool:
+        """Raise limits and evaluate ways where that may raise the bound; whether there were any."""
+        known = self.progress
+        gap = known.best - known.bound
+        near = known.bound + gap // NEAR if known.best < NEVER else known.bound
+        moved = False
+        for operator, pool in self.pools.items():
+            marginal = solved.jokers[operator]
+            if pool.joker is not None and marginal <= near and marginal < known.best:
+                pool.reach(min(pool.joker + known.best - marginal - 1, pool.joker * RAISED))
+                moved = True
+        questions, asked = [], []
+        for operator, pool in self.pools.items():
+            marginals = solved.ways[operator]
+            chosen = [
+                i
+                for i in np.argsort(marginals, kind="stable").tolist()
+                if marginals[i] <= near
+                and marginals[i] < known.best
+                and not (pool.ways[i].exact or pool.ways[i].dropped)
+            ][:PORTION]
+            if chosen:
+                ways = [pool.ways[i] for i in chosen]
+                limits = [
+                    w.cycles + known.best - int(marginals[i])
+                    for w, i in zip(ways, chosen, strict=True)
+                ]
+                texts = [w.option.embedding for w in ways]
+                numbers = [w.number for w in ways]
+                packed = tuple(zip(texts, numbers, limits, strict=True))
+                questions.append(Question(operator, pool.config, packed))
+                asked.append(ways)
+        for ways, options in zip(asked, run(answer, questions), strict=True):
+            for way, found in zip(ways, options, strict=True):
+                _told(way, found)
+                known.evaluated += 1
+        return moved or bool(asked)
+
+
+def _told(way: Way, found: Option | None) -> None:
+    """Note the outcome of a search."""
+    if found is None:
+        way.dropped = True
+        return
+    way.option, way.cycles, way.exact = found, found.cycles, True
