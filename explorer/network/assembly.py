@@ -14,7 +14,7 @@ from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, passed
+from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -132,25 +132,33 @@ class Desk:
         return label
 
     def lay(self, layout: Layout, view: View, strict: bool) -> Laid:
-        """A layout of an operator's tensor as one of the network's; strict where none is idle."""
-        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
-        vector = self.config.element_bytes(memory)
+        """A layout of an operator's tensor as one of the network's; see `held` for `strict`."""
+        vector = self.vector(layout)
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
         if key not in self.laid:
-            held = contents(layout)
-            if strict or self.rule.empty == "alike":
-                held = np.where(held == IDLE, ZERO, held)
-            if view.transposes:
-                shape = self.tensor(view.tensor).shape
-                assert shape is not None
-                flat = np.arange(layout.tensor.size).reshape(shape)
-                moved = view.read(flat, layout.tensor.shape).reshape(-1)
-                held = np.where(held >= 0, moved[held], held)
-            small = np.ascontiguousarray(held, np.int32)
+            small = self.held(layout, view, strict)
             text = f"{small.shape}{vector}".encode() + small.tobytes()
             digest = hashlib.blake2b(text, digest_size=16).hexdigest()
             self.laid[key] = Laid(digest, layout.entries * vector, vector, small)
         return self.laid[key]
+
+    def vector(self, layout: Layout) -> int:
+        """Bytes of an entry."""
+        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
+        return self.config.element_bytes(memory)
+
+    def held(self, layout: Layout, view: View, strict: bool) -> Rows:
+        """What the lanes hold, as elements of the network's tensor; if strict, none is idle."""
+        held = contents(layout)
+        if strict or self.rule.empty == "alike":
+            held = np.where(held == IDLE, ZERO, held)
+        if view.transposes:
+            shape = self.tensor(view.tensor).shape
+            assert shape is not None
+            flat = np.arange(layout.tensor.size).reshape(shape)
+            moved = view.read(flat, layout.tensor.shape).reshape(-1)
+            held = np.where(held >= 0, moved[held], held)
+        return np.ascontiguousarray(held, np.int32)
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the network."""

@@ -17,12 +17,14 @@ from itertools import product
 
 import numpy as np
 
+from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.assembly import PLAIN, Desk, without_zeros
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.proof.marginals import NEVER, Array, Marginals, Pair, min_marginals
 from explorer.network.proof.ways import Pool, Way
-from explorer.network.transitions import Host, Laid, Model, passed
+from explorer.network.proof.vectors import Read, Written, cycles
+from explorer.network.transitions import Host, Model
 from isa.computation import Operator
 from isa.config import Config
 
@@ -35,37 +37,80 @@ SHARING = 3
 
 @dataclass(slots=True)
 class _Layouts:
-    """The layouts of all tensors by their numbers, and what it costs to pass them on."""
+    """The layouts of all tensors by their numbers, and what it costs to pass them on.
 
-    rule: Model
+    Attributes:
+        desk, host: what the costs depend on.
+        written, read: the layouts that are known, those of the same vectors once.
+        numbers: their numbers, by what they are known by.
+        costs: of transitions, as far as those were asked for.
+        free: where the host writes what suits its readers, a layout that is read as one written.
+    """
+
+    desk: Desk
     host: Host
-    known: list[Laid] = field(default_factory=list)
-    numbers: dict[tuple[str, int, int], int] = field(default_factory=dict)
-    costs: dict[tuple[int, int, bool], int] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
+    read: list[Read] = field(default_factory=list)
+    numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
+    costs: dict[tuple[int, int], int] = field(default_factory=dict)
+    free: dict[int, int] = field(default_factory=dict)
 
-    def number(self, laid: Laid) -> int:
-        """The number of a layout."""
-        key = (laid.key, laid.size, laid.vector)
+    def writing(self, layout: Layout, view: View) -> int:
+        """The number of a layout in which a tensor is written."""
+        key = ("writes", *self._key(layout, view, False))
         if key not in self.numbers:
-            self.numbers[key] = len(self.known)
-            self.known.append(laid)
+            held = self.desk.held(layout, view, False)
+            size = layout.entries * self.desk.vector(layout)
+            self.numbers[key] = self._written(Written.of(held, size, alike=self._alike))
         return self.numbers[key]
 
-    def cost(self, written: int, read: int, by_host: bool) -> int:
-        """Cycles of the transition; of `read`, the last bit says whether it is read as int32."""
-        key = (written, read, by_host)
-        if key not in self.costs:
-            there, here = self.known[written], self.known[read >> 1]
-            found = passed(
-                there, here, self.rule, self.host, by_host=by_host, wide=bool(read & 1)
-            )
-            self.costs[key] = found[1].cycles
-        return self.costs[key]
+    def reading(self, layout: Layout, view: View, *, strict: bool, wide: bool) -> int:
+        """The number of a layout in which a tensor is read; its last bit says whether as int32."""
+        key = ("reads", *self._key(layout, view, strict))
+        if key not in self.numbers:
+            held, vector = self.desk.held(layout, view, strict), self.desk.vector(layout)
+            found = Read.of(held, layout.entries * vector, vector, alike=self._alike)
+            self.numbers[key] = self._read(found)
+            if self.desk.rule.border != PLAIN:
+                written = Written.of(held, found.size, alike=self._alike)
+                self.free[self.numbers[key]] = self._written(written)
+        return 2 * self.numbers[key] + wide
 
-    def forget(self) -> None:
-        """Give back what comparisons have kept."""
-        for laid in self.known:
-            laid.forget()
+    @property
+    def _alike(self) -> bool:
+        return self.desk.rule.empty == "alike"
+
+    def _key(self, layout: Layout, view: View, strict: bool) -> tuple[object, ...]:
+        moved = (view.split, view.order, view.tensor) if view.transposes else ()
+        return form(layout), layout.port, strict, *moved
+
+    def plain_written(self, size: int) -> int:
+        """The number of a plain tensor that is written."""
+        return self._written(Written(size))
+
+    def plain_read(self, size: int) -> int:
+        """The number of a plain tensor that is read."""
+        return 2 * self._read(Read(size))
+
+    def _written(self, found: Written) -> int:
+        number = self.numbers.setdefault(("written", *found.key()), len(self.written))
+        if number == len(self.written):
+            self.written.append(found)
+        return number
+
+    def _read(self, found: Read) -> int:
+        number = self.numbers.setdefault(("read", *found.key()), len(self.read))
+        if number == len(self.read):
+            self.read.append(found)
+        return number
+
+    def cost(self, written: int, read: int) -> int:
+        """Cycles of the transition."""
+        key = (written, read)
+        if key not in self.costs:
+            there, here = self.written[written], self.read[read >> 1]
+            self.costs[key] = cycles(there, here, self.host, wide=bool(read & 1))
+        return self.costs[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +136,11 @@ class _Kept:
 
     Attributes:
         tensors: the network's tensor of each column, the one that is written last.
-        rows: a row for each way.
+        rows: of each way that was asked for, by its place in the pool.
     """
 
     tensors: tuple[str, ...]
-    rows: list[list[int]] = field(default_factory=list)
+    rows: dict[int, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +201,22 @@ class Relaxation:
         self.network, self.pools, self.rule = network, pools, rule
         self.nodes = [n for n in network.accelerated if n.name not in hosts]
         self._desk = Desk(network, config, rule)
-        self._layouts = _Layouts(rule, host)
+        self._layouts = _Layouts(self._desk, host)
         self._kept: dict[tuple[object, ...], _Kept] = {}
         self.places = dict(_places(network, self.nodes, rule))
 
-    def solve(self, *, exact: bool = False) -> Solved:
-        """What plans cost at the least: of exact ways alone, or of all that are not dropped."""
-        chosen = {node.name: self._chosen(node, exact=exact) for node in self.nodes}
+    def solve(self, *, jokers: bool = True, exact: bool = False) -> Solved:
+        """What plans cost at the least.
+
+        Args:
+            jokers: let them stand for what is beyond their limits; else that counts for nothing.
+            exact: of evaluated ways alone, else of all that are not dropped.
+        """
+        chosen = {node.name: self._chosen(node, jokers, exact) for node in self.nodes}
         own: dict[int, Array] = {i: chosen[n.name].least for i, n in enumerate(self.nodes)}
         pairs: dict[Pair, Array] = {}
         for number, place in enumerate(self.places.values(), start=len(self.nodes)):
             own[number] = self._between(place, number, chosen, pairs)
-        self._layouts.forget()
         return self._solved(min_marginals(own, pairs), chosen)
 
     def _solved(self, found: Marginals, chosen: Mapping[str, Chosen]) -> Solved:
@@ -188,14 +237,15 @@ class Relaxation:
 
     # ------------------------------------------------------------------------ nodes
 
-    def _chosen(self, node: Accelerated, *, exact: bool) -> Chosen:
+    def _chosen(self, node: Accelerated, jokers: bool, exact: bool) -> Chosen:
         pool, kept = self.pools[node.operator], self._kept_of(node)
-        for way in pool.ways[len(kept.rows) :]:
-            kept.rows.append(self._row(node, way, kept.tensors))
         alive = [i for i, w in enumerate(pool.ways) if (w.exact if exact else not w.dropped)]
+        for i in alive:
+            if i not in kept.rows:
+                kept.rows[i] = self._row(node, pool.ways[i])
         keys = [kept.rows[i] for i in alive]
         costs = [pool.ways[i].cycles for i in alive]
-        if not exact and pool.joker is not None:
+        if jokers and pool.joker is not None:
             alive.append(JOKER)
             keys.append([JOKER] * len(kept.tensors))
             costs.append(pool.joker)
@@ -221,20 +271,17 @@ class Relaxation:
         """The views of tensors that are read and not known offline."""
         return [v for v in node.inputs if not self._desk.tensor(v.tensor).constant]
 
-    def _row(self, node: Accelerated, way: Way, tensors: Sequence[str]) -> list[int]:
-        option, strict = way.option, without_zeros(node.operator)
+    def _row(self, node: Accelerated, way: Way) -> list[int]:
+        option, strict, out = way.option, without_zeros(node.operator), node.operator.out
         row = []
         for view in self._read(node):
-            layout = option.layouts[view.operand]
-            laid = self._lay(node, layout, view, view.operand in strict)
-            row.append(2 * self._layouts.number(laid) + (view.operand in option.wide))
-        out = node.operator.out.name
-        row.append(self._layouts.number(self._lay(node, option.layouts[out], node.output, False)))
-        return row
-
-    def _lay(self, node: Accelerated, layout: Layout, view: View, strict: bool) -> Laid:
-        tensor = operand(node.operator, view.operand)
-        return self._desk.lay(replace(layout, role=None, tensor=tensor), view, strict)
+            name = view.operand
+            tensor = operand(node.operator, name)
+            layout = replace(option.layouts[name], role=None, tensor=tensor)
+            wide = name in option.wide
+            row.append(self._layouts.reading(layout, view, strict=name in strict, wide=wide))
+        layout = replace(option.layouts[out.name], role=None, tensor=out)
+        return [*row, self._layouts.writing(layout, node.output)]
 
     # ------------------------------------------------------------------------ tensors
 
@@ -283,14 +330,15 @@ class Relaxation:
         if writer is not None:
             return np.unique(chosen[self.nodes[writer].name].keys[:, -1])
         if self.rule.border == PLAIN:
-            return np.array([self._layouts.number(Laid(PLAIN, place.tensor.size))], np.int64)
+            return np.array([self._layouts.plain_written(place.tensor.size)], np.int64)
         # Whatever suits; behind a reader's joker there may be layouts that are not known.
-        return np.unique(np.where(read == JOKER, JOKER, read >> 1))
+        known = [JOKER if r == JOKER else self._layouts.free[r >> 1] for r in read.tolist()]
+        return np.unique(np.array(known, np.int64))
 
     def _cost(self, place: Place, written: int, read: int) -> int:
         """Cycles of a transition, or of a joker's what none undercuts."""
         if JOKER not in (written, read):
-            return self._layouts.cost(written, read, place.by_host)
+            return self._layouts.cost(written, read)
         if read == JOKER and written != JOKER and place.by_host and self.rule.border == PLAIN:
             size = place.tensor.size + self._least(place.tensor)
             return self._layouts.host.cost(size, 0).cycles
@@ -301,8 +349,7 @@ class Relaxation:
         size = place.tensor.size
         if written == JOKER:
             return self._layouts.host.cost(2 * size, 0).cycles
-        plain = self._layouts.number(Laid(PLAIN, size))
-        return self._layouts.cost(written, 2 * plain, place.by_host)
+        return self._layouts.cost(written, self._layouts.plain_read(size))
 
     def _least(self, tensor: Tensor) -> int:
         """Elements of a tensor that every layout of some reader has."""

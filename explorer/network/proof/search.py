@@ -84,8 +84,8 @@ class Closing:
         """Rounds, until the gap is closed or nothing is left that could close it."""
         for pool in self.pools.values():
             pool.reach(pool.ordered[0][0])
-        self._plan()
         while True:
+            self._plan(run)
             solved = self.relaxation.solve()
             known = self.progress
             known.rounds += 1
@@ -96,20 +96,31 @@ class Closing:
             yield known
             if known.proven or not self._advance(solved, run):
                 return
-            self._plan()
 
-    def _plan(self) -> None:
-        """Find the best plan of ways that are evaluated."""
-        if not all(any(w.exact for w in pool.ways) for pool in self.pools.values()):
-            return
-        found = self.relaxation.solve(exact=True)
-        if found.least >= self.progress.best:
-            return
-        self.progress.best = found.least
-        for node in self.relaxation.nodes:
-            rows, marginals = found.rows[node.name]
-            best = rows.ways[marginals == found.least].tolist()
-            self.chosen[node.name] = [self.pools[node.operator].ways[i] for i in best]
+    def _plan(self, run: Run) -> None:
+        """Find the best plan of the ways that there are, evaluating those that seem to make it."""
+        while True:
+            found = self.relaxation.solve(jokers=False)
+            if found.least >= self.progress.best:
+                return
+            asked: dict[Operator, dict[int, int]] = {}
+            for node in self.relaxation.nodes:
+                rows, marginals = found.rows[node.name]
+                pool = self.pools[node.operator]
+                best = rows.ways[marginals == found.least].tolist()
+                # An evaluated one will do, if there is one.
+                if not any(pool.ways[i].exact for i in best):
+                    asked.setdefault(node.operator, {})[best[0]] = found.least
+            if not asked:
+                break
+            self._ask(asked, run)
+        found = self.relaxation.solve(jokers=False, exact=True)
+        if found.least < self.progress.best:
+            self.progress.best = found.least
+            for node in self.relaxation.nodes:
+                rows, marginals = found.rows[node.name]
+                best = rows.ways[marginals == found.least].tolist()
+                self.chosen[node.name] = [self.pools[node.operator].ways[i] for i in best]
 
     def _drop(self, solved: Solved) -> None:
         """Drop ways that no better plan has; those of the best one known stay."""
@@ -135,34 +146,40 @@ class Closing:
         for operator, pool in self.pools.items():
             marginal = solved.jokers[operator]
             if pool.joker is not None and marginal <= near and marginal < known.best:
-                pool.reach(min(pool.joker + known.best - marginal - 1, pool.joker * RAISED))
+                # What costs so much more than the joker makes no better plan than it would.
+                useless = pool.joker + known.best - marginal
+                pool.reach(min(useless - 1, pool.joker * RAISED), useless)
                 moved = True
-        questions, asked = [], []
+        asked: dict[Operator, dict[int, int]] = {}
         for operator, pool in self.pools.items():
             marginals = solved.ways[operator]
-            chosen = [
-                i
-                for i in np.argsort(marginals, kind="stable").tolist()
-                if marginals[i] <= near
-                and marginals[i] < known.best
-                and not (pool.ways[i].exact or pool.ways[i].dropped)
-            ][:PORTION]
-            if chosen:
-                ways = [pool.ways[i] for i in chosen]
-                limits = [
-                    w.cycles + known.best - int(marginals[i])
-                    for w, i in zip(ways, chosen, strict=True)
-                ]
-                texts = [w.option.embedding for w in ways]
-                numbers = [w.number for w in ways]
-                packed = tuple(zip(texts, numbers, limits, strict=True))
-                questions.append(Question(operator, pool.config, packed))
-                asked.append(ways)
-        for ways, options in zip(asked, run(answer, questions), strict=True):
+            for i in np.argsort(marginals, kind="stable").tolist():
+                marginal, own = int(marginals[i]), asked.setdefault(operator, {})
+                if marginal > near or marginal >= known.best or len(own) == PORTION:
+                    break
+                if not (pool.ways[i].exact or pool.ways[i].dropped):
+                    own[i] = marginal
+        self._ask(asked, run)
+        return moved or any(asked.values())
+
+    def _ask(self, asked: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
+        """Search programs of ways of each operator, by number, with their marginals."""
+        questions, told = [], []
+        for operator, own in asked.items():
+            pool = self.pools[operator]
+            ways = [pool.ways[i] for i in own]
+            # What does not undercut this makes no plan better than the best one known.
+            limits = [w.cycles + self.progress.best - m for w, m in zip(ways, own.values(), strict=True)]
+            packed = tuple(
+                (w.option.embedding, w.number, float(limit))
+                for w, limit in zip(ways, limits, strict=True)
+            )
+            questions.append(Question(operator, pool.config, packed))
+            told.append(ways)
+        for ways, options in zip(told, run(answer, questions), strict=True):
             for way, found in zip(ways, options, strict=True):
                 _told(way, found)
-                known.evaluated += 1
-        return moved or bool(asked)
+                self.progress.evaluated += 1
 
 
 def _told(way: Way, found: Option | None) -> None:

@@ -64,8 +64,11 @@ class Pool:
         """The floor of the first embedding that is no way yet; None if all are."""
         return self.ordered[self.reached][0] if self.reached < len(self.ordered) else None
 
-    def reach(self, limit: float) -> None:
-        """Make ways of all embeddings with a floor up to a limit."""
+    def reach(self, limit: float, useless: float = math.inf) -> None:
+        """Make ways of all embeddings with a floor up to a limit.
+
+        Ways that cost at least `useless` are dropped at once.
+        """
         for floor, embedding in islice(self.ordered, self.reached, None):
             if floor > limit:
                 break
@@ -73,7 +76,7 @@ class Pool:
             for number, design in enumerate(_designs(self.operator, self.config, embedding)):
                 cycles = max(floor, lower_bound(design))
                 found = option(embedding.id, cycles, design, design, proven=False)
-                self.ways.append(Way(found, number, cycles))
+                self.ways.append(Way(found, number, cycles, dropped=cycles >= useless))
 
     def waiting(self) -> Iterator[Way]:
         """The ways whose cycles are not known, and may be asked for."""
