@@ -19,6 +19,7 @@ from explorer.network.candidates import (
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
+from explorer.network.proof.claim import Claim
 from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
@@ -51,6 +52,7 @@ class NetworkPlan:
         greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
+        claim: what is proven over all embeddings; None where that was not asked.
     """
 
     network: Network
@@ -61,6 +63,7 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
+    claim: Claim | None = None
 
     def frame(self) -> pd.DataFrame:
         """A row for each node of the plan, or for each plan of the front, which may be none."""

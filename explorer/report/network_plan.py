@@ -29,7 +29,10 @@ def lines(found: NetworkPlan) -> Iterator[str]:
             ratio = other.cost.cycles / max(best.cost.cycles, 1)
             yield f"{name}: {_sums(other.cost)}; {ratio:.3g} times the plan's cycles"
     yield f"each node's own best without transitions: {found.floor:,} cycles"
-    yield proof(found)
+    if found.claim is None:
+        yield proof(found)
+    else:
+        yield from found.claim.lines()
 
 
 def proof(found: NetworkPlan) -> str:

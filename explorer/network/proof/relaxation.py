@@ -22,8 +22,8 @@ from explorer.layout.packed import Layout
 from explorer.network.assembly import PLAIN, Desk, without_zeros
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.proof.marginals import NEVER, Array, Marginals, Pair, min_marginals
-from explorer.network.proof.ways import Pool, Way
 from explorer.network.proof.vectors import Read, Written, cycles
+from explorer.network.proof.ways import Pool, Way
 from explorer.network.transitions import Host, Model
 from isa.computation import Operator
 from isa.config import Config
@@ -111,6 +111,23 @@ class _Layouts:
             there, here = self.written[written], self.read[read >> 1]
             self.costs[key] = cycles(there, here, self.host, wide=bool(read & 1))
         return self.costs[key]
+
+
+@dataclass(slots=True)
+class _Block:
+    """What is known of a tensor's transitions, by layouts' numbers; -1 where nothing is."""
+
+    written: dict[int, int] = field(default_factory=dict)
+    read: dict[int, int] = field(default_factory=dict)
+    costs: Array = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+    def places(self, written: list[int], read: list[int]) -> tuple[list[int], list[int]]:
+        """The rows and columns of some layouts, which are made where they are not there yet."""
+        rows = [self.written.setdefault(n, len(self.written)) for n in written]
+        columns = [self.read.setdefault(n, len(self.read)) for n in read]
+        more = len(self.written) - len(self.costs), len(self.read) - self.costs.shape[1]
+        self.costs = np.pad(self.costs, ((0, more[0]), (0, more[1])), constant_values=-1)
+        return rows, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +220,7 @@ class Relaxation:
         self._desk = Desk(network, config, rule)
         self._layouts = _Layouts(self._desk, host)
         self._kept: dict[tuple[object, ...], _Kept] = {}
+        self._blocks: dict[str, _Block] = {}
         self.places = dict(_places(network, self.nodes, rule))
 
     def solve(self, *, jokers: bool = True, exact: bool = False) -> Solved:
@@ -259,7 +277,10 @@ class Relaxation:
         """What is known of the layouts of a node's ways; nodes with equal views share it."""
         views = self._read(node)
         shapes = [self._desk.tensor(v.tensor).shape for v in (*views, node.output)]
-        seen = [(v.operand, v.split, v.order, s) for v, s in zip((*views, node.output), shapes, strict=True)]
+        seen = [
+            (v.operand, v.split, v.order, s)
+            for v, s in zip((*views, node.output), shapes, strict=True)
+        ]
         key = (node.operator, *seen)
         tensors = (*(v.tensor for v in views), node.output.tensor)
         if key not in self._kept:
@@ -295,15 +316,11 @@ class Relaxation:
             for i, n in enumerate(self.nodes)
             if any(v.tensor == name for v in self._read(n))
         ]
-        columns = [
-            chosen[self.nodes[i].name].keys[:, c] for i, own in readers for c in own
-        ]
+        columns = [chosen[self.nodes[i].name].keys[:, c] for i, own in readers for c in own]
         read = np.unique(np.concatenate(columns)) if columns else np.zeros(0, np.int64)
         writer = next((i for i, n in enumerate(self.nodes) if n.output.tensor == name), None)
         written = self._written(place, writer, chosen, read)
-        costs = np.array(
-            [[self._cost(place, w, r) for r in read.tolist()] for w in written.tolist()], np.int64
-        ).reshape(len(written), len(read))
+        costs = self._block(place, written, read)
         shared = _shared(columns, read, costs)
         values = _values(len(written), shared, place.columns)
         makes, takes = _passing(values, costs, place.columns)
@@ -318,7 +335,8 @@ class Relaxation:
         if place.plain:
             makes = makes + np.array([self._plain(place, w) for w in written.tolist()])[:, None]
         if writer is None:
-            return np.minimum(makes.min(axis=0, initial=NEVER), NEVER)
+            own: Array = makes.min(axis=0, initial=NEVER)
+            return own
         keys = chosen[self.nodes[writer].name].keys
         pairs[writer, number] = np.minimum(makes[np.searchsorted(written, keys[:, -1])], NEVER)
         return np.zeros(len(values), np.int64)
@@ -334,6 +352,16 @@ class Relaxation:
         # Whatever suits; behind a reader's joker there may be layouts that are not known.
         known = [JOKER if r == JOKER else self._layouts.free[r >> 1] for r in read.tolist()]
         return np.unique(np.array(known, np.int64))
+
+    def _block(self, place: Place, written: Array, read: Array) -> Array:
+        """Cycles of all transitions of a tensor from some layouts to some."""
+        known = self._blocks.setdefault(place.tensor.name, _Block())
+        rows, columns = known.places(written.tolist(), read.tolist())
+        found: Array = known.costs[np.ix_(rows, columns)]
+        for i, j in np.argwhere(found < 0).tolist():
+            found[i, j] = self._cost(place, int(written[i]), int(read[j]))
+        known.costs[np.ix_(rows, columns)] = found
+        return found
 
     def _cost(self, place: Place, written: int, read: int) -> int:
         """Cycles of a transition, or of a joker's what none undercuts."""
@@ -353,11 +381,12 @@ class Relaxation:
 
     def _least(self, tensor: Tensor) -> int:
         """Elements of a tensor that every layout of some reader has."""
-        found = []
-        for node in self.nodes:
-            for view in self._read(node):
-                if view.tensor == tensor.name:
-                    found.append(touched(node.operator, view.operand))
+        found = [
+            touched(node.operator, view.operand)
+            for node in self.nodes
+            for view in self._read(node)
+            if view.tensor == tensor.name
+        ]
         return min(found, default=0)
 
 
@@ -389,9 +418,7 @@ def _places(
     """The tensors that nodes pass on, to each other or to the host."""
     names = {n.name for n in nodes}
     written = {n.output.tensor for n in nodes}
-    read = [
-        v.tensor for n in nodes for v in n.inputs if not network.by_name[v.tensor].constant
-    ]
+    read = [v.tensor for n in nodes for v in n.inputs if not network.by_name[v.tensor].constant]
     asked = {t for n in network.nodes if n.name not in names for t in n.reads}
     asked |= set(network.outputs)
     for tensor in network.tensors:
@@ -411,9 +438,10 @@ def _shared(columns: Sequence[Array], read: Array, costs: Array) -> list[int]:
 
 
 def _values(written: int, shared: list[int], columns: int) -> list[tuple[int, int]]:
-    """What a tensor may be: a layout that is written (-1: any), and one made for several (-1: none).
+    """What a tensor may be: a layout that is written, and one that is made for several readers.
 
-    Of two readers both want the shared one, so that it does not matter what it was made of.
+    -1 stands for any, and for none. Of two readers both want the shared one, so that it does not
+    matter what it was made of.
     """
     found = [(w, -1) for w in range(written)]
     if columns == 2:
@@ -423,9 +451,7 @@ def _values(written: int, shared: list[int], columns: int) -> list[tuple[int, in
     return found
 
 
-def _passing(
-    values: Sequence[tuple[int, int]], costs: Array, columns: int
-) -> tuple[Array, Array]:
+def _passing(values: Sequence[tuple[int, int]], costs: Array, columns: int) -> tuple[Array, Array]:
     """What it costs to make each value of each layout written, and to read it, by layout."""
     makes = np.full((len(costs), len(values)), NEVER, np.int64)
     takes = np.full((len(values), costs.shape[1]), NEVER, np.int64)

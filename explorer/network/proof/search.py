@@ -7,25 +7,22 @@ most promising are evaluated, and where a joker is among them its operator's lim
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from explorer.network.candidates import Option
 from explorer.network.proof.marginals import NEVER
-from explorer.network.proof.relaxation import JOKER, Relaxation, Solved
+from explorer.network.proof.relaxation import Relaxation, Solved
 from explorer.network.proof.ways import Pool, Question, Way, answer
 from explorer.network.spaces import Run
 from isa.computation import Operator
 
-RAISED = 1.2
-"""The most that a limit is raised by in a round: a joker fits better than what it stands for."""
-PORTION = 8
+RAISED = 1.06
+"""The most that a limit is raised by in a round: when others are raised, it may need no more."""
+PORTION = 16
 """Ways of an operator that are evaluated in a round at most."""
-NEAR = 4
+NEAR = 2
 """Ways are promising in the first such part of what is between the bound and the best plan."""
 
 
@@ -54,6 +51,14 @@ class Progress:
     evaluated: int = 0
     open: int = 0
     exact: bool = True
+
+    def line(self) -> str:
+        """The same in a line."""
+        return (
+            f"round {self.rounds}: no plan below {self.bound:,} cycles, best {self.best:,}; "
+            f"{self.reached:,} of {self.embeddings:,} embeddings looked at, {self.evaluated:,} of "
+            f"{self.ways:,} layouts evaluated, {self.open:,} open"
+        )
 
     @property
     def proven(self) -> bool:
@@ -150,6 +155,8 @@ class Closing:
                 useless = pool.joker + known.best - marginal
                 pool.reach(min(useless - 1, pool.joker * RAISED), useless)
                 moved = True
+        if moved:  # cheap, and some ways may then be dropped that would be evaluated now
+            return True
         asked: dict[Operator, dict[int, int]] = {}
         for operator, pool in self.pools.items():
             marginals = solved.ways[operator]
@@ -160,7 +167,7 @@ class Closing:
                 if not (pool.ways[i].exact or pool.ways[i].dropped):
                     own[i] = marginal
         self._ask(asked, run)
-        return moved or any(asked.values())
+        return any(asked.values())
 
     def _ask(self, asked: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
         """Search programs of ways of each operator, by number, with their marginals."""
@@ -169,22 +176,16 @@ class Closing:
             pool = self.pools[operator]
             ways = [pool.ways[i] for i in own]
             # What does not undercut this makes no plan better than the best one known.
-            limits = [w.cycles + self.progress.best - m for w, m in zip(ways, own.values(), strict=True)]
+            limits = [
+                w.cycles + self.progress.best - m for w, m in zip(ways, own.values(), strict=True)
+            ]
             packed = tuple(
                 (w.option.embedding, w.number, float(limit))
                 for w, limit in zip(ways, limits, strict=True)
             )
             questions.append(Question(operator, pool.config, packed))
             told.append(ways)
-        for ways, options in zip(told, run(answer, questions), strict=True):
-            for way, found in zip(ways, options, strict=True):
-                _told(way, found)
+        for ways, question, options in zip(told, questions, run(answer, questions), strict=True):
+            for way, (_, _, below), found in zip(ways, question.ways, options, strict=True):
+                way.told(found, below)
                 self.progress.evaluated += 1
-
-
-def _told(way: Way, found: Option | None) -> None:
-    """Note the outcome of a search."""
-    if found is None:
-        way.dropped = True
-        return
-    way.option, way.cycles, way.exact = found, found.cycles, True

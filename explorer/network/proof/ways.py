@@ -29,10 +29,11 @@ class Way:
 
     Attributes:
         option: its layouts; those of the best program once that is known.
-        number: which of the embedding's designs it is, from 0; -1 for TVM's own.
+        number: which of the embedding's designs it is, from 0; from -1 downwards, TVM's own.
         cycles: of the best program, or what no program undercuts.
         exact: whether these are the best program's.
         dropped: whether no plan with it is better than one that is known.
+        searched: whether its programs were searched.
     """
 
     option: Option
@@ -40,6 +41,16 @@ class Way:
     cycles: int
     exact: bool = False
     dropped: bool = False
+    searched: bool = False
+
+    def told(self, found: Option | None, below: float) -> None:
+        """Note the outcome of a search for programs that undercut a limit."""
+        self.searched = True
+        if found is None:
+            self.dropped = True
+            self.cycles = self.cycles if math.isinf(below) else max(self.cycles, math.ceil(below))
+        else:
+            self.option, self.cycles, self.exact = found, found.cycles, True
 
 
 @dataclass(slots=True)
@@ -78,6 +89,19 @@ class Pool:
                 found = option(embedding.id, cycles, design, design, proven=False)
                 self.ways.append(Way(found, number, cycles, dropped=cycles >= useless))
 
+    def begin(self) -> bool:
+        """Evaluate ways until one has a program, the least floors first; whether there is one."""
+        while not any(way.exact for way in self.ways):
+            way = next(self.waiting(), None)
+            if way is None and self.joker is None:
+                return False
+            if way is None:
+                self.reach(self.ordered[self.reached][0])
+            else:
+                question = ((way.option.embedding, way.number, math.inf),)
+                way.told(answer(Question(self.operator, self.config, question))[0], math.inf)
+        return True
+
     def waiting(self) -> Iterator[Way]:
         """The ways whose cycles are not known, and may be asked for."""
         return (way for way in self.ways if not (way.exact or way.dropped))
@@ -99,7 +123,10 @@ def pool(operator: Operator, config: Config, classes: Sequence[str]) -> Pool:
     rows.sort(key=lambda row: row[:2])
     found = Pool(operator, config, [(row[0], row[2]) for row in rows])
     # TVM's are in the order in DRAM that TVM has, which the schedule of no other way keeps to.
-    found.ways = [Way(own, -1, own.cycles, exact=True) for own in fixed(operator, config)]
+    found.ways = [
+        Way(own, -i, own.cycles, exact=True, searched=True)
+        for i, own in enumerate(fixed(operator, config), start=1)
+    ]
     return found
 
 
@@ -137,8 +164,6 @@ def answer(question: Question) -> list[Option | None]:
             continue
         code = best.best.code
         found.append(
-            option(
-                embedding.id, best.best.cycles, code.design, code.origin, proven=best.proven
-            )
+            option(embedding.id, best.best.cycles, code.design, code.origin, proven=best.proven)
         )
     return found
