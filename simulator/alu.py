@@ -13,22 +13,23 @@ from simulator.columns import (
     IMM,
     ITER_IN,
     ITER_OUT,
-    OUT,
     SRC_IN,
     SRC_OUT,
+    UOP_BGN,
+    UOP_END,
     USE_IMM,
 )
 from simulator.implementations import Index, Semantics, Shift
 from simulator.jit import helper
 from simulator.machine import (
     SHIFT_BITS,
+    Accumulators,
     Fault,
     Machine,
     Marks,
     Outcome,
     largest,
     mark,
-    mask,
     write_anywhere,
 )
 
@@ -43,80 +44,76 @@ _IMMEDIATE_SOURCE = int(Fault.IMMEDIATE_SOURCE)
 
 
 @helper
-def alu(
-    machine: Machine,
-    row: NDArray[np.int64],
-    uops: NDArray[np.int64],
-    semantics: Semantics,
-    portable: bool,
-) -> Outcome:
+def alu(machine: Machine, row: NDArray[np.int64], semantics: Semantics, portable: bool) -> Outcome:
     """Execute an ALU instruction; see `simulator.functional.execute` for `portable`."""
+    uops, bits, log_inp = machine.uops, machine.masks[0], machine.log_inp
+    depth = len(machine.accumulators.acc)
     if portable or semantics.beyond == _ABORTS:
-        fault, value = _alu_fault(machine, row, uops, portable)
+        fault, value = _alu_fault(depth, row, uops, portable)
         if fault != _NONE:
             return fault, value
-    depth = len(machine.acc)
-    acc = machine.acc.reshape(depth, machine.element_bytes[OUT])
-    use_imm, previous, bits = row[USE_IMM], -1, mask(depth, semantics)
+    use_imm, previous = row[USE_IMM], -1
     for outer in range(row[ITER_OUT]):
         for inner in range(row[ITER_IN]):
-            for u in range(len(uops)):
-                dst = outer * row[DST_OUT] + inner * row[DST_IN] + uops[u, 0]
-                src = uops[u, 1]
+            for u in range(row[UOP_BGN], row[UOP_END]):
+                uop = u & (len(uops) - 1)
+                dst = outer * row[DST_OUT] + inner * row[DST_IN] + uops[uop, 0]
+                src = uops[uop, 1]
                 if semantics.weight_in_source:
-                    src |= uops[u, 2] << machine.log_inp
+                    src |= uops[uop, 2] << log_inp
                 src += outer * row[SRC_OUT] + inner * row[SRC_IN]
                 dst, src = dst & bits, src & bits
                 if portable and previous == (dst if use_imm else src):
                     return _ALU_HAZARD, previous
                 if dst >= depth:
-                    write_anywhere(machine)
+                    write_anywhere(machine.accumulators.bad, machine.accumulators.out_bad)
                     continue
                 late = previous == src or (use_imm and previous == dst)
-                _operate(machine, acc, row, dst, src, semantics, portable)
+                _operate(machine.accumulators, row, dst, src, semantics, portable)
                 if late and semantics.late_write:
-                    mark(machine.acc_bad, dst, True)
+                    mark(machine.accumulators.bad, dst, True)
                 previous = dst
     return _NONE, 0
 
 
 @helper
 def _alu_fault(
-    machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], portable: bool
+    depth: int, row: NDArray[np.int64], uops: NDArray[np.int64], portable: bool
 ) -> Outcome:
     """What keeps an ALU instruction from being executed, whatever the accumulators hold."""
     last_dst, last_src = largest(uops, row, 0), largest(uops, row, 1)
-    if last_dst >= len(machine.acc):
+    if last_dst >= depth:
         return _DST_RANGE, last_dst
-    if last_src >= len(machine.acc):
+    if last_src >= depth:
         return _SRC_RANGE, last_src
     if portable and row[USE_IMM]:
         same = row[DST_OUT] == row[SRC_OUT]
         same = same and row[DST_IN] == row[SRC_IN]
-        for u in range(len(uops)):
-            if not same or uops[u, 0] != uops[u, 1]:
-                return _IMMEDIATE_SOURCE, uops[u, 0]
+        for u in range(row[UOP_BGN], row[UOP_END]):
+            dst = uops[u & (len(uops) - 1), 0]
+            if not same or dst != uops[u & (len(uops) - 1), 1]:
+                return _IMMEDIATE_SOURCE, dst
     return _NONE, 0
 
 
 @helper
 def _operate(
-    machine: Machine,
-    acc: NDArray[np.int32],
+    accumulators: Accumulators,
     row: NDArray[np.int64],
     dst: int,
     src: int,
     semantics: Semantics,
     strict: bool,
 ) -> None:
-    """What one micro-op does to the accumulators, of shape (depth, lanes).
+    """What one micro-op does to the accumulators.
 
     `strict` is where the program has to be portable.
     """
-    operation, use_imm, bad = row[ALU_OPCODE], row[USE_IMM], machine.acc_bad
+    acc, bad, _, out_bad, fresh = accumulators
+    operation, use_imm = row[ALU_OPCODE], row[USE_IMM]
     if operation == _MUL and not semantics.mul:
-        machine.fresh[dst] = False
-        mark(machine.out_bad, dst, True)
+        fresh[dst] = False
+        mark(out_bad, dst, True)
         return
     left = src if use_imm and semantics.immediate_source else dst
     exists = use_imm or src < len(acc)
@@ -124,10 +121,12 @@ def _operate(
     for lane in range(acc.shape[1]):
         bad[dst, lane] = bad[left, lane] or bad[right, lane] or not exists
     if operation == _SHR:
-        _shift(acc, bad, row, (dst, left, right), semantics, strict)
+        # Immediate amounts are settled before execution: see `simulator.specialisation`.
+        rule = _FULL if use_imm else semantics.shift
+        _shift(acc, bad, row, (dst, left, right), rule, strict)
     else:
         _combine(acc, row, dst, left, right)
-    machine.fresh[dst] = True
+    fresh[dst] = True
 
 
 @helper
@@ -155,25 +154,23 @@ def _shift(
     bad: Marks,
     row: NDArray[np.int64],
     operands: tuple[int, int, int],
-    semantics: Semantics,
+    rule: int,
     strict: bool,
 ) -> None:
     dst, left, right = operands
     use_imm, imm = row[USE_IMM], row[IMM]
-    # Immediate amounts are settled before execution: see `simulator.specialisation`.
-    rule = _FULL if use_imm else semantics.shift
     for lane in range(acc.shape[1]):
         x, y = np.int64(acc[left, lane]), np.int64(imm if use_imm else acc[right, lane])
         if rule == _FULL and abs(y) >= SHIFT_BITS:
             bad[dst, lane] = True
         if strict and not use_imm and not 0 <= y < SHIFT_BITS // 2:
             bad[dst, lane] = True
-        places = _places(int(y), rule, imm)
+        places = _places(y, rule, imm)
         acc[dst, lane] = x >> places if places >= 0 else x << -places
 
 
 @helper
-def _places(y: int, rule: int, imm: int) -> int:
+def _places(y: np.int64, rule: int, imm: int) -> np.int64:
     """How far a shift goes to the right, to the left below 0: less than 32."""
     low = y & (SHIFT_BITS - 1)
     if rule == _FIVE_BITS:

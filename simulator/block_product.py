@@ -1,5 +1,7 @@
 """The product of two blocks, which is what nearly all the time of an execution goes into.
 
+This module is imported by `simulator.jit` when it is needed, as numba is.
+
 It is written as vector instructions, since the loop over lanes, compiled as Python, adds up the
 products of each accumulator across a vector register: four times as slow. Sums are taken in
 single-precision floats, whose multiply-add every processor has. They are exact: a product of two
@@ -12,10 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.core.typing.templates import signature
-from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,34 +29,15 @@ CHAINS = 4
 _INT, _FLOAT = ir.IntType(32), ir.FloatType()
 
 
-def _block_product(
-    _: object, acc: Any, a: object, inp: Any, i: object, wgt: Any, w: object
-) -> tuple[Any, Any]:
-    """Compiled: ``acc[a, b, o] += sum over k of inp[i, b, k] * wgt[w, k, o]``, modulo 2**32.
-
-    It takes whole scratchpads, and stands where it is called: views of single elements, or a call,
-    take longer than the product.
+def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
+    """Emit the instructions that stand where `simulator.execution.multiply_block` is called.
 
     Args:
-        _: numba's context.
-        acc: int32 of shape (depth, batch, block_out), as contiguous as the others.
-        a: which element of it is added to.
-        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
-        i: which element of it is multiplied.
-        wgt: int8 of shape (depth, block_in, block_out), which is the other way round than in DRAM,
-            so that what is multiplied by one input lies side by side. (As floats they would need
-            no conversion, but four times the cache, which costs more.)
-        w: the element of it by which it is multiplied.
+        context: numba's.
+        builder: LLVM's.
+        call: the types of what is passed.
+        values: what is passed.
     """
-    index = types.intp
-    return signature(types.void, acc, index, inp, index, wgt, index), _generate
-
-
-# Bound here, as numba's types say of the decorator that callers pass the context, too.
-multiply_block: Any = intrinsic(_block_product)
-
-
-def _generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
     acc, inp, wgt = (
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(call.args[::2], values[::2], strict=True)

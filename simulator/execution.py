@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.alu import alu
-from simulator.block_product import multiply_block
 from simulator.columns import (
     DST_IN,
     DST_OUT,
@@ -28,17 +27,17 @@ from simulator.columns import (
     WGT_OUT,
 )
 from simulator.implementations import Index, Semantics
-from simulator.jit import helper, jit, maker
+from simulator.jit import emitted, helper, jit
 from simulator.machine import (
     MOST_UOPS,
     NEVER_LOADED,
+    Accumulators,
     Fault,
     Machine,
     Outcome,
     keep_out,
     largest,
     mark,
-    mask,
     write_anywhere,
 )
 from simulator.transfers import load, store
@@ -64,123 +63,131 @@ def execute_all(
     """Execute all instructions; the fault that stops them, at which instruction, and a value."""
     for place in range(len(order)):
         i = order[place]
-        fault, value = _step(machine, table[i], semantics, portable)
+        fault, value = _step(machine, table, i, semantics, portable)
         if fault != _NONE:
             return fault, i, value
     return _NONE, 0, 0
 
 
-@maker
-def _step(
-    machine: Machine, row: NDArray[np.int64], semantics: Semantics, portable: bool
-) -> Outcome:
+@helper
+def _step(machine: Machine, table: Table, i: int, semantics: Semantics, portable: bool) -> Outcome:
+    row = table[i]
     opcode = row[OPCODE]
     if opcode == OP_STORE:
-        return store(machine, row, semantics, portable)
+        return store(machine, row, semantics.own_out, portable)
     if opcode == OP_LOAD:
-        load(machine, row, semantics)
+        load(machine, row, semantics.own_out)
         return _NONE, 0
     if opcode == OP_FINISH:
         return _NONE, 0
-    first, end = row[UOP_BGN], row[UOP_END]
+    first, end, uops = row[UOP_BGN], row[UOP_END], machine.uops
+    last = len(uops) - 1  # a power of two, less one
     total = row[ITER_OUT] * row[ITER_IN] * (end - first)
     if total > MOST_UOPS:
         return _ENDLESS, total
     if total == 0:
         return _NONE, 0
-    uops = _fetch_uops(machine.uops, first, end)
-    for u in range(len(uops)):
-        if uops[u, 0] == NEVER_LOADED:
-            return _UOP_UNLOADED, (first + u) % len(machine.uops)
+    # Beyond the last micro-op come the first ones again.
+    for u in range(first, end):
+        if uops[u & last, 0] == NEVER_LOADED:
+            return _UOP_UNLOADED, u & last
     if opcode == OP_GEMM:
-        return _gemm(machine, row, uops, semantics, portable)
-    return alu(machine, row, uops, semantics, portable)
-
-
-@maker
-def _fetch_uops(uops: NDArray[np.int64], first: int, end: int) -> NDArray[np.int64]:
-    """The micro-ops of an instruction; beyond the last one come the first ones again."""
-    if end <= len(uops):
-        return uops[first:end]
-    found = np.empty((end - first, 3), np.int64)
-    for u in range(end - first):
-        for part in range(3):
-            found[u, part] = uops[(first + u) % len(uops), part]
-    return found
+        return _gemm(machine, row, semantics, portable)
+    return alu(machine, row, semantics, portable)
 
 
 @helper
 def _gemm(
-    machine: Machine,
-    row: NDArray[np.int64],
-    uops: NDArray[np.int64],
-    semantics: Semantics,
-    portable: bool,
+    machine: Machine, row: NDArray[np.int64], semantics: Semantics, portable: bool
 ) -> Outcome:
     if portable or semantics.beyond == _ABORTS:
-        dst = largest(uops, row, 0)
-        if dst >= len(machine.acc):
+        dst = largest(machine.uops, row, 0)
+        if dst >= len(machine.accumulators.acc):
             return _DST_RANGE, dst
         if not row[RESET]:
-            src, wgt = largest(uops, row, 1), largest(uops, row, 2)
+            src, wgt = largest(machine.uops, row, 1), largest(machine.uops, row, 2)
             if src >= len(machine.inp):
                 return _SRC_RANGE, src
             if wgt >= len(machine.wgt):
                 return _WGT_RANGE, wgt
     if not row[RESET] or semantics.reset_writes_out:
-        _multiply(machine, row, uops, semantics)
+        _multiply(machine, row)
     else:
-        _reset(machine, row, uops, semantics)
+        _reset(machine.accumulators, row, machine.uops, machine.masks[0])
     return _NONE, 0
 
 
 @helper
 def _reset(
-    machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], semantics: Semantics
+    accumulators: Accumulators, row: NDArray[np.int64], uops: NDArray[np.int64], bits: int
 ) -> None:
-    bits = mask(len(machine.acc), semantics)
     for outer in range(row[ITER_OUT]):
         for inner in range(row[ITER_IN]):
             base = outer * row[DST_OUT] + inner * row[DST_IN]
-            for u in range(len(uops)):
-                _clear(machine, (base + uops[u, 0]) & bits)
+            for u in range(row[UOP_BGN], row[UOP_END]):
+                _clear(accumulators, (base + uops[u & (len(uops) - 1), 0]) & bits)
 
 
 @helper
-def _clear(machine: Machine, a: int) -> None:
-    keep_out(machine, a)
-    lanes = machine.acc[a].reshape(-1)
-    for lane in range(len(lanes)):
-        lanes[lane] = 0
-    mark(machine.acc_bad, a, False)
+def _clear(accumulators: Accumulators, a: int) -> None:
+    keep_out(accumulators, a)
+    acc, bad, _, _, _ = accumulators
+    for lane in range(acc.shape[1]):
+        acc[a, lane] = 0
+        bad[a, lane] = False
 
 
-@helper
-def _multiply(
-    machine: Machine, row: NDArray[np.int64], uops: NDArray[np.int64], semantics: Semantics
+@emitted("simulator.block_product")
+def multiply_block(
+    acc: NDArray[np.int32],
+    a: int,
+    inp: NDArray[np.float32],
+    i: int,
+    wgt: NDArray[np.int8],
+    w: int,
 ) -> None:
-    # Named here, because taking an array out of the machine counts its users, one by one: in the
-    # innermost loop that took longer than the product.
-    acc, inp, wgt, fresh = machine.acc, machine.inp, machine.wgt, machine.fresh
-    acc_bad, inp_bad, wgt_bad = machine.acc_bad, machine.inp_bad, machine.wgt_bad
-    acc_bits, inp_bits = mask(len(acc), semantics), mask(len(inp), semantics)
-    wgt_bits, reset = mask(len(wgt), semantics), row[RESET]
+    """``acc[a, (b, o)] += sum over k of inp[i, b, k] * wgt[w, k, o]``, modulo 2**32.
+
+    It takes whole scratchpads, and stands where it is called: views of single elements, or a call,
+    take longer than the product.
+
+    Args:
+        acc: int32 of shape (depth, batch * block_out), as contiguous as the others.
+        a: which element of it is added to.
+        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
+        i: which element of it is multiplied.
+        wgt: int8 of shape (depth, block_in, block_out), which is the other way round than in DRAM,
+            so that what is multiplied by one input lies side by side. (As floats they would need
+            no conversion, but four times the cache, which costs more.)
+        w: the element of it by which it is multiplied.
+    """
+    acc[a] += (inp[i] @ wgt[w]).astype(np.int32).reshape(-1)
+
+
+@helper
+def _multiply(machine: Machine, row: NDArray[np.int64]) -> None:
+    accumulators, inp, wgt, uops = machine.accumulators, machine.inp, machine.wgt, machine.uops
+    acc, acc_bad, inp_bad, wgt_bad = (
+        accumulators.acc, accumulators.bad, machine.inp_bad, machine.wgt_bad,
+    )  # fmt: skip
+    acc_bits, inp_bits, wgt_bits = machine.masks
     for outer in range(row[ITER_OUT]):
         for inner in range(row[ITER_IN]):
             a0 = outer * row[DST_OUT] + inner * row[DST_IN]
             i0 = outer * row[SRC_OUT] + inner * row[SRC_IN]
             w0 = outer * row[WGT_OUT] + inner * row[WGT_IN]
-            for u in range(len(uops)):
-                a = (a0 + uops[u, 0]) & acc_bits
-                i = (i0 + uops[u, 1]) & inp_bits
-                w = (w0 + uops[u, 2]) & wgt_bits
+            for u in range(row[UOP_BGN], row[UOP_END]):
+                uop = u & (len(uops) - 1)
+                a = (a0 + uops[uop, 0]) & acc_bits
+                i = (i0 + uops[uop, 1]) & inp_bits
+                w = (w0 + uops[uop, 2]) & wgt_bits
                 if a >= len(acc):
-                    write_anywhere(machine)
+                    write_anywhere(acc_bad, accumulators.out_bad)
                     continue
                 if i >= len(inp) or w >= len(wgt) or inp_bad[i] or wgt_bad[w]:
                     mark(acc_bad, a, True)
                 else:
                     multiply_block(acc, a, inp, i, wgt, w)
-                fresh[a] = True
-                if reset:
-                    _clear(machine, a)
+                accumulators.fresh[a] = True
+                if row[RESET]:
+                    _clear(accumulators, a)

@@ -15,19 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.codec import decode
-from isa.fields import INSTRUCTION_BYTES, uop_widths
+from isa.fields import INSTRUCTION_BYTES, Column, Opcode, uop_widths
 from simulator.checks import check
 from simulator.counts import Counts, count, element_bytes
 from simulator.errors import SimulationError
 from simulator.execution import execute_all
-from simulator.implementations import SEMANTICS, Implementation, admitted, check_admitted
+from simulator.implementations import (
+    SEMANTICS,
+    Implementation,
+    Index,
+    Semantics,
+    admitted,
+    check_admitted,
+)
 from simulator.interleaving import PROGRAM, Interleaving, execution_order
-from simulator.machine import NEVER_LOADED, REASONS, Fault, Machine
+from simulator.machine import NEVER_LOADED, REASONS, Accumulators, Fault, Machine
 from simulator.specialisation import specialise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from isa.codec import Table
     from isa.config import Config
     from isa.program_image import Program
 
@@ -134,32 +142,51 @@ def execute(
     executed = specialise(config, table, semantics)
     check(config, table, executed, len(image), portable=portable, implementation=implementation)
     order = execution_order(executed, interleaving, portable=portable, semantics=semantics)
-    machine = _machine(config, image)
+    machine = _machine(config, image, executed, semantics)
     fault, instruction, value = execute_all(machine, executed, order, semantics, portable)
     if fault:
         rule, reason = REASONS[Fault(fault)]
         raise SimulationError(instruction, reason.format(value=value), rule)
-    return Result(machine.dram, machine.acc, count(config, executed), machine.dram_bad)
+    accumulators = machine.accumulators.acc.reshape(-1, config.batch, config.block_out)
+    return Result(machine.dram, accumulators, count(config, executed), machine.dram_bad)
 
 
-def _machine(config: Config, image: NDArray[np.uint8]) -> Machine:
-    acc_shape = (config.acc_depth, config.batch, config.block_out)
+def _machine(
+    config: Config, image: NDArray[np.uint8], table: Table, semantics: Semantics
+) -> Machine:
+    """The machine before it executes what an implementation makes of a program."""
     lanes = (config.acc_depth, config.batch * config.block_out)
+    depths = (config.acc_depth, config.inp_depth, config.wgt_depth)
+    more = semantics.beyond == Index.ONE_MORE_BIT
+    acc, inp, wgt = ((depth << more) - 1 for depth in depths)  # depths are powers of two
+    sizes = element_bytes(config)
     return Machine(
         dram=image.copy(),
-        inp=np.full((config.inp_depth, config.batch, config.block_in), _POISON, np.float32),
-        wgt=np.full((config.wgt_depth, config.block_in, config.block_out), _POISON, np.int8),
-        acc=np.full(acc_shape, _POISON * 0x01010101, np.int32),
-        out=np.full(lanes, _POISON, np.uint8),
-        uops=np.full((config.uop_depth, 3), NEVER_LOADED, np.int64),
-        fresh=np.zeros(config.acc_depth, np.bool_),
         dram_bad=np.zeros(len(image), np.bool_),
-        inp_bad=np.ones(config.inp_depth, np.bool_),
-        wgt_bad=np.ones(config.wgt_depth, np.bool_),
-        acc_bad=np.ones(lanes, np.bool_),
-        out_bad=np.ones(lanes, np.bool_),
         stored_bad=np.zeros(1, np.bool_),
-        element_bytes=element_bytes(config),
+        inp=np.full((config.inp_depth, config.batch, config.block_in), _POISON, np.float32),
+        inp_bad=np.ones(config.inp_depth, np.bool_),
+        wgt=np.full((config.wgt_depth, config.block_in, config.block_out), _POISON, np.int8),
+        wgt_bad=np.ones(config.wgt_depth, np.bool_),
+        accumulators=Accumulators(
+            acc=np.full(lanes, _POISON * 0x01010101, np.int32),
+            bad=np.ones(lanes, np.bool_),
+            out=np.full(lanes, _POISON, np.uint8),
+            out_bad=np.ones(lanes, np.bool_),
+            fresh=np.zeros(config.acc_depth, np.bool_),
+        ),
+        uops=np.full((config.uop_depth, 3), NEVER_LOADED, np.int64),
+        loaded=np.empty(_most_loaded(table, sizes), np.uint8),
+        element_bytes=sizes,
         uop_widths=uop_widths(config.log_depths),
         log_inp=config.log_depths.inp,
+        masks=(acc, inp, wgt),
     )
+
+
+def _most_loaded(table: Table, sizes: NDArray[np.int64]) -> int:
+    """Bytes that the largest LOAD writes, padding included."""
+    loads = table[table[:, Column.OPCODE] == Opcode.LOAD]
+    rows = loads[:, [Column.Y_PAD_0, Column.Y_SIZE, Column.Y_PAD_1]].sum(1)
+    width = loads[:, [Column.X_PAD_0, Column.X_SIZE, Column.X_PAD_1]].sum(1)
+    return int((rows * width * sizes[loads[:, Column.MEMORY_TYPE]]).max(initial=0))

@@ -3,30 +3,31 @@
 numba keeps machine code by the file of the function alone, though compiled callers hold the code of
 what they call: after a change of one module the callers in others would go on with the old one. So
 every state of the sources has a folder of its own, and those of older states are removed.
+
+numba itself, a quarter of what a command loads, is imported when a compiled function is called.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
+import threading
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numba
-from numba.core import event
-from numba.extending import register_jitable
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _HOME = Path(__file__).resolve().parents[1]  # the packages lie side by side, installed or not
 # Where compiled functions are, and the constants that numba copies into them.
 _COMPILED = ("isa", "simulator", "explorer/schedule", "explorer/study")
-_OPTIONS: dict[str, Any] = {"error_model": "numpy"}  # no divisor is 0; code that raises takes long
 SECONDS = 3.0  # that a door takes to compile with its helpers, on average
 _KEPT = 3  # states of one checkout whose machine code stays: a process may still run an older one
 
@@ -43,10 +44,11 @@ def cache_folder() -> Path:
     return Path(base) / "vta-explorer" / checkout / digest.hexdigest()[:16]
 
 
-def _prepare() -> None:
-    """Tell numba the folder, unless the user has, and remove those of old states."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return
+@functools.cache
+def _kept() -> Path | None:
+    """The folder that machine code is kept in, without those of old states; the user's, if any."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen)
     with suppress(OSError, RuntimeError):  # nothing to write to, or no home: numba's own places
         folder = cache_folder()
         if not folder.is_dir():
@@ -54,14 +56,55 @@ def _prepare() -> None:
             states = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
             for old in states[:-_KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+        return folder
+    return None
 
 
-_prepare()
+class Door:
+    """A function that is compiled when Python calls it first."""
+
+    __name__: str
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it, compiled."""
+        compiled = self._compiled
+        if compiled is None:
+            compiled = self._compiled = awake().door(self._function)
+        return compiled(*arguments)
+
+
 # Of the modules that are loaded.
-_doors: list[Callable[..., Any]] = []
+_doors: list[Door] = []
 _helpers: list[Callable[..., Any]] = []
 _makers: list[Callable[..., Any]] = []
+# What numba has not been told yet, which is done in the order in which it is declared.
+_untold: list[Callable[[ModuleType], None]] = []
+_lock = threading.RLock()
+
+
+def awake() -> Any:
+    """The compiler, which knows all parts of the modules that are loaded."""
+    with _lock:
+        compiler = _compiler()
+        while _untold:
+            _untold.pop(0)(compiler)
+    return compiler
+
+
+@functools.cache
+def _compiler() -> ModuleType:
+    from simulator import compiler  # noqa: PLC0415 - see the module's text
+
+    folder = _kept()
+    if folder is not None:
+        compiler.keep_in(folder)
+    compiler.watch(_announced)
+    return compiler
 
 
 def jit(function: Function) -> Function:
@@ -70,16 +113,11 @@ def jit(function: Function) -> Function:
     It is a door: Python calls it. What it calls in turn is a `helper`; that way there are few
     functions to make callable from Python, and to keep.
 
-    Other threads run meanwhile: the one that waits for Ctrl-C must, however long a loop takes.
-
-    numba ships no types, so this also is where the function's own signature survives.
+    Its signature stays what it is to those who check types.
     """
-    try:
-        compiled = numba.njit(cache=True, nogil=True, **_OPTIONS)(function)
-    except RuntimeError:  # neither the installation nor the user's cache folder can be written
-        compiled = numba.njit(nogil=True, **_OPTIONS)(function)
-    _doors.append(compiled)
-    return cast("Function", compiled)
+    door = Door(function)
+    _doors.append(door)
+    return cast("Function", door)
 
 
 def helper(function: Function) -> Function:
@@ -92,62 +130,40 @@ def helper(function: Function) -> Function:
     takes long to compile. One that does make or return some, or calls one that does, is a `maker`.
     """
     _helpers.append(function)
-    return _part(function, _nrt=False)
+    _untold.append(lambda to: to.part(function, counted=False))
+    return function
 
 
 def maker(function: Function) -> Function:
     """The same of a function that makes or returns arrays."""
     _makers.append(function)
-    return _part(function)
+    _untold.append(lambda to: to.part(function, counted=True))
+    return function
 
 
-def _part(function: Function, **options: Any) -> Function:
-    compiled: Function = register_jitable(no_cfunc_wrapper=True, **_OPTIONS, **options)(function)
-    return compiled
+def emitted(module: str) -> Callable[[Function], Function]:
+    """Have compiled functions contain what a module's `generate` emits instead of a call.
 
-
-class _Thrift(event.Listener):
-    """Has the parts of a door optimised lightly while they are compiled one by one.
-
-    The door's own code, which then contains all of theirs, is optimised in full, so that nothing is
-    lost but time in which the same code would be optimised again and again.
+    See `simulator.compiler.emitted`. Called from Python the decorated function runs as Python.
     """
 
-    def __init__(self) -> None:
-        self._depth = 0
-        self._full: tuple[int, object] | None = None
+    def decorate(function: Function) -> Function:
+        _untold.append(lambda to: to.emitted(function, import_module(module).generate))
+        return function
 
-    def on_start(self, event: event.Event) -> None:
-        """Go over to light optimisation with the first part of a door."""
-        if self._depth or event.data["dispatcher"] in _doors:
-            self._depth += 1
-        if self._depth == 2 and self._full is None:
-            config: Any = numba.config
-            self._full = config.OPT, config.LOOP_VECTORIZE
-            config.OPT, config.LOOP_VECTORIZE = type(config.OPT)(1), 0
-
-    def on_end(self, event: event.Event) -> None:
-        """Come back to the door itself."""
-        self._depth = max(0, self._depth - 1)
-        if self._depth == 1 and self._full is not None:
-            config: Any = numba.config
-            config.OPT, config.LOOP_VECTORIZE = self._full
-            self._full = None
-
-
-event.register("numba:compile", _Thrift())
+    return decorate
 
 
 def is_kept() -> bool:
     """Whether there is a folder in which machine code is kept."""
-    return bool(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    return _kept() is not None
 
 
 def missing(doors: Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
     """Those without machine code on disk, as far as can be told: all where none can be kept."""
-    folder = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    folder = _kept()
     # numba calls the index of a function's machine code MODULE.FUNCTION-LINE.VERSION.nbi.
-    kept = {path.name.split("-")[0] for path in Path(folder).rglob("*.nbi")} if folder else set()
+    kept = {path.name.split("-")[0] for path in folder.rglob("*.nbi")} if folder else set()
     return [
         door for door in doors if f"{door.__module__.split('.')[-1]}.{door.__name__}" not in kept
     ]
@@ -163,23 +179,14 @@ def announce(say: Callable[[int], None]) -> None:
 
     It is told once; the function of an earlier call is not told any more.
     """
-    _ANNOUNCEMENT.say = say
+    _listeners[:] = [say]
 
 
-class _Announcement(event.Listener):
-    """Passes on the first of the compiler's events after it has been told to whom."""
-
-    say: Callable[[int], None] | None = None
-
-    def on_start(self, event: event.Event) -> None:
-        """Say it."""
-        if self.say is not None:
-            say, self.say = self.say, None
-            say(estimate(_doors))
-
-    def on_end(self, event: event.Event) -> None:
-        """Nothing: the end of the first one is not the end of all."""
+# Of them there is one at most.
+_listeners: list[Callable[[int], None]] = []
 
 
-_ANNOUNCEMENT = _Announcement()
-event.register("numba:compile", _ANNOUNCEMENT)
+def _announced() -> None:
+    """Pass on the first of the compiler's events after it has been told to whom."""
+    if _listeners:
+        _listeners.pop()(estimate(_doors))

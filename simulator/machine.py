@@ -19,12 +19,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.columns import DST_IN, DST_OUT, ITER_IN, ITER_OUT
-from simulator.implementations import Index, Semantics
+from simulator.columns import DST_IN, DST_OUT, ITER_IN, ITER_OUT, UOP_BGN, UOP_END
 from simulator.jit import helper
 
 Marks: TypeAlias = NDArray[np.bool_]
-_ONE_MORE_BIT = int(Index.ONE_MORE_BIT)  # plain, for compiled code
 
 NEVER_LOADED = -1
 SHIFT_BITS = 32
@@ -73,55 +71,72 @@ Outcome: TypeAlias = tuple[int, int]
 """A `Fault` and the value that explains it."""
 
 
+class Accumulators(NamedTuple):
+    """The scratchpads ACC and OUT, which have the same depth; lanes are batch rows times outputs.
+
+    Attributes:
+        acc: int32 of shape (depth, lanes).
+        bad: which lanes of it are poison, (depth, lanes).
+        out: uint8 of shape (depth, lanes); where ``fresh``, ACC's low bytes stand for it.
+        out_bad: which lanes of it are poison, (depth, lanes); as for ``out``.
+        fresh: for each ACC element, whether OUT is to hold its low bytes.
+    """
+
+    acc: NDArray[np.int32]
+    bad: Marks
+    out: NDArray[np.uint8]
+    out_bad: Marks
+    fresh: Marks
+
+
 class Machine(NamedTuple):
-    """State, as the compiled functions see it; lanes are batch rows times output lanes.
+    """State, as the compiled functions see it.
+
+    What is passed on is what a function needs and no more: an array is passed as seven numbers or
+    more, and taken apart and put together again in each function that it is passed to.
 
     Attributes:
         dram: uint8, by byte address.
-        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
-        wgt: int8 of shape (depth, block_in, block_out); see `simulator.block_product`.
-        acc: int32 of shape (depth, batch, block_out).
-        out: uint8 of shape (depth, lanes); where ``fresh``, ACC's low bytes stand for it.
-        uops: decoded micro-ops, int64 of shape (depth, 3).
-        fresh: for each ACC element, whether OUT is to hold its low bytes.
         dram_bad: which bytes are poison.
-        inp_bad: which elements have poison.
-        wgt_bad: which elements have poison.
-        acc_bad: which lanes are poison, (depth, lanes).
-        out_bad: which lanes are poison, (depth, lanes); as for ``out``.
         stored_bad: whether any byte that was stored is poison, (1,).
+        inp: whole numbers that fit a byte, float32 of shape (depth, batch, block_in).
+        inp_bad: which elements have poison.
+        wgt: int8 of shape (depth, block_in, block_out); see `simulator.execution.multiply_block`.
+        wgt_bad: which elements have poison.
+        accumulators: the scratchpads ACC and OUT.
+        uops: decoded micro-ops, int64 of shape (depth, 3).
+        loaded: room for the bytes that a LOAD writes.
         element_bytes: by `Memory`.
         uop_widths: bits of dst, src and wgt.
         log_inp: bits of an INP index.
+        masks: the bits that an index of ACC, INP and WGT has.
     """
 
     dram: NDArray[np.uint8]
-    inp: NDArray[np.float32]
-    wgt: NDArray[np.int8]
-    acc: NDArray[np.int32]
-    out: NDArray[np.uint8]
-    uops: NDArray[np.int64]
-    fresh: Marks
     dram_bad: Marks
-    inp_bad: Marks
-    wgt_bad: Marks
-    acc_bad: Marks
-    out_bad: Marks
     stored_bad: Marks
+    inp: NDArray[np.float32]
+    inp_bad: Marks
+    wgt: NDArray[np.int8]
+    wgt_bad: Marks
+    accumulators: Accumulators
+    uops: NDArray[np.int64]
+    loaded: NDArray[np.uint8]
     element_bytes: NDArray[np.int64]
     uop_widths: tuple[int, int, int]
     log_inp: int
+    masks: tuple[int, int, int]
 
 
 @helper
-def keep_out(machine: Machine, a: int) -> None:
+def keep_out(accumulators: Accumulators, a: int) -> None:
     """Fill in an element of OUT, because ACC's is about to change alone."""
-    if machine.fresh[a]:
-        lanes = machine.acc[a].reshape(-1)
-        for lane in range(len(lanes)):
-            machine.out[a, lane] = np.uint8(lanes[lane])
-            machine.out_bad[a, lane] = machine.acc_bad[a, lane]
-        machine.fresh[a] = False
+    acc, bad, out, out_bad, fresh = accumulators
+    if fresh[a]:
+        for lane in range(acc.shape[1]):
+            out[a, lane] = np.uint8(acc[a, lane])
+            out_bad[a, lane] = bad[a, lane]
+        fresh[a] = False
 
 
 @helper
@@ -130,15 +145,10 @@ def largest(uops: NDArray[np.int64], row: NDArray[np.int64], part: int) -> int:
     outer = (row[ITER_OUT] - 1) * row[DST_OUT + 2 * part]
     inner = (row[ITER_IN] - 1) * row[DST_IN + 2 * part]
     most = 0
-    for u in range(len(uops)):
-        most = max(most, uops[u, part])
-    return int(outer + inner + most)
-
-
-@helper
-def mask(depth: int, semantics: Semantics) -> int:
-    """The bits of an index; depths are powers of two."""
-    return (depth << 1) - 1 if semantics.beyond == _ONE_MORE_BIT else depth - 1
+    for u in range(row[UOP_BGN], row[UOP_END]):
+        most = max(most, uops[u & (len(uops) - 1), part])
+    last: int = outer + inner + most
+    return last
 
 
 @helper
@@ -149,8 +159,8 @@ def mark(marks: Marks, element: int, bad: bool) -> None:
 
 
 @helper
-def write_anywhere(machine: Machine) -> None:
-    """A write beyond the depth may hit every element: nothing is known of any."""
-    for a in range(len(machine.acc_bad)):
-        mark(machine.acc_bad, a, True)
-        mark(machine.out_bad, a, True)
+def write_anywhere(bad: Marks, out_bad: Marks) -> None:
+    """A write beyond the depth may hit every element of ACC and OUT: nothing is known of any."""
+    for a in range(len(bad)):
+        mark(bad, a, True)
+        mark(out_bad, a, True)

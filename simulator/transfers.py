@@ -10,7 +10,6 @@ from simulator.columns import (
     DRAM_BASE,
     INP,
     MEMORY_TYPE,
-    OUT,
     SRAM_BASE,
     UOP,
     WGT,
@@ -22,12 +21,13 @@ from simulator.columns import (
     Y_PAD_1,
     Y_SIZE,
 )
-from simulator.implementations import Semantics
-from simulator.jit import helper, maker
+from simulator.jit import helper
 from simulator.machine import (
     NEVER_LOADED,
+    Accumulators,
     Fault,
     Machine,
+    Marks,
     Outcome,
     keep_out,
     mark,
@@ -37,114 +37,136 @@ from simulator.machine import (
 _NONE, _STALE_OUT, _UNDEFINED = int(Fault.NONE), int(Fault.STALE_OUT), int(Fault.UNDEFINED)
 
 
-@maker
-def load(machine: Machine, row: NDArray[np.int64], semantics: Semantics) -> None:
-    """Execute a LOAD."""
-    memory, first = row[MEMORY_TYPE], row[SRAM_BASE]
+@helper
+def load(machine: Machine, row: NDArray[np.int64], own_out: int) -> None:
+    """Execute a LOAD.
+
+    Args:
+        machine: whose scratchpad is written.
+        row: the instruction.
+        own_out: whether OUT keeps what it holds when ACC is loaded.
+    """
+    memory, first, data = row[MEMORY_TYPE], row[SRAM_BASE], machine.loaded
     size = machine.element_bytes[memory]
-    data = _fetch(machine.dram, row, size)
-    last = first + len(data) // size
+    count = _fetch(machine.dram, row, size, data)
     if memory == UOP:
-        _decode_uops(machine.uops, first, data, machine.uop_widths)
+        _decode_uops(machine.uops, first, data, count, machine.uop_widths)
     elif memory == INP:
-        _copy_inputs(machine.inp, first, data)
-        for i in range(first, last):
-            machine.inp_bad[i] = False
+        _copy_inputs(machine.inp, machine.inp_bad, first, data, count)
     elif memory == WGT:
-        _turn_weights(machine.wgt, first, data)
-        for w in range(first, last):
-            machine.wgt_bad[w] = False
+        _turn_weights(machine.wgt, machine.wgt_bad, first, data, count)
     else:
-        for a in range(first, last):
-            if semantics.own_out:
-                keep_out(machine, a)
-            machine.fresh[a] = False
-            mark(machine.acc_bad, a, False)
-        _copy_accumulators(machine.acc, first, data, memory == ACC)
+        _copy_accumulators(machine.accumulators, own_out, first, data, count, memory == ACC)
     if machine.stored_bad[0]:
         _load_marks(machine, row, first, size)
 
 
 @helper
-def _copy_inputs(inp: NDArray[np.float32], first: int, data: NDArray[np.uint8]) -> None:
-    lanes = inp.reshape(-1)
-    start = first * inp.shape[1] * inp.shape[2]
-    for i in range(len(data)):
-        lanes[start + i] = np.int8(data[i])
+def _fetch(
+    dram: NDArray[np.uint8], row: NDArray[np.int64], size: int, data: NDArray[np.uint8]
+) -> int:
+    """Take the bytes that a LOAD writes, zero padding included; of how many elements.
+
+    Args:
+        dram: where they come from.
+        row: the instruction.
+        size: bytes of an element.
+        data: where they are put.
+    """
+    rows = row[Y_PAD_0] + row[Y_SIZE] + row[Y_PAD_1]
+    width = row[X_PAD_0] + row[X_SIZE] + row[X_PAD_1]
+    for byte in range(rows * width * size):
+        data[byte] = 0
+    for y in range(row[Y_SIZE]):
+        source = (row[DRAM_BASE] + y * row[X_STRIDE]) * size
+        target = ((row[Y_PAD_0] + y) * width + row[X_PAD_0]) * size
+        for byte in range(row[X_SIZE] * size):
+            data[target + byte] = dram[source + byte]
+    count: int = rows * width
+    return count
+
+
+@helper
+def _copy_inputs(
+    inp: NDArray[np.float32], bad: Marks, first: int, data: NDArray[np.uint8], count: int
+) -> None:
+    _, rows, terms = inp.shape
+    for i in range(count):
+        for b in range(rows):
+            start = (i * rows + b) * terms
+            for k in range(terms):
+                inp[first + i, b, k] = np.int8(data[start + k])
+        bad[first + i] = False
 
 
 @helper
 def _copy_accumulators(
-    acc: NDArray[np.int32], first: int, data: NDArray[np.uint8], words: bool
+    accumulators: Accumulators,
+    own_out: int,
+    first: int,
+    data: NDArray[np.uint8],
+    count: int,
+    words: bool,
 ) -> None:
     """Write accumulators of 32 bits each, or of 8 bits, which are signed."""
-    lanes = acc.reshape(-1)
-    start = first * acc.shape[1] * acc.shape[2]
-    if words:
-        for i in range(len(data) // 4):
-            lanes[start + i] = _word(data, 4 * i)  # its low 32 bits
-    else:
-        for i in range(len(data)):
-            lanes[start + i] = np.int8(data[i])
+    acc, bad, _, _, fresh = accumulators
+    lanes = acc.shape[1]
+    for a in range(count):
+        if own_out:
+            keep_out(accumulators, first + a)
+        fresh[first + a] = False
+        for lane in range(lanes):
+            place = a * lanes + lane
+            if words:
+                acc[first + a, lane] = _word(data, 4 * place)  # its low 32 bits
+            else:
+                acc[first + a, lane] = np.int8(data[place])
+            bad[first + a, lane] = False
 
 
 @helper
-def _word(data: NDArray[np.uint8], place: int) -> int:
+def _word(data: NDArray[np.uint8], place: int) -> np.int64:
     """The unsigned 32-bit number at a byte."""
     word = np.int64(0)
     for byte in range(4):
         word |= np.int64(data[place + byte]) << (8 * byte)
-    return int(word)
+    return word
 
 
 @helper
-def _turn_weights(wgt: NDArray[np.int8], first: int, data: NDArray[np.uint8]) -> None:
+def _turn_weights(
+    wgt: NDArray[np.int8], bad: Marks, first: int, data: NDArray[np.uint8], count: int
+) -> None:
     """Write blocks that lie in DRAM with block_in innermost."""
     _, terms, width = wgt.shape
-    for w in range(len(data) // (terms * width)):
+    for w in range(count):
         block = w * terms * width
         for k in range(terms):
             for o in range(width):
                 wgt[first + w, k, o] = np.int8(data[block + o * terms + k])
-
-
-@maker
-def _fetch(dram: NDArray[np.uint8], row: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-    """The bytes a LOAD writes, zero padding included; ``size`` is that of an element."""
-    rows = row[Y_PAD_0] + row[Y_SIZE] + row[Y_PAD_1]
-    width = (row[X_PAD_0] + row[X_SIZE] + row[X_PAD_1]) * size
-    data = np.zeros(rows * width, np.uint8)
-    for y in range(row[Y_SIZE]):
-        source = (row[DRAM_BASE] + y * row[X_STRIDE]) * size
-        target = (row[Y_PAD_0] + y) * width + row[X_PAD_0] * size
-        for byte in range(row[X_SIZE] * size):
-            data[target + byte] = dram[source + byte]
-    return data
+        bad[first + w] = False
 
 
 @helper
 def _load_marks(machine: Machine, row: NDArray[np.int64], first: int, size: int) -> None:
     """Mark the elements that a LOAD has taken from poison; the program has failed by then."""
-    width = row[X_PAD_0] + row[X_SIZE] + row[X_PAD_1]
+    memory, width = row[MEMORY_TYPE], row[X_PAD_0] + row[X_SIZE] + row[X_PAD_1]
     for y in range(row[Y_SIZE]):
         source = (row[DRAM_BASE] + y * row[X_STRIDE]) * size
         target = first + (row[Y_PAD_0] + y) * width + row[X_PAD_0]
         for byte in range(row[X_SIZE] * size):
-            if machine.dram_bad[source + byte]:
-                _mark_loaded(machine, row[MEMORY_TYPE], target + byte // size)
-
-
-@helper
-def _mark_loaded(machine: Machine, memory: int, element: int) -> None:
-    if memory == UOP:
-        for part in range(3):
-            machine.uops[element, part] = NEVER_LOADED
-    elif memory == INP:
-        machine.inp_bad[element] = True
-    elif memory == WGT:
-        machine.wgt_bad[element] = True
-    else:
-        mark(machine.acc_bad, element, True)
+            if not machine.dram_bad[source + byte]:
+                continue
+            element = target + byte // size
+            if memory == UOP:
+                for part in range(3):
+                    machine.uops[element, part] = NEVER_LOADED
+            elif memory == INP:
+                machine.inp_bad[element] = True
+            elif memory == WGT:
+                machine.wgt_bad[element] = True
+            else:
+                mark(machine.accumulators.bad, element, True)
 
 
 @helper
@@ -152,9 +174,10 @@ def _decode_uops(
     uops: NDArray[np.int64],
     first: int,
     data: NDArray[np.uint8],
+    count: int,
     widths: tuple[int, int, int],
 ) -> None:
-    for i in range(len(data) // 4):
+    for i in range(count):
         word = _word(data, 4 * i)
         for part in range(3):
             uops[first + i, part] = word & ((1 << widths[part]) - 1)
@@ -162,31 +185,38 @@ def _decode_uops(
 
 
 @helper
-def store(
-    machine: Machine, row: NDArray[np.int64], semantics: Semantics, portable: bool
-) -> Outcome:
-    """Execute a STORE; see `simulator.functional.execute` for `portable`."""
-    size = machine.element_bytes[OUT]
-    elements = machine.acc.reshape(len(machine.acc), size)
+def store(machine: Machine, row: NDArray[np.int64], own_out: int, portable: bool) -> Outcome:
+    """Execute a STORE; see `simulator.functional.execute` for `portable`.
+
+    Args:
+        machine: whose DRAM is written.
+        row: the instruction.
+        own_out: whether OUT is stored where it holds something else than ACC's low bytes.
+        portable: whether the program has to be.
+    """
+    dram, dram_bad, any_stored = machine.dram, machine.dram_bad, machine.stored_bad
+    acc, acc_bad, out, out_bad, fresh = machine.accumulators
+    size = acc.shape[1]
     for y in range(row[Y_SIZE]):
         for x in range(row[X_SIZE]):
             source = row[SRAM_BASE] + y * row[X_SIZE] + x
-            fresh = machine.fresh[source]
-            if portable and not fresh:
+            if portable and not fresh[source]:
                 return _STALE_OUT, source
-            from_acc = fresh or not semantics.own_out
-            bad = machine.acc_bad if from_acc else machine.out_bad
+            from_acc = fresh[source] or not own_out
+            target = (row[DRAM_BASE] + y * row[X_STRIDE] + x) * size
             any_bad = False
             for lane in range(size):
-                any_bad = any_bad or bad[source, lane]
+                if from_acc:
+                    bad, value = acc_bad[source, lane], np.uint8(acc[source, lane])
+                else:
+                    bad, value = out_bad[source, lane], out[source, lane]
+                dram[target + lane] = value
+                any_bad = any_bad or bad
             if portable and any_bad:
                 return _UNDEFINED, source
-            target = (row[DRAM_BASE] + y * row[X_STRIDE] + x) * size
-            for lane in range(size):
-                value = np.uint8(elements[source, lane]) if from_acc else machine.out[source, lane]
-                machine.dram[target + lane] = value
-            if any_bad or machine.stored_bad[0]:
+            if any_bad or any_stored[0]:
                 for lane in range(size):
-                    machine.dram_bad[target + lane] = bad[source, lane]
-                machine.stored_bad[0] = True
+                    bad = acc_bad[source, lane] if from_acc else out_bad[source, lane]
+                    dram_bad[target + lane] = bad
+                any_stored[0] = True
     return _NONE, 0

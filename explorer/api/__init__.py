@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.api.arguments import (
@@ -30,13 +30,12 @@ from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
 from explorer.embedding import counting
-from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.explanation import Verdict as Judgement
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.several import (
     AnyEmbedding,
-    count_joint,
+    count_any,
+    enumerate_any,
     find_any,
     term_by_term,
     why_joint,
@@ -54,11 +53,12 @@ from explorer.ranking.best_first import Ranking, parse_share
 from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
-from explorer.schemas import schema
 from explorer.study import dominance
-from isa.errors import InputError
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "bench",
@@ -101,7 +101,7 @@ def enumerate(
     intrinsic: IntrinsicLike = VTA,
     all_tiles: bool = False,
     orders: Collection[str] = (),
-) -> list[Embedding]:
+) -> list[AnyEmbedding]:
     """Every embedding, sorted by id; see ``explorer enumerate --help``.
 
     Args:
@@ -117,8 +117,8 @@ def enumerate(
             embedding.
     """
     op, chosen = operator_of(operator), classes_of(classes)
-    found = enumerate_embeddings(
-        op.computation,
+    found = enumerate_any(
+        [term.computation for term in op.terms],
         intrinsic_of(intrinsic, config),
         chosen,
         all_tiles=all_tiles,
@@ -144,16 +144,8 @@ def count(
     Raises:
         InputError: the operator, the configuration or the instruction is unusable.
     """
-    terms = [term.computation for term in operator_of(operator).terms]
-    if len(terms) > 1:
-        if orders:
-            allowed = "orders are canonical where an operator has several terms"
-            raise InputError("orders", "", ", ".join(sorted(orders)), allowed)
-        instruction = intrinsic_of(intrinsic, config)
-        chosen = classes_of(classes)
-        return count_joint(terms, instruction, chosen, all_tiles=all_tiles, maximal=not all_tiles)
-    return counting.count(
-        terms[0],
+    return count_any(
+        [term.computation for term in operator_of(operator).terms],
         intrinsic_of(intrinsic, config),
         classes_of(classes),
         all_tiles=all_tiles,
@@ -215,7 +207,7 @@ def why(
 
 def evaluate(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     target: str = PORTABLE,
@@ -273,7 +265,7 @@ def rank(
 
 def verify(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     seed: int = 0,
@@ -296,7 +288,7 @@ def verify(
 
 def emit(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     out: str | Path,
     config: ConfigLike = "default",
     *,
@@ -402,9 +394,20 @@ def pareto(
     return dominance.pareto(frame, names_of(minimize), names_of(maximize), names_of(group_by))
 
 
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document or output; see ``explorer schema --help``.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from explorer import schemas  # noqa: PLC0415 - models of all outputs, slow to make
+
+    return schemas.schema(name)
+
+
 def show(
     operator: OperatorLike,
-    embedding: Embedding | str,
+    embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
     step: int = 0,
@@ -456,6 +459,8 @@ def bench(
     Raises:
         InputError: there are no such workloads, or a layer has no program.
     """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
     layers = [operator_of(each) for each in asked]
     rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from explorer.api.arguments import ClassesLike, ConfigLike, TextsLike
 from explorer.api.networks import network_plan
 from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
-from explorer.deployment.execution import execute
-from explorer.deployment.host import library
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
+from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, verify
 from explorer.network.graph import Network
-from explorer.network.transitions import model
+from explorer.network.transitions import executable
 from explorer.program.emission import check_target, write_folder
 from isa.errors import InputError
 from simulator.implementations import Implementation
@@ -121,15 +120,12 @@ def network_run(
     Raises:
         InputError: the folder holds no network, an input is missing or unfit, or a host node has no
             model.
-        simulator.errors.SimulationError: a segment does not come to its end.
     """
     order, machine = Interleaving.parse(schedule), Implementation.parse(implementation)
     deployment = read(Path(path))
     network = deployment.network
     given = _inputs(network, data, {})
-    found = execute(
-        deployment, given, library(deployment), implementation=machine, interleaving=order
-    )
+    found = run_folder(Path(path), deployment, given, implementation=machine, interleaving=order)
     return {name: found[name] for name in network.outputs}
 
 
@@ -139,9 +135,9 @@ def _subject(network: str | Path, seed: int, planning: Planning) -> Subject:
 
 
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
-    rule = model(planning.get("transitions", "repack"))
+    rule = executable(planning.get("transitions", "repack"), "transitions")
     plan = network_plan(found.network, config, **planning)
-    return compiled_plan(found, plan, planning.get("effort"), stores=rule.stores)
+    return compiled_plan(found, plan, stores=rule.stores)
 
 
 def _one_by_one(target: str) -> bool:

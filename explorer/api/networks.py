@@ -15,6 +15,7 @@ from explorer.api.arguments import (
     config_of,
     texts_of,
 )
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
@@ -25,8 +26,8 @@ from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, p
 from explorer.network.own_best import OwnBest, own_best
 from explorer.network.proof.plans import Proof
 from explorer.network.spaces import running
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
+from explorer.network.transitions import model, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 
 NetworkLike = Network | str | Path
 
@@ -98,9 +99,11 @@ def network_plan(
     found = handed(found, texts_of(on_host), "on_host")
     front, limits = parse_metrics(pareto, "pareto") if pareto else (), texts_of(require)
     wishes = Wishes(parse_metrics(prefer, "prefer"), parse_limits(limits, "require"), (), front)
-    rule, host = model(transitions), Host(Fraction(host_cycles_per_byte), host_cycles_per_call)
+    rule = model(transitions, "transitions")
+    host = priced(str(host_cycles_per_byte), host_cycles_per_call)
     pins = texts_of(pin)
     check_names(pins, found, "pin")
+    check_ids(pins, found, machine, "pin")
     check_rules(rules)
     if over == "all":
         given: dict[str, object] = {"pin": pins, "require": limits, "pareto": pareto}
@@ -111,14 +114,17 @@ def network_plan(
             proof.run(run, time_limit)
         planned = proof.known()
         assert planned is not None
-        return planned
+        return simulated(planned, free=False)
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:
         chosen = classes_of(classes)
         with running(jobs) as run:
             spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
-    return plan_network(found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules)
+    planned = plan_network(
+        found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules
+    )
+    return simulated(planned, seconds=time_limit, free=not rules)
 
 
 def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
@@ -127,4 +133,4 @@ def network_why(plan: NetworkPlan, node: str) -> OwnBest | None:
     Raises:
         InputError: the node has no program, or there is no plan.
     """
-    return own_best(plan, node, plan.wishes)
+    return own_best(plan, node, plan.wishes, simulated)

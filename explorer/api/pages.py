@@ -45,7 +45,6 @@ def map(
             fits, or the page cannot be written.
     """
     op, machine = operator_of(operator), config_of(config)
-    _ = op.only  # a page shows the lanes of one term
     kept = Restrictions.of(target, safe_distance, machine)
     found = explore.embeddings(
         op, machine, classes_of(classes), all_tiles=all_tiles, maximal=not all_tiles

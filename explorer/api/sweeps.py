@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from explorer.study import study as studies
 from explorer.study import tables
@@ -15,6 +14,9 @@ from explorer.study.store import Store
 from explorer.study.study import Study
 from explorer.study.sweep import Summary
 from explorer.study.sweep import sweep as run_sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VTA = "vta_gemm"
 ALL = "all"

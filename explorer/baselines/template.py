@@ -32,6 +32,7 @@ from isa.config import Config
 from isa.errors import InputError
 from isa.fields import AluOp
 
+_TAKEN = "TVM's templates take gemm, and conv2d without groups or dilation"
 THREADS = (1, 2)
 """What the knobs ``oc_nthread`` and ``h_nthread`` may be."""
 
@@ -106,6 +107,10 @@ class PackedLayer:
         Raises:
             InputError: TVM's two templates do not take the operator.
         """
+        if len(operator.terms) > 1:
+            text = ", ".join(map(str, operator.terms))
+            allowed = f"{_TAKEN}; {len(operator.terms)} products into one output are none of them"
+            raise InputError(operator.name, "stages", text, allowed)
         computation = operator.computation
         if operator.epilogue.residual:
             raise _unsupported(operator)
@@ -174,8 +179,7 @@ def _is_dense(computation: Computation) -> bool:
 
 
 def _unsupported(operator: Operator) -> InputError:
-    allowed = "TVM's templates take gemm, and conv2d without groups or dilation; no residual"
-    return InputError("tvm", "", operator.name, allowed)
+    return InputError("tvm", "", operator.name, f"{_TAKEN}; no residual")
 
 
 # --------------------------------------------------------------------------------------- tilings

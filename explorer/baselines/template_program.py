@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from explorer.baselines.template import PackedLayer, Pieces, TvmTiling
 from explorer.baselines.template_tile import Kernel, Tile, reason_invalid
 from explorer.embedding.virtual_loops import Loop, Row
-from explorer.layout.alu_passes import AluProgram, alu_program
+from explorer.layout.alu_passes import alu_program
 from explorer.layout.packed import Coordinate, Layout
+from explorer.layout.stored import Kind, Stored, Use
 from explorer.schedule.dma import Infeasible
 from isa.codec import Queue, alu, finish, gemm, load, nop, store, table_of
 from isa.codec import Row as Instruction
@@ -61,44 +62,14 @@ class TvmDesign:
         return self.layer.operator
 
     @property
-    def alu(self) -> AluProgram:
-        """What the steps take: a bias at most."""
-        return alu_program(self.operator)
-
-    @property
-    def spread(self) -> tuple[Layout, ...]:
-        """The bias's layout, where there is one."""
-        return (self.bias,) if self.bias else ()
-
-    @property
-    def dense(self) -> tuple[Layout, ...]:
-        """TVM's template adds no residual."""
-        return ()
-
-    @property
-    def further(self) -> tuple[tuple[Layout, Layout], ...]:
-        """Its layers have one term."""
-        return ()
-
-    @property
-    def levels(self) -> tuple[Layout, ...]:
-        """It multiplies no digits."""
-        return ()
-
-    @property
-    def digits(self) -> tuple[Layout, ...]:
-        """Its bias is added by the ALU."""
-        return ()
-
-    @property
-    def terms(self) -> tuple[Layout, ...]:
-        """Nor does one come in as a term."""
-        return ()
-
-    @property
-    def blocks(self) -> tuple[Layout, ...]:
-        """So it needs no weights of its own."""
-        return ()
+    def stored(self) -> tuple[Stored, ...]:
+        """The tensors in DRAM."""
+        layouts: dict[Kind, Layout] = {"inp": self.inp, "wgt": self.wgt, "out": self.acc}
+        found = tuple(Stored(Use(kind), layout) for kind, layout in layouts.items())
+        if self.bias is None:
+            return found
+        (vector,) = alu_program(self.operator).spread
+        return (*found, Stored(Use("spread", vector), self.bias))
 
     @classmethod
     def of(cls, layer: PackedLayer) -> TvmDesign:

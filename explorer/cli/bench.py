@@ -9,9 +9,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import wants_json
@@ -22,6 +21,7 @@ from explorer.cli.output import (
     check_folder,
     progress,
     show_table,
+    table_of,
     write_file,
     write_table,
 )
@@ -33,6 +33,9 @@ from explorer.ranking import gains
 from explorer.report.gain_plot import figure, page
 from isa.config import Config
 from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DEFAULT = "all"
 SHOWN = [
@@ -84,7 +87,8 @@ def bench(
     references = [entry.reference for entry in catalogue(suite)][::every]
     if out is not None:
         _make(out)
-    wrong, frames, summaries = False, list[pd.DataFrame](), list[dict[str, object]]()
+    wrong, summaries = False, list[dict[str, object]]()
+    every_row: list[dict[str, object]] = []
     for group, members in groupby(references, group_of):
         layers = [resolve(reference) for reference in members]
         rows: list[dict[str, object]] = []
@@ -100,10 +104,10 @@ def bench(
                     on_progress=advance,
                 )
             )
-        frame = pd.DataFrame(rows)
+        frame = table_of(rows)
         lines = gains.summary(frame)
         if out is None and wants_json():
-            frames.append(frame)
+            every_row += rows
         elif out is None:
             show_table(frame, None, frame[SHOWN])
         else:
@@ -115,8 +119,8 @@ def bench(
         text = "\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)])
         typer.echo(text, err=wants_json())
         wrong = wrong or (verify and not frame["exact"].all())
-    if frames:  # one document, whatever the number of groups
-        show_table(pd.concat(frames, ignore_index=True), None)
+    if every_row:  # one document, whatever the number of groups
+        show_table(table_of(every_row), None)
     if wants_json() and summaries:
         typer.echo(json.dumps(summaries, indent=2))
     if wrong:
@@ -126,7 +130,7 @@ def bench(
 def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> None:
     """Show the layers that were timed until Ctrl-C; files are of whole groups alone."""
     if rows:
-        show_table(pd.DataFrame(rows)[SHOWN], None)
+        show_table(table_of(rows)[SHOWN], None)
     typer.echo(
         f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
     )

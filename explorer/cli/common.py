@@ -20,6 +20,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from isa.errors import InputError
+
 INDENT = 15
 """Columns that the continuation of an indented line is moved by: those of the texts we print."""
 
@@ -81,6 +83,10 @@ def extended(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+_TABLES = {".csv", ".parquet"}
+"""Formats of files that other commands write tables in."""
+
+
 @contextmanager
 def _printed_to(path: Path | None) -> Iterator[None]:
     """Have what the block prints in a file instead; all of it, or nothing if the input is bad.
@@ -94,6 +100,9 @@ def _printed_to(path: Path | None) -> Iterator[None]:
     # That module needs this one, and what is behind it is for commands that run.
     output = import_module("explorer.cli.output")
     output.check_file(path, output.OPTION)
+    if path.suffix in _TABLES:
+        allowed = "is text, or JSON with --json: a table of this format is not what is printed"
+        raise InputError(output.OPTION, "", str(path), allowed)
     text = StringIO()
     try:
         with redirect_stdout(text):

@@ -23,7 +23,6 @@ from explorer.cli.output import (
     write_file,
 )
 from explorer.embedding.digits import Embedding
-from explorer.embedding.explanation import find
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, parse_classes
 from explorer.embedding.several import AnyEmbedding, find_any, term_by_term
 from explorer.layout.design import Restrictions
@@ -247,8 +246,10 @@ def show(
         text += f"\n\nRestrictions\n  {cost}" if cost else ""
     else:
         intrinsic = intrinsics.load(instruction, machine.axes)
-        found = find(op.computation, intrinsic, embedding)
-        named, text = found.id, describe_embedding(found, op.computation, intrinsic, step)
+        chosen = find_any([term.computation for term in op.terms], intrinsic, embedding)
+        each = term_by_term(chosen, op)
+        named = chosen.id
+        text = "\n\n".join(describe_embedding(*pair, intrinsic, step) for pair in each)
     if wants_json():
         typer.echo(json.dumps({"embedding": named, "text": text.splitlines()}, indent=2))
         return

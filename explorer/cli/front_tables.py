@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.output import OutputOption, check_file, show_table, write_file
@@ -15,6 +14,9 @@ from explorer.study.dominance import pareto, pareto_mask
 from explorer.study.store import Store
 from explorer.study.unit import OK
 from isa.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PICTURES = (".png", ".svg", ".html")
 TABLES = ("results", "totals")

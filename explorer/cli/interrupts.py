@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
+import select
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ from isa.interrupts import pressed, unbroken
 INTERRUPTED = 130
 GRACE = 0.7
 """Seconds: with what it takes to show a table, the end comes within one."""
+
+_POLL = 0.05
 
 _RESTING = threading.Event()  # is never set
 _reports: list[Callable[[], None]] = []
@@ -67,7 +70,13 @@ def supervise(command: Callable[[], object]) -> int:
     # It has said all that there is; while Python itself ends, Ctrl-C would kill the process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = _code(ends[0])
-    return code or (INTERRUPTED if pressed.is_set() else 0)
+    if pressed.is_set():  # nobody waits for that then
+        with suppress(OSError, ValueError):
+            if not code:  # the command has said nothing of it
+                print("explorer: interrupted", file=sys.stderr)
+            sys.stdout.flush()
+        os._exit(code or INTERRUPTED)
+    return code
 
 
 def _code(end: BaseException | None) -> int:
@@ -84,19 +93,54 @@ def _leave(wake: threading.Event, ends: list[BaseException | None]) -> None:
         wake.clear()
         if ends or (wake.wait(GRACE) and ends):
             return
-    if unbroken.acquire(timeout=GRACE):  # else it is being written, by whoever does not get on
-        if ends:
-            unbroken.release()
-            return
-        if _reports:
-            # What is known may be in the middle of a change; the rest is said all the same.
-            with suppress(Exception):
-                _reports[-1]()
-        else:
-            print("explorer: interrupted", file=sys.stderr)
-    with suppress(OSError, ValueError):  # closed by whoever read it
-        sys.stdout.flush()
-    os._exit(INTERRUPTED)
+    teller = _Teller(ends)
+    # In a thread: a pipe that nobody reads holds what writes into it, and whoever writes after it.
+    teller.start()
+    stuck = 0.0
+    while teller.is_alive() and stuck < GRACE:
+        teller.join(_POLL)
+        stuck = 0.0 if _taken() else stuck + _POLL
+    if not teller.needless:
+        os._exit(INTERRUPTED)
+
+
+class _Teller(threading.Thread):
+    """Says what is known so far.
+
+    Attributes:
+        needless: whether the command had come to its end before, and has said it.
+    """
+
+    def __init__(self, ends: list[BaseException | None]) -> None:
+        super().__init__(daemon=True)
+        self._ends, self.needless = ends, False
+
+    def run(self) -> None:
+        """Say it, and keep the command from writing anything after it."""
+        if unbroken.acquire(timeout=GRACE):  # else it is being written, by who does not get on
+            if self._ends:
+                self.needless = True
+                unbroken.release()
+                return
+            if _reports:
+                # What is known may be in the middle of a change; the rest is said all the same.
+                with suppress(Exception):
+                    _reports[-1]()
+            else:
+                print("explorer: interrupted", file=sys.stderr)
+        with suppress(OSError, ValueError):  # closed by whoever read it
+            sys.stdout.flush()
+
+
+def _taken() -> bool:
+    """Whether the readers of both outputs get on; so it is assumed where that cannot be asked."""
+    with suppress(AttributeError, OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            asked = select.poll()
+            asked.register(stream.fileno(), select.POLLOUT)
+            if not asked.poll(0):
+                return False
+    return True
 
 
 @contextmanager

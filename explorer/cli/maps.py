@@ -56,7 +56,6 @@ def map_(
     """
     check_file(out, OUT, (".html",))
     op, machine = resolve(operator), Config.load(config)
-    _ = op.only  # a page shows the lanes of one term: several are refused before they are ranked
     restrictions = Restrictions.of(target, safe_distance, machine)
     found = embeddings_of(op, machine, classes, all_tiles)
     known = Known()

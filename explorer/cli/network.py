@@ -9,11 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import note, wants_json
-from explorer.cli.output import OutputOption, progress, show_table, write_file
+from explorer.cli.output import OutputOption, progress, show_table, table_of, write_file
 from explorer.network import document
 from explorer.network.models import resolve
 from explorer.report import network as report
@@ -82,6 +81,8 @@ def show(
     with progress("reading the model"):
         network = resolve(model, concat.value, shapes(shape))
     rows = [asdict(row) for row in report.rows(network)]
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     printed = pd.DataFrame(
         {
             "node": [row["node"] for row in rows],
@@ -98,7 +99,7 @@ def show(
     )
     if all(not row["folded"] for row in rows):
         del printed["stands for"]
-    table = pd.DataFrame(rows)
+    table = table_of(rows)
     if output and output.suffix != ".json":
         for name in ("reads", "folded"):
             table[name] = [", ".join(value) for value in table[name]]

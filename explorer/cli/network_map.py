@@ -19,14 +19,14 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     gathered,
-    number,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names
+from explorer.network.transitions import model, priced
+from explorer.network.wishes import Wishes, check_ids, check_names
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
@@ -56,13 +56,17 @@ def map_(
     """
     check_file(out, "--out", (".html",))
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
     rule, chosen = model(transitions), parse_classes(classes)
     check_names(pin or (), found)
+    check_ids(pin or (), found, machine)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
+        if planned.planned.interrupted:
+            raise KeyboardInterrupt
+        planned = simulated(planned)
     if not planned.planned.plans:
         raise InputError("--pin", "", "; ".join(pin or ()), "pins that some plan can keep")
     text = page(planned)

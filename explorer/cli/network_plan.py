@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import COLUMNS, given_candidates
@@ -27,12 +26,11 @@ from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, p
 from explorer.network.problem import METRICS
 from explorer.network.proof.plans import Proof
 from explorer.network.spaces import Space, running
-from explorer.network.transitions import Host, model, models
-from explorer.network.wishes import Wishes, check_names, parse_limits, parse_metrics
+from explorer.network.transitions import model, models, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
-from isa.errors import InputError
 
 TransitionsOption = Annotated[
     str,
@@ -150,12 +148,13 @@ def plan(
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     found = handed(found, on_host or ())
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
     rule, chosen = model(transitions), parse_classes(classes)
     check_names(pin or (), found)
+    check_ids(pin or (), found, machine)
     check_rules(rules or ())
     if over is network_proof.Over.ALL:
         given: dict[str, object] = {
@@ -174,6 +173,8 @@ def plan(
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
+    with progress("simulating plans") as advance:
+        planned = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
     _show(planned, objectives, output)
 
 
@@ -204,8 +205,10 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
     planned = found.planned
     if not planned.plans:
         lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
+        if planned.interrupted:
+            lines = ["interrupted, with nothing found"]
         typer.echo("explorer: " + "\n".join(lines), err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
     table = found.frame()
     if objectives:
         names = list(planned.plans[0].cost._fields)
@@ -215,17 +218,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         show_table(table, output, table, keep=3)
         for line in report.lines(found):
             note(line, aside=output is not None)
+    if planned.interrupted:
+        typer.echo("explorer: interrupted: partial, other plans may be better", err=True)
     if planned.interrupted or not planned.proven:
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
-
-
-def number(text: str) -> Fraction:
-    """A number of cycles a byte.
-
-    Raises:
-        InputError: the text is none from 0 to a million.
-    """
-    if not re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text.strip()) or Fraction(text.strip()) > 10**6:
-        allowed = "a number from 0 to 1000000, as 1 or 0.125"
-        raise InputError("--host-cycles-per-byte", "", text, allowed)
-    return Fraction(text.strip())

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from explorer.cli.embeddings import (
     SeedOption,
     TraceOption,
 )
+from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -33,7 +33,6 @@ from explorer.cli.network_plan import (
     PinOption,
     TransitionsOption,
     gathered,
-    number,
 )
 from explorer.cli.output import (
     JobsOption,
@@ -42,27 +41,31 @@ from explorer.cli.output import (
     check_folder,
     progress,
     show_table,
+    table_of,
     write_file,
 )
 from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
-from explorer.deployment.execution import execute
-from explorer.deployment.host import library
+from explorer.deployment.host_work import total
 from explorer.deployment.image import Deployment
+from explorer.deployment.pricing import simulated
 from explorer.deployment.reading import read
+from explorer.deployment.running import ALLOWED
+from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names
+from explorer.network.transitions import Host, executable, priced
+from explorer.network.wishes import Wishes, check_ids, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
+from explorer.report.counting import counted
 from isa.config import Config
 from isa.errors import InputError
-from simulator.errors import SimulationError
+from isa.files import parsing
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
 
@@ -107,17 +110,21 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins conflict.
     """
-    network, machine, rule = found.network, Config.load(asked.config), model(asked.transitions)
+    network, machine = found.network, Config.load(asked.config)
+    rule = executable(asked.transitions)
     classes = parse_classes(asked.classes)
     check_names(asked.pins, network)
+    check_ids(asked.pins, network, machine)
     spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
     with progress("planning"):
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
         )
+    with progress("simulating plans") as advance:
+        planned = simulated(planned, on_progress=advance)
     count = len(chosen(planned))
-    with progress(f"programs of {count} nodes", count) as advance:
-        return compiled_plan(found, planned, asked.effort, stores=rule.stores, on_progress=advance)
+    with progress(f"programs of {counted(count, 'node')}", count) as advance:
+        return compiled_plan(found, planned, stores=rule.stores, on_progress=advance)
 
 
 def verify(
@@ -144,55 +151,67 @@ def verify(
     The exit status is 1 if an element differs, or an output of an exact model from ONNX Runtime's.
     """
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
         network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
     )
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
-    with progress("executing", executions(compiled.config)) as advance:
+    compared: list[int] = []
+
+    def interrupted() -> None:
+        done = f"{len(compared)} of {executions(compiled.config) - 1} executions compared"
+        wrong = f"{compared[-1]:,} elements differ so far" if compared else "nothing is known"
+        typer.echo(f"explorer: interrupted: partial, {done}, {wrong}", err=True)
+
+    with partial(interrupted), progress("executing", executions(compiled.config)) as advance:
         result = verify_network(
             found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
-            on_progress=advance,
+            on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
-    table = pd.DataFrame([asdict(row) for row in result.rows])
+    table = table_of(asdict(row) for row in result.rows)
     show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
-    for line in _verdict(found, result):
+    for line in _verdict(found, result, host):
         note(line, aside=output is not None)
     if not result.right:
         raise typer.Exit(1)
 
 
-def _verdict(found: Subject, result: Verification) -> list[str]:
+def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
     wrong = sum(row.wrong for row in result.rows)
     names = ", ".join(result.implementations)
     lines = [
-        f"{len(result.rows)} tensors, as {names}: "
-        + (f"{wrong:,} elements differ" if wrong else "equal in every bit")
+        f"{counted(len(result.rows), 'tensor')}, as {names}: "
+        + (f"{counted(wrong, 'element')} differ" if wrong else "equal in every bit")
     ]
     outputs = [row for row in result.rows if row.difference is not None]
     if outputs:
         worst = max(row.difference or 0.0 for row in outputs)
         verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
         kind = "" if result.exact else ", of a model that is not exact"
-        lines.append(f"{len(outputs)} outputs beside ONNX Runtime's{kind}: {verdict}")
+        lines.append(f"{counted(len(outputs), 'output')} beside ONNX Runtime's{kind}: {verdict}")
     if found.imported is None:
         lines.append(
             f"constants, and what host nodes write, are random (seed {found.seed}): "
             "the model does not have them"
         )
-    return [*lines, *_summary(result.deployment)]
+    return [*lines, *_summary(result.deployment, host)]
 
 
-def _summary(deployment: Deployment) -> list[str]:
+def _summary(deployment: Deployment, host: Host) -> list[str]:
     segments = deployment.segments
     nodes = sum(len(s.nodes) for s in segments)
     cycles, alone = (sum(getattr(s, name) for s in segments) for name in ("cycles", "alone"))
     inexact = sum(bool(node.inexact) for node in deployment.network.accelerated)
-    told = f"{inexact} nodes are not exact: they compute with the nearest powers of two"
+    told = f"{counted(inexact, 'node is', 'nodes are')} not exact"
+    told += " and computed with the nearest powers of two"
+    work = total(deployment, host)
     return [
-        f"{nodes} programs in {len(segments)} segments: {cycles:,} cycles, one by one {alone:,}",
+        f"{counted(nodes, 'program')} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
+        f"one by one {alone:,}",
+        f"the host moves {work.bytes:,} bytes in {counted(work.copies, 'copy', 'copies')}: "
+        f"{work.cycles:,} cycles",
         f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "
         f"arrangement needs fewer than {deployment.bound:,}",
         *([told] if inexact else []),
@@ -227,7 +246,7 @@ def emit(
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
         network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
     )
@@ -253,7 +272,7 @@ def emit(
         typer.echo(json.dumps(record))
         return
     typer.echo(f"{out}: {len(files)} files, {total:,} bytes")
-    for line in _summary(deployment):
+    for line in _summary(deployment, host):
         typer.echo(paragraph(line))
 
 
@@ -283,6 +302,7 @@ def run(
     ] = False,
     trace: TraceOption = None,
     host_cycles_per_byte: HostBytesOption = "1",
+    host_cycles_per_call: HostCallsOption = 0,
 ) -> None:
     """Run a network that was emitted, on data of yours.
 
@@ -291,7 +311,7 @@ def run(
     Print its outputs, or with --timeline its steps.
     """
     machine, interleaving = Implementation.parse(implementation), Interleaving.parse(schedule)
-    per_byte = number(host_cycles_per_byte)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     deployment = read(path)
     network = deployment.network
     files = _files("--out", out, network.outputs)
@@ -299,27 +319,24 @@ def run(
         check_file(file, "--out", (".npy",))
     given = _given(network, data, {})
     if timeline or trace:
-        rows = network_trace.rows(deployment, per_byte)
+        with parsing(str(path), ALLOWED):
+            rows = network_trace.rows(deployment, host)
     with progress("running"):
-        try:
-            found = execute(
-                deployment, given, library(deployment), implementation=machine,
-                interleaving=interleaving,
-            )  # fmt: skip
-        except SimulationError as error:
-            raise InputError(str(path), "segments", error.instruction, str(error)) from None
+        found = run_folder(
+            path, deployment, given, implementation=machine, interleaving=interleaving
+        )
     for name, file in files.items():
         buffer = BytesIO()
         np.save(buffer, found[name])
         write_file(file, buffer.getvalue())
     if trace is not None:
-        write_file(trace, network_trace.trace(deployment, per_byte), TRACE)
+        write_file(trace, network_trace.trace(deployment, host), TRACE)
     if timeline:
-        show_table(pd.DataFrame([asdict(row) for row in rows]), None)
+        show_table(table_of(asdict(row) for row in rows), None)
     else:
-        show_table(pd.DataFrame([_described(n, found[n]) for n in network.outputs]), None)
+        show_table(table_of(_described(n, found[n]) for n in network.outputs), None)
     if not wants_json():
-        typer.echo("\n".join(map(paragraph, _summary(deployment))))
+        typer.echo("\n".join(map(paragraph, _summary(deployment, host))))
 
 
 def _described(name: str, array: Array) -> dict[str, object]:

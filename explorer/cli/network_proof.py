@@ -11,6 +11,7 @@ import typer
 from explorer.cli.common import is_quiet, note
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import check_file, progress, show_table, write_file
+from explorer.deployment.pricing import simulated
 from explorer.network.network_plan import NetworkPlan
 from explorer.network.proof.certificate import certificate as made
 from explorer.network.proof.certificate import text
@@ -74,6 +75,9 @@ def show(
         proof.run(run, seconds, _said)
     found = proof.known()
     assert found is not None
+    assert found.claim is not None
+    with progress("simulating stores") as advance:
+        found = simulated(found, free=False, on_progress=advance)
     assert found.claim is not None
     with whole():
         _show(found, proof, certificate, output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from explorer.cli.common import note
@@ -21,15 +20,15 @@ from explorer.cli.network_plan import (
     TableOption,
     TransitionsOption,
     gathered,
-    number,
 )
-from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
+from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes, check_names, parse_limits
+from explorer.network.transitions import model, priced
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits
 from isa.config import Config
 
 
@@ -58,20 +57,22 @@ def why(
     The exit status is 1 if no plan can have it.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    host = Host(number(host_cycles_per_byte), host_cycles_per_call)
+    host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
     rule, chosen = model(transitions), parse_classes(classes)
     check_names(pin or (), found)
+    check_ids(pin or (), found, machine)
     check_node(found, node)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        told = own_best(planned, node, planned.wishes)
+        planned = simulated(planned)
+        told = own_best(planned, node, planned.wishes, simulated)
     if told is None:
         typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
         raise typer.Exit(1)
     names = ["place", "planned", "planned_cycles", "other", "other_cycles", "more"]
-    table = pd.DataFrame([asdict(change) for change in told.changes], columns=names)
+    table = table_of((asdict(change) for change in told.changes), names)
     show_table(table, output, table, keep=3)
     for line in told.lines():
         note(line, aside=output is not None)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from explorer import api
 from explorer.cli.common import note
 from explorer.cli.embeddings import (
     ComparedClassesOption,
@@ -102,6 +101,8 @@ def optimize(
     The exit status is 1 if no embedding meets the requirements; the conflict is then told. It is 1
     as well if the time limit ended the search; the best so far is then shown.
     """
+    from explorer import api  # noqa: PLC0415 - imports every stage, which its help need not
+
     with progress(f"searching the embeddings of {operator}"):
         found = api.optimize(
             operator,
@@ -130,4 +131,6 @@ def optimize(
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):
+        if stopped == INTERRUPTED:
+            typer.echo("explorer: interrupted: partial, others may be better", err=True)
         raise typer.Exit(stopped)  # with what was found until then

@@ -23,23 +23,23 @@ from explorer.cli.embeddings import (
     note_classes,
 )
 from explorer.cli.output import OutputOption, progress, show_table, table_of
-from explorer.embedding import counting
 from explorer.embedding import facts as symbols
-from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
+from explorer.embedding.enumeration import fused_mappings
 from explorer.embedding.facts import parse_classes
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
 from explorer.embedding.several import (
+    PLUS,
+    AnyEmbedding,
     Joint,
-    count_joint,
-    enumerate_joint,
+    count_any,
+    enumerate_any,
     find_any,
     scalar_joint,
     term_by_term,
 )
 from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
-from explorer.program.stepwise import Outcome, arrangements, check, utilisation
+from explorer.program.stepwise import Outcome, arrangements, check
 from explorer.program.verification import of_terms, random_data
 from explorer.ranking.best_first import describe
 from explorer.ranking.explore import no_embedding
@@ -125,8 +125,6 @@ def facts(
     """Print the facts that clingo is given."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
-    if orders:
-        _single(terms, "orders", "all")
     if encoding is Encoding.EMBEDDING:
         found = symbols.instance(
             terms[0],
@@ -163,79 +161,54 @@ def enumerate_(
     """List every embedding."""
     terms, intrinsic = _problem(operator, instruction, config)
     chosen, orders = parse_classes(classes), _orders(lane_orders, outer_orders)
-    if orders:
-        _single(terms, "orders", "all")
+    if orders and encoding is not Encoding.EMBEDDING:
+        allowed = "orders are canonical with this encoding"
+        raise InputError("--encoding", "", encoding.value, allowed)
     if encoding is Encoding.UNSTRUCTURED:
-        op = _single(terms, "--encoding", "unstructured")
         note_classes(chosen)
-        show_table(_unstructured(op, intrinsic, chosen), output)
+        show_table(_unstructured(terms, intrinsic, chosen), output)
         return
-    if len(terms) > 1:
-        if encoding is Encoding.SCALAR:
-            joint = scalar_joint(terms, intrinsic, chosen)
-        else:
-            joint = enumerate_joint(
-                terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles
-            )
-        if not joint:
-            raise no_embedding(terms[0].name, chosen)
-        note_classes(chosen)
-        rows = [_joint_row(e, terms, intrinsic, layouts) for e in joint]
-        show_table(table_of(rows), output)
-        return
-    op = terms[0]
-    if encoding is Encoding.SCALAR:
-        if orders:
-            raise InputError("--encoding", "", "scalar", "orders are canonical with this encoding")
-        found = scalar_embeddings(op, intrinsic, chosen)
-    else:
-        found = enumerate_embeddings(
-            op, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles, orders=orders
+    found: list[AnyEmbedding] = []
+    if encoding is Encoding.EMBEDDING:
+        found += enumerate_any(
+            terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles, orders=orders
         )
+    elif len(terms) > 1:
+        found += scalar_joint(terms, intrinsic, chosen)
+    else:
+        found += scalar_embeddings(terms[0], intrinsic, chosen)
     if not found:
-        raise no_embedding(op.name, chosen)
+        raise no_embedding(terms[0].name, chosen)
     note_classes(chosen)
-    show_table(table_of([_row(e, op, intrinsic, layouts) for e in found]), output)
+    show_table(table_of([_row(e, terms, intrinsic, layouts) for e in found]), output)
 
 
 def _row(
-    embedding: Embedding, op: Computation, intrinsic: Computation, layouts: bool
+    embedding: AnyEmbedding, terms: Sequence[Computation], intrinsic: Computation, layouts: bool
 ) -> dict[str, object]:
-    steps = nest(embedding, op).steps
+    each = embedding.terms if isinstance(embedding, Joint) else (embedding,)
+    pairs = list(zip(each, terms, strict=True))
+    steps = sum(nest(part, term).steps for part, term in pairs)
     row: dict[str, object] = {
         "embedding": embedding.id,
         "classes": "+".join(embedding.classes),
         "steps": steps,
-        "utilisation": utilisation(op, intrinsic, steps),
+        "utilisation": sum(term.useful_macs for term in terms) / (steps * intrinsic.macs),
     }
-    if layouts:
-        packed = next(arrangements(embedding, op, intrinsic))
-        row |= {layout.port: describe(layout) for layout in packed}
+    for part, term in pairs if layouts else ():
+        packed = next(arrangements(part, term, intrinsic))
+        # Of several terms a port holds several tensors, so that columns are called after these.
+        names = [x.port if len(terms) == 1 else term.tensor(x.role).name for x in packed if x.role]
+        row |= {n: describe(x) for n, x in zip(names, packed, strict=True) if n not in row}
     return row
 
 
-def _joint_row(
-    joint: Joint, terms: Sequence[Computation], intrinsic: Computation, layouts: bool
-) -> dict[str, object]:
-    pairs = list(zip(joint.terms, terms, strict=True))
-    steps = sum(nest(embedding, term).steps for embedding, term in pairs)
-    row: dict[str, object] = {
-        "embedding": joint.id,
-        "classes": "+".join(joint.classes),
-        "steps": steps,
-        "utilisation": sum(term.macs for term in terms) / (steps * intrinsic.macs),
-    }
-    for embedding, term in pairs if layouts else ():
-        packed = next(arrangements(embedding, term, intrinsic))
-        named = {term.tensor(x.role).name: describe(x) for x in packed if x.role is not None}
-        row |= {name: text for name, text in named.items() if name not in row}
-    return row
-
-
-def _unstructured(op: Computation, intrinsic: Computation, classes: Sequence[str]) -> pd.DataFrame:
+def _unstructured(
+    terms: Sequence[Computation], intrinsic: Computation, classes: Sequence[str]
+) -> pd.DataFrame:
     """Each answer's steps, with the operator's multiply-add that each working lane stands for."""
-    found = unstructured_embeddings(op, intrinsic, swapped="swapped" in classes)
-    rows = sorted((a.steps, str(a)) for a in found)
+    found = unstructured_embeddings(terms, intrinsic, swapped="swapped" in classes)
+    rows = sorted((sum(a.steps for a in each), PLUS.join(map(str, each))) for each in found)
     return table_of(rows, columns=["steps", "lane:node"])
 
 
@@ -266,19 +239,9 @@ def count(
         numbers = _mappings(op, intrinsic, swapped="swapped" in chosen)
         show_table(table_of(numbers.items(), columns=["binding", "mappings"]), output)
         return
-    if len(terms) > 1:
-        if orders:
-            _single(terms, "orders", "all")
-        found = count_joint(terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles)
-    else:
-        found = counting.count(
-            terms[0],
-            intrinsic,
-            chosen,
-            all_tiles=all_tiles,
-            maximal=not all_tiles,
-            orders=orders,
-        )
+    found = count_any(
+        terms, intrinsic, chosen, all_tiles=all_tiles, maximal=not all_tiles, orders=orders
+    )
     note_classes(chosen)
     rows = [*found.classes.items(), ("total", found.total)]
     frame = table_of(rows, columns=["class", "embeddings"])
@@ -315,7 +278,7 @@ def execute(
         for embedding in chosen:
             each = zip(term_by_term(embedding, op), tensors, strict=True)
             for number, ((part, term), given) in enumerate(each, start=1):
-                facing = _row(part, term, intrinsic, layouts=False)
+                facing = _row(part, [term], intrinsic, layouts=False)
                 if len(terms) > 1:
                     facing = {"term": number, **facing}
                 outcomes = check(part, term, intrinsic, given)

@@ -11,7 +11,7 @@ from explorer.deployment.folder import folder_files
 from explorer.deployment.image import Deployment, HostModel, deployed
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.steps import Course, course
-from explorer.deployment.stores import directed
+from explorer.deployment.stores import Director
 from explorer.deployment.subjects import Subject
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
@@ -32,7 +32,6 @@ class Compiled:
         values: its constants by name.
         config: what it is compiled for.
         chosen: of each programmed node its candidate.
-        effort: as the candidates were evaluated with.
         stores: whether programs store what their readers want, where they have it.
         on_progress: told when a node is done.
     """
@@ -43,7 +42,6 @@ class Compiled:
         values: Mapping[str, Array],
         config: Config,
         chosen: Mapping[str, Option],
-        effort: int | None = None,
         *,
         stores: bool = False,
         on_progress: Callable[[int], None] = lambda _: None,
@@ -53,10 +51,10 @@ class Compiled:
         for node in network.accelerated:
             if node.name in chosen:
                 option = chosen[node.name]
-                self.programs[node.name] = compiled(node, network, values, config, option, effort)
+                self.programs[node.name] = compiled(node, network, values, config, option)
                 on_progress(1)
         if stores:
-            self.programs = directed(network, self.programs)
+            self.programs = Director(config).directed(network, self.programs)
         self.course: Course = course(network, self.programs)
 
     def deployment(
@@ -95,7 +93,10 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
 
     Raises:
         InputError: there is no plan: pins conflict.
+        KeyboardInterrupt: the user ended the search, and better ones are left.
     """
+    if plan.planned.interrupted:
+        raise KeyboardInterrupt
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
@@ -108,7 +109,6 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
 def compiled_plan(
     found: Subject,
     plan: NetworkPlan,
-    effort: int | None = None,
     *,
     stores: bool = False,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -123,7 +123,6 @@ def compiled_plan(
         found.values,
         plan.config,
         chosen(plan),
-        effort,
         stores=stores,
         on_progress=on_progress,
     )

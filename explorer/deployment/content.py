@@ -17,6 +17,9 @@ from explorer.network.graph import Tensor, View
 from explorer.network.integers import as_model, signed
 
 Array = NDArray[Any]
+Rows = NDArray[np.int32]
+"""Entries of a buffer, by their numbers."""
+NO_ROWS = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,26 +94,54 @@ class Content:
         data = whole if self.wide else whole.astype(np.int8)
         return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
 
+    def elements(
+        self, data: NDArray[np.uint8], size: int, without: Rows = NO_ROWS
+    ) -> NDArray[np.int8]:
+        """The integers of the tensor that a buffer holds, row-major; 0 where no lane has one.
+
+        Args:
+            data: the buffer's bytes.
+            size: of the tensor.
+            without: entries that are not looked at.
+        """
+        index = self._index(without).reshape(-1)
+        flat = np.zeros(size, np.int8)
+        flat[index[index >= 0]] = data.view(np.int8)[index >= 0]
+        return flat
+
     def unpacked(self, data: NDArray[np.uint8], tensor: Tensor) -> Array:
         """The tensor that a buffer holds, of the type that the host has it in."""
-        index = self.summands[0].index.reshape(-1)
-        flat = np.zeros(tensor.size, np.int8)
-        flat[index[index >= 0]] = data.view(np.int8)[index >= 0]
-        return as_model(flat.reshape(tensor.shape or ()), tensor)
+        return as_model(self.elements(data, tensor.size).reshape(tensor.shape or ()), tensor)
 
-    def differs(self, data: NDArray[np.uint8], tensor: Array) -> NDArray[np.bool_]:
+    def made(self, rows: Rows, flat: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Some entries, of a tensor's integers; zeros where lanes hold none, (rows, lanes)."""
+        index = self.summands[0].index[rows]
+        return np.where(index >= 0, flat[np.maximum(index, 0)], np.int8(0))
+
+    def differs(
+        self, data: NDArray[np.uint8], tensor: Array, without: Rows = NO_ROWS
+    ) -> NDArray[np.bool_]:
         """Which elements of a tensor some lane that should hold them does not, row-major."""
-        index, flat = self.summands[0].index.reshape(-1), signed(tensor).reshape(-1)
+        index, flat = self._index(without).reshape(-1), signed(tensor).reshape(-1)
         held = index >= 0
         bad = np.zeros(flat.size, np.bool_)
         bad[index[held][data.view(np.int8)[held] != flat[index[held]]]] = True
         return bad
 
-    def holds(self, tensor: Array) -> NDArray[np.bool_]:
+    def holds(self, tensor: Array, without: Rows = NO_ROWS) -> NDArray[np.bool_]:
         """Which elements of a tensor some lane holds, row-major; a reader may not want all."""
-        index, there = self.summands[0].index.reshape(-1), np.zeros(tensor.size, np.bool_)
+        index, there = self._index(without).reshape(-1), np.zeros(tensor.size, np.bool_)
         there[index[index >= 0]] = True
         return there
+
+    def _index(self, without: Rows) -> NDArray[np.int32]:
+        """The elements that lanes hold, none in some entries."""
+        index = self.summands[0].index
+        if not len(without):
+            return index
+        index = index.copy()
+        index[without] = IDLE
+        return index
 
 
 def serves(written: Content, read: Content, *, by_host: bool) -> bool:

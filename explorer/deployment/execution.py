@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.image import Deployment, Run, Segment, memory
-from explorer.deployment.steps import Clear, Pack, Unpack
+from explorer.deployment.image import Deployment, Run, memory
+from explorer.deployment.steps import Fill, Pack, Unpack
 from explorer.network.graph import Accelerated, Host
 from explorer.network.integers import accelerated
 from simulator.functional import execute as execute_program
@@ -18,10 +18,10 @@ from simulator.interleaving import PROGRAM, Interleaving
 
 Array = NDArray[Any]
 Library = Callable[[Host, Mapping[str, Array]], Mapping[str, Array]]
-Watch = Callable[[Segment, NDArray[np.uint8]], None]
+Watch = Callable[[Run | Fill, NDArray[np.uint8]], None]
 
 
-def _unwatched(segment: Segment, image: NDArray[np.uint8]) -> None:
+def _unwatched(action: Run | Fill, image: NDArray[np.uint8]) -> None:
     """Look at nothing."""
 
 
@@ -42,7 +42,7 @@ def execute(
         library: runs the host's nodes.
         implementation: as which of VTA's the segments are executed.
         interleaving: the order of the queues.
-        watch: called after each segment with memory as it is then.
+        watch: called after each launch and fill with memory as it is then.
 
     Raises:
         SimulationError: a segment is not portable.
@@ -54,10 +54,15 @@ def execute(
         if isinstance(action, Pack):
             part = deployment.placed[action.buffer]
             assert part.content is not None
-            image[part.address : part.address + part.size] = part.content.packed(found)
-        elif isinstance(action, Clear):
-            part = deployment.placed[action.buffer]
-            image[part.address : part.address + part.size] = 0
+            pairs = zip(part.content.tensors, action.sources, strict=True)
+            arrays = {
+                name: found[name] if source < 0 else stored(deployment, source, image)
+                for name, source in pairs
+            }
+            image[part.address : part.address + part.size] = part.content.packed(arrays)
+        elif isinstance(action, Fill):
+            _fill(deployment, action, image)
+            watch(action, image)
         elif isinstance(action, Unpack):
             found[action.tensor] = stored(deployment, action.buffer, image)
         elif isinstance(action, Run):
@@ -71,7 +76,7 @@ def execute(
                 interleaving=interleaving,
             )
             image = result.image
-            watch(segment, image)
+            watch(action, image)
         else:
             node = nodes[action.node]
             if isinstance(node, Accelerated):
@@ -80,6 +85,22 @@ def execute(
             else:
                 found |= library(node, {n: found[n] for n in node.reads})
     return {name: array for name, array in found.items() if name not in deployment.constants}
+
+
+def _fill(deployment: Deployment, action: Fill, image: NDArray[np.uint8]) -> None:
+    """Make the entries of a buffer that no program stores."""
+    part = deployment.placed[action.buffer]
+    assert part.content is not None
+    size = deployment.network.by_name[part.content.tensors[0]].size
+    flat = np.zeros(size, np.int8)
+    if action.source >= 0:
+        source = deployment.placed[action.source]
+        assert source.content is not None
+        data = image[source.address : source.address + source.size]
+        flat = source.content.elements(data, size, source.filled)
+    made = part.content.made(part.filled, flat)
+    entries = image[part.address : part.address + part.size].reshape(-1, made.shape[1])
+    entries[part.filled] = made.view(np.uint8)
 
 
 def stored(deployment: Deployment, buffer: int, image: NDArray[np.uint8]) -> Array:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 import numpy as np
 
-from explorer.deployment.content import Content
+from explorer.deployment.content import Content, Rows
 from explorer.deployment.image import Action, Deployment, Run, Segment, relative, unit
 from explorer.deployment.manifest import (
     VERSION,
@@ -22,7 +22,7 @@ from explorer.deployment.manifest import (
     SegmentEntry,
     SummandEntry,
 )
-from explorer.deployment.steps import Clear, Pack, Unpack
+from explorer.deployment.steps import Fill, Pack, Unpack
 from explorer.network import document
 from isa.codec import encode
 from isa.folder.files import FILES, LISTING, MANIFEST, RELOCATIONS, digest
@@ -67,14 +67,18 @@ def folder_files(deployment: Deployment, source: Mapping[str, object]) -> dict[s
 
 def _action(action: Action) -> ActionEntry:
     if isinstance(action, Pack):
-        return ActionEntry(do="pack", range=action.buffer)
-    if isinstance(action, Clear):
-        return ActionEntry(do="clear", range=action.buffer)
+        return ActionEntry(do="pack", range=action.buffer, sources=_known(action.sources))
+    if isinstance(action, Fill):
+        return ActionEntry(do="fill", range=action.buffer, sources=_known((action.source,)))
     if isinstance(action, Unpack):
         return ActionEntry(do="unpack", range=action.buffer, tensor=action.tensor)
     if isinstance(action, Run):
         return ActionEntry(do="launch", segment=action.segment)
     return ActionEntry(do="call", node=action.node)
+
+
+def _known(sources: Iterable[int]) -> list[int | None]:
+    return [None if source < 0 else source for source in sources]
 
 
 class _Writer:
@@ -123,9 +127,14 @@ class _Writer:
             file=file.file if file else None,
             sha256=file.sha256 if file else None,
             content=self.content(part.content) if part.content else None,
+            filled=self.rows(part.filled) if len(part.filled) else None,
             first=part.first,
             last=part.last,
         )
+
+    def rows(self, rows: Rows) -> File:
+        """Numbers of entries."""
+        return self.numbered("entries", rows.astype("<i4").tobytes())
 
     def content(self, content: Content) -> ContentEntry:
         """What a buffer holds, with its indices in files."""

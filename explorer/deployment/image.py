@@ -6,18 +6,19 @@ and instructions. Other places are as good: of each instruction it is known what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content
+from explorer.deployment.content import NO_ROWS, Content, Rows
 from explorer.deployment.memory import Arena, Life, arranged
 from explorer.deployment.programs import MICRO_OPS, NOTHING, NodeProgram
 from explorer.deployment.segments import Border, Joined, joined
-from explorer.deployment.steps import Call, Clear, Course, Launch, Pack, Step, Unpack
+from explorer.deployment.steps import Call, Course, Fill, Launch, Pack, Step, Unpack
 from explorer.network.graph import Network
 from isa.codec import Table, encode, encode_uops
 from isa.config import Config
@@ -43,6 +44,7 @@ class Placed:
         content: what a tensor's buffer holds.
         data: the bytes of anything else.
         first, last: the steps between which a tensor's buffer is needed, both inclusive.
+        filled: the entries that the host makes of a buffer that programs store into.
     """
 
     name: str
@@ -53,6 +55,12 @@ class Placed:
     data: bytes = b""
     first: int = 0
     last: int = 0
+    filled: Rows = field(default_factory=lambda: NO_ROWS)
+
+    @property
+    def entries(self) -> int:
+        """Vectors of a tensor's buffer."""
+        return 0 if self.content is None else len(self.content.summands[0].index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +78,7 @@ class Segment:
         micro, code: the numbers of its micro-ops and instructions in `Deployment.placed`.
         outputs: the numbers of the buffers that its nodes write.
         cycles: simulated.
-        alone: cycles of its nodes' programs, one by one.
+        alone: cycles of its nodes' programs one by one, as plans count them.
     """
 
     nodes: tuple[str, ...]
@@ -94,7 +102,7 @@ class Run:
     segment: int
 
 
-Action = Pack | Clear | Unpack | Run | Call
+Action = Pack | Fill | Unpack | Run | Call
 """A step; buffers are numbers in `Deployment.placed`."""
 
 
@@ -194,7 +202,7 @@ def deployed(
 
 def _groups(
     steps: Sequence[Step], *, one_by_one: bool
-) -> Iterator[tuple[str, ...] | Pack | Clear | Unpack | Call]:
+) -> Iterator[tuple[str, ...] | Pack | Fill | Unpack | Call]:
     """Steps, with launches in a row as one."""
     group: list[str] = []
     for step in steps:
@@ -213,8 +221,13 @@ def _groups(
 
 
 def unit(config: Config) -> int:
-    """What every address of a buffer is a multiple of: instructions count elements, of any kind."""
-    return max(INSTRUCTION_BYTES, *(config.element_bytes(memory) for memory in Memory))
+    """What every address of a buffer is a multiple of.
+
+    Instructions count elements, of any kind; and bursts of DRAM begin where a buffer does, so that
+    a program takes the same cycles wherever its buffers are.
+    """
+    elements = (config.element_bytes(memory) for memory in Memory)
+    return math.lcm(INSTRUCTION_BYTES, config.timing.burst_bytes, *elements)
 
 
 def _up(value: int, multiple: int) -> int:
@@ -232,7 +245,7 @@ class _Desk:
         base = _up(DRAM_START, self.unit)
         self.placed = [
             Placed(f"{'+'.join(b.content.tensors)} {b.content.layout}", "tensor", base + place,
-                   b.content.size, b.content, b"", b.first, b.last)
+                   b.content.size, b.content, b"", b.first, b.last, b.filled)
             for b, place in zip(course.buffers, arena.places, strict=True)
         ]  # fmt: skip
         self.free = base + arena.peak

@@ -11,7 +11,7 @@ from explorer.network.graph import Dtype
 from isa.folder.manifest import Digest
 from isa.schema import Document
 
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
 MOST = 2**31
 """Bytes of memory, as addresses of other formats have them."""
 
@@ -49,7 +49,10 @@ class ContentEntry(Document):
 
 
 class PlacedEntry(Document):
-    """A range of memory, and the file that fills it; a tensor's has none."""
+    """A range of memory, and the file that fills it; a tensor's has none.
+
+    `filled` has a number of 32 bits for each entry of a tensor's that the host makes.
+    """
 
     name: _Text
     kind: Literal["tensor", "constant", "micro-ops", "instructions"]
@@ -58,6 +61,7 @@ class PlacedEntry(Document):
     file: _FileName | None
     sha256: Digest | None
     content: ContentEntry | None = None
+    filled: File | None = None
     first: _Size = 0
     last: _Size = 0
 
@@ -86,10 +90,14 @@ class SegmentEntry(Document):
 
 
 class ActionEntry(Document):
-    """A step: the host's work on a range of memory, a segment's launch, a node's call."""
+    """A step: the host's work on a range of memory, a segment's launch, a node's call.
 
-    do: Literal["pack", "clear", "unpack", "launch", "call"]
+    `sources` are the ranges that the host takes tensors from, null for those that it has.
+    """
+
+    do: Literal["pack", "fill", "unpack", "launch", "call"]
     range: _Size | None = None
+    sources: list[_Size | None] | None = None
     tensor: _Text | None = None
     segment: _Size | None = None
     node: _Text | None = None
@@ -115,7 +123,7 @@ class NetworkManifest(Document):
     """All of it. ``source`` says what it was made from; nothing reads it."""
 
     format: Literal["network"]
-    version: Literal[1]
+    version: Literal[2]
     generator: _Text
     configuration: dict[str, Any]
     network: File

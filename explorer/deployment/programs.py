@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content, Summand, index_of, title
+from explorer.deployment.content import NO_ROWS, Content, Rows, Summand, index_of, title
 from explorer.layout.alu_passes import Vector
 from explorer.layout.constant_product import digits, level
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, Network, operand
-from explorer.schedule.lowering import Code
-from explorer.schedule.search import search
+from explorer.schedule.lowering import Code, Lowering
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory
 from isa.folder.relocation import addressing
 from isa.program_image import memory_map
 from simulator.counts import element_bytes
+from simulator.timing import cycles
 
 Array = NDArray[Any]
 SECTION_MEMORY = {
@@ -47,6 +47,8 @@ class Operand:
         data: the bytes of a constant.
         written: whether the program stores it.
         direct: whether it is stored for its readers, in an order that is not the program's own.
+        filled: the entries of that which the host has to write.
+        own: whether the host needs what is stored in the program's own order for these.
     """
 
     name: str
@@ -56,6 +58,14 @@ class Operand:
     data: bytes = b""
     written: bool = False
     direct: bool = False
+    filled: Rows = field(default_factory=lambda: NO_ROWS)
+    own: bool = False
+
+    @property
+    def elements(self) -> bool:
+        """Whether some entry that the host has to write has more than zeros."""
+        index = self.content.summands[0].index if self.content is not None else NO_ROWS
+        return bool((index[self.filled] >= 0).any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +75,7 @@ class NodeProgram:
     Attributes:
         node: the node.
         candidate: what the plan chose.
-        cycles: of the program by itself.
+        cycles: of the program by itself, with its operands at multiples of `image.unit`.
         table: decoded instructions, (n, columns), addresses relative to what they point to.
         points: of each instruction the operand's number, -1 for none, and -2 for micro-ops, (n,).
         uops: micro-ops, (n, 3).
@@ -95,42 +105,34 @@ NOTHING, MICRO_OPS = -1, -2
 def compiled(
     node: Accelerated,
     network: Network,
-    values: Mapping[str, Array],
+    values: Mapping[str, Array] | None,
     config: Config,
     option: Option,
-    effort: int | None = None,
 ) -> NodeProgram:
     """The program of a node's candidate.
 
     Args:
         node: the node.
         network: its network.
-        values: the constants that nodes read, by the network's names.
+        values: the constants that nodes read, by the network's names; None where their bytes do
+            not matter, and are left out.
         config: what it is compiled for.
         option: the candidate.
-        effort: as the candidates were evaluated with.
-    """
-    code, cycles = _code(node, option, effort)
-    operands = tuple(_operands(node, network, values, code))
-    table, points = _relative(config, code, operands)
-    return NodeProgram(node, option.name, cycles, table, points, code.uops, operands)
-
-
-def _code(node: Accelerated, option: Option, effort: int | None) -> tuple[Code, int]:
-    """The candidate's best program, found again.
 
     Raises:
-        ValueError: its design has none, or the plan counts on other cycles.
+        ValueError: of the candidate only cycles are known.
     """
-    best = search(option.origin, effort=effort).best
-    if best is None or best.cycles != option.cycles:
-        found = "no program" if best is None else f"a program of {best.cycles} cycles"
-        raise ValueError(f"{node.name}: {option.name} has {found}, not of {option.cycles}")
-    return best.code, best.cycles
+    if option.schedule is None:
+        raise ValueError(f"{node.name}: {option.name} is known by its cycles, and has no program")
+    code = Lowering(option.origin).code(option.schedule)
+    operands = tuple(_operands(node, network, values, code))
+    table, points = _relative(config, code, operands)
+    simulated = cycles(config, table)
+    return NodeProgram(node, option.name, simulated, table, points, code.uops, operands)
 
 
 def _operands(
-    node: Accelerated, network: Network, values: Mapping[str, Array], code: Code
+    node: Accelerated, network: Network, values: Mapping[str, Array] | None, code: Code
 ) -> Iterator[Operand]:
     """What a program loads and stores, in the order in which `lowering` places it."""
     design, config = code.design, code.design.config
@@ -142,7 +144,7 @@ def _operands(
         written = section == "OUT"
         wide = section in {"ACC", "ACC_BIS"}
         content, data = desk.fixed(layout, held) or desk.held(layout, held, wide=wide)
-        assert size == (content.size if content else len(data))
+        assert values is None or size == (content.size if content else len(data))
         yield Operand(layout.tensor.name, free[section], size, content, data, written)
         free[section] += size
 
@@ -152,26 +154,10 @@ def _stored(design: Design) -> Iterator[tuple[str, Layout, Vector | int | None]]
 
     In the order in which `lowering` places them in each section.
     """
-    alu = design.alu
-    yield "INP", design.inp, None
-    yield "WGT", design.wgt, None
-    yield "OUT", design.acc, None
-    for layout, vector in zip(design.spread, alu.spread, strict=True):
-        yield "ACC", layout, vector
-    for inp, _ in design.further:
-        yield "INP", inp, None
-    for _, wgt in design.further:
-        yield "WGT", wgt, None
-    for layout in design.levels:
-        yield "INP", layout, LEVEL
-    for layout, vector in zip(design.digits, alu.products, strict=True):
-        yield "WGT", layout, vector
-    for layout, factor in zip(design.blocks, alu.factors, strict=True):
-        yield "WGT", layout, factor
-    for layout, vector in zip(design.dense, alu.dense, strict=True):
-        yield "ACC_BIS", layout, vector
-    for layout, vector in zip(design.terms, alu.terms, strict=True):
-        yield "INP", layout, vector
+    for tensor in design.stored:
+        held = LEVEL if tensor.use.kind == "level" else tensor.use.what
+        ours = tensor.use.kind in ("inp", "wgt", "out")  # the network has it under its name
+        yield tensor.section, tensor.layout, None if ours else held
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +166,14 @@ class _Desk:
 
     node: Accelerated
     network: Network
-    values: Mapping[str, Array]
+    values: Mapping[str, Array] | None
     design: Design
 
     def fixed(self, layout: Layout, held: Vector | int | None) -> tuple[None, bytes] | None:
         """The bytes of what does not depend on the network's tensors that vary; None if it may."""
         shape = layout.tensor.shape
+        if self.values is None and (isinstance(held, int) or held in self.design.alu.products):
+            return None, b""
         if held == LEVEL:
             return None, layout.pack(level(*shape)).tobytes()
         if isinstance(held, int):
@@ -203,6 +191,8 @@ class _Desk:
         assert not isinstance(vector, int)
         names = [p.name for p in vector.parts] if vector else [layout.tensor.name]
         if all(self.constant(name) for name in names):
+            if self.values is None:
+                return None, b""
             arrays = {name: self.array(name) for name in names}
             array = vector.values(arrays) if vector and wide else arrays[names[0]]
             return None, layout.pack(array).tobytes()
@@ -220,6 +210,7 @@ class _Desk:
 
     def array(self, name: str) -> Array:
         """The operator's array of a constant."""
+        assert self.values is not None
         shape = operand(self.node.operator, name).shape
         return self.node.views[name].read(self.values[self.node.views[name].tensor], shape)
 

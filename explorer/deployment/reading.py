@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content, Summand
+from explorer.deployment.content import NO_ROWS, Content, Rows, Summand
 from explorer.deployment.image import (
     Action,
     Deployment,
@@ -29,14 +29,14 @@ from explorer.deployment.manifest import (
     PlacedEntry,
     SegmentEntry,
 )
-from explorer.deployment.steps import Call, Clear, Pack, Unpack
+from explorer.deployment.steps import Call, Fill, Pack, Unpack
 from explorer.network import document
 from explorer.network.graph import Host, Network
 from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
-from isa.config import Config
+from isa.config import PRESETS, Config
 from isa.errors import InputError
 from isa.fields import INSTRUCTION_BYTES, Column
-from isa.files import read_bytes, read_text
+from isa.files import parsing, read_bytes, read_text
 from isa.folder.files import MANIFEST, digest
 from isa.folder.relocation import addressing
 from isa.json import parse_json
@@ -58,7 +58,17 @@ def read(path: Path) -> Deployment:
     if found.get("format") != "network":
         allowed = "network, as network emit writes it; explorer run takes programs' folders"
         raise InputError(source, "format", found.get("format"), allowed)
-    return _Reader(path, validate(NetworkManifest, found, source)).deployment()
+    manifest = validate(NetworkManifest, found, source)
+    # Of what two files say of each other, not everything is checked beforehand.
+    with parsing(source, "must say what its files hold, as network emit writes both"):
+        return _Reader(path, manifest).deployment()
+
+
+def _named(config: Config) -> Config:
+    """A configuration under the name of the preset that it is, or of its bitstream."""
+    found = config.to_dict()
+    same = (name for name in PRESETS if Config.load(name).to_dict() == found)
+    return replace(config, name=next(same, config.bitstream))
 
 
 class _Reader:
@@ -66,7 +76,7 @@ class _Reader:
 
     def __init__(self, path: Path, manifest: NetworkManifest) -> None:
         self.path, self.manifest, self.source = path, manifest, str(path / MANIFEST)
-        self.config = Config.from_dict(manifest.configuration, self.source)
+        self.config = _named(Config.from_dict(manifest.configuration, self.source))
         self.known: dict[str, NDArray[np.int32]] = {}
 
     def wrong(self, field: str, value: object, allowed: str) -> InputError:
@@ -130,8 +140,19 @@ class _Reader:
             raise self.wrong(f"{field}.size", entry.size, f"{content.size} bytes of its indices")
         return Placed(
             entry.name, entry.kind, entry.address, entry.size, content, data, entry.first,
-            entry.last,
+            entry.last, self.filled(field, entry, content),
         )  # fmt: skip
+
+    def filled(self, field: str, entry: PlacedEntry, content: Content | None) -> Rows:
+        """The entries of a range that the host makes."""
+        if entry.filled is None:
+            return NO_ROWS
+        data = self.file(entry.filled)
+        rows = np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.int32)
+        most = 0 if content is None else len(content.summands[0].index)
+        if len(data) % 4 or not len(rows) or rows.min() < 0 or rows.max() >= most:
+            raise self.wrong(f"{field}.filled", entry.filled.file, f"numbers of {most} entries")
+        return rows
 
     def content(self, field: str, entry: ContentEntry, network: Network) -> Content:
         """What a buffer holds."""
@@ -172,8 +193,11 @@ class _Reader:
             uops = decode_uops(self.config, micro.data)
         except DecodingError as error:
             raise InputError(self.source, field, "instructions", str(error)) from None
+        if entry.relocations.size % 8:
+            allowed = "two numbers of 4 bytes for each instruction that moves data"
+            raise self.wrong(f"{field}.relocations", entry.relocations.size, allowed)
         records = np.frombuffer(self.file(entry.relocations), "<u4").astype(np.int64)
-        rows, targets = records.reshape(-1, 2).T if records.size % 2 == 0 else (records, records)
+        rows, targets = records.reshape(-1, 2).T
         wanted = np.flatnonzero(addressing(table))
         if not np.array_equal(rows, wanted) or int(targets.max(initial=0)) >= len(placed):
             raise self.wrong(f"{field}.relocations", None, "one for each that moves data, in order")
@@ -214,14 +238,17 @@ class _Reader:
         """A step."""
         field = f"steps.{number}"
         ranges = [n for n, p in enumerate(self.manifest.ranges) if p.kind == "tensor"]
-        if entry.do in {"pack", "clear", "unpack"}:
+        if entry.do in {"pack", "fill", "unpack"}:
             if entry.range not in ranges:
                 raise self.wrong(f"{field}.range", entry.range, "the number of a tensor's range")
-            if entry.do != "unpack":
-                return Pack(entry.range) if entry.do == "pack" else Clear(entry.range)
             content = self.manifest.ranges[entry.range].content
             assert content is not None
-            if entry.tensor not in {s.tensor for s in content.summands}:
+            names = list(dict.fromkeys(s.tensor for s in content.summands))
+            if entry.do != "unpack":
+                found = self.sources(field, entry, names)
+                pack = entry.do == "pack"
+                return Pack(entry.range, found) if pack else Fill(entry.range, found[0])
+            if entry.tensor not in names:
                 raise self.wrong(f"{field}.tensor", entry.tensor, "what the range holds")
             return Unpack(entry.range, entry.tensor)
         if entry.do == "launch":
@@ -231,6 +258,19 @@ class _Reader:
         if entry.node is None or entry.node not in {node.name for node in network.nodes}:
             raise self.wrong(f"{field}.node", entry.node, "a node of the network")
         return Call(entry.node)
+
+    def sources(self, field: str, entry: ActionEntry, names: list[str]) -> tuple[int, ...]:
+        """The ranges that a step takes tensors from; -1 for what the host has."""
+        given = entry.sources or []
+        if len(given) != len(names):
+            raise self.wrong(f"{field}.sources", given, f"one for each of {', '.join(names)}")
+        for source, name in zip(given, names, strict=True):
+            known = source is not None and source < len(self.manifest.ranges)
+            content = self.manifest.ranges[source].content if source is not None and known else None
+            held = [] if content is None else [s.tensor for s in content.summands]
+            if source is not None and held != [name]:
+                raise self.wrong(f"{field}.sources", source, f"a range that holds {name}, or null")
+        return tuple(-1 if source is None else source for source in given)
 
     def host(self, name: str, model: HostModel, network: Network) -> None:
         """Check that a model is a host node's."""

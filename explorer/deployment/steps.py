@@ -9,24 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from explorer.deployment.content import Content, serves
-from explorer.deployment.programs import NodeProgram
-from explorer.layout.canonical import ZERO
+from explorer.deployment.content import NO_ROWS, Content, Rows, serves
+from explorer.deployment.programs import NodeProgram, Operand
 from explorer.network.graph import Network, Node
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """The host makes a buffer of tensors that it has."""
+    """The host makes a buffer of tensors.
+
+    Attributes:
+        buffer: what is made.
+        sources: of each of its tensors the buffer that it is taken from, as a program has written
+            it, or -1 for what the host has in its plain order.
+    """
 
     buffer: int
+    sources: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
-    """The host fills a buffer with zeros, parts of which a program overwrites."""
+class Fill:
+    """The host makes those entries of a buffer that the program which stores into it lacks.
+
+    Attributes:
+        buffer: what is filled.
+        source: the buffer that elements are taken from, maybe the same; -1 where all are zeros.
+    """
 
     buffer: int
+    source: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ class Call:
     node: str
 
 
-Step = Pack | Clear | Unpack | Launch | Call
+Step = Pack | Fill | Unpack | Launch | Call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,13 +73,13 @@ class Buffer:
     Attributes:
         content: what it holds.
         first, last: the step that writes it, and the last one that reads it.
-        by_host: whether the host writes it.
+        filled: its entries that the host makes, of those that programs store into.
     """
 
     content: Content
     first: int
     last: int
-    by_host: bool
+    filled: Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +106,8 @@ def course(network: Network, programs: Mapping[str, NodeProgram]) -> Course:
         at.setdefault(place, []).append(want)
     for number, node in enumerate(network.nodes):
         for want in at.get(number, []):
-            if want.zeros:
-                builder.clear(want.content)
+            if want.part is not None:
+                builder.fill(want.part)
             else:
                 builder.pack(want.content)
         if node.name in programs:
@@ -114,30 +126,37 @@ class _Want:
     Attributes:
         content: the buffer.
         after: how many nodes have to be done before.
-        reader: the number of the first node that reads it, or overwrites it.
-        zeros: whether it is only to be cleared.
+        reader: the number of the first node that reads it.
+        part: where a program stores into the buffer and the host fills it, as what.
     """
 
     content: Content
     after: int
     reader: int
-    zeros: bool = False
+    part: Operand | None = None
 
 
 def _wanted(network: Network, programs: Mapping[str, NodeProgram]) -> Iterator[_Want]:
     """What programs read that no program has written so; by the first reader."""
     made = {t: number + 1 for number, node in enumerate(network.nodes) for t in node.writes}
+    filled = {
+        part.content.key: part
+        for program in programs.values()
+        for part in program.operands
+        if part.content is not None and len(part.filled)
+    }
     known: set[bytes] = set()
     for number, node in enumerate(network.nodes):
         if node.name not in programs:
             continue
-        for part in programs[node.name].operands:
-            if part.direct and part.content and (part.content.summands[0].index == ZERO).any():
-                yield _Want(part.content, 0, number, zeros=True)
         for content in _read(programs[node.name]):
-            if not _written(content, network, programs) and content.key not in known:
-                known.add(content.key)
-                yield _Want(content, max(made.get(t, 0) for t in content.tensors), number)
+            part, after = filled.get(content.key), max(made.get(t, 0) for t in content.tensors)
+            if content.key in known or (part is None and _written(content, network, programs)):
+                continue
+            known.add(content.key)
+            # Zeros may be there before the program that stores the rest.
+            early = part is not None and not part.elements
+            yield _Want(content, 0 if early else after, number, part)
 
 
 def _read(program: NodeProgram) -> Iterator[Content]:
@@ -181,7 +200,7 @@ class _Builder:
     network: Network
     programs: Mapping[str, NodeProgram]
     steps: list[Step] = field(default_factory=list)
-    contents: list[tuple[Content, bool]] = field(default_factory=list)
+    contents: list[tuple[Content, Rows]] = field(default_factory=list)
     lives: list[list[int]] = field(default_factory=list)
     stored: dict[str, int] = field(default_factory=dict)
     packed: dict[bytes, int] = field(default_factory=dict)
@@ -189,22 +208,43 @@ class _Builder:
     operands: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def pack(self, content: Content) -> None:
-        """Make a buffer by the host."""
-        for tensor in content.tensors:
-            self.plain(tensor)
-        self.packed[content.key] = self._buffer(content, by_host=True)
-        self.steps.append(Pack(self.packed[content.key]))
+        """Make a buffer by the host: of what programs have written, or of what it has."""
+        sources = tuple(self.stored.get(tensor, -1) for tensor in content.tensors)
+        for source in sources:
+            self.needed(source)
+        self.packed[content.key] = self._buffer(content)
+        self.steps.append(Pack(self.packed[content.key], sources))
 
-    def clear(self, content: Content) -> None:
-        """Clear a buffer that a program stores into."""
-        self.packed[content.key] = self._buffer(content, by_host=False)
-        self.steps.append(Clear(self.packed[content.key]))
+    def fill(self, part: Operand) -> None:
+        """Make the entries of a buffer that a program does not store."""
+        content = part.content
+        assert content is not None
+        buffer = self.target(part)
+        source = buffer if part.elements else -1
+        if part.own:
+            source = self.stored[content.tensors[0]]
+            self.needed(source)
+        self.needed(buffer)
+        self.steps.append(Fill(buffer, source))
+
+    def target(self, part: Operand) -> int:
+        """The buffer that a program stores into for its readers."""
+        content = part.content
+        assert content is not None
+        if content.key not in self.packed:
+            self.packed[content.key] = self._buffer(content, part.filled)
+        return self.packed[content.key]
+
+    def needed(self, buffer: int) -> None:
+        """Note that a buffer is needed by the next step."""
+        if buffer >= 0:
+            self.lives[buffer][1] = len(self.steps)
 
     def plain(self, tensor: str) -> None:
         """Have a tensor as the host has it."""
         if tensor in self.stored and tensor not in self.known:
             buffer = self.stored[tensor]
-            self.lives[buffer][1] = len(self.steps)
+            self.needed(buffer)
             self.steps.append(Unpack(buffer, tensor))
             self.known.add(tensor)
 
@@ -221,16 +261,13 @@ class _Builder:
             if part.content is None:
                 numbers.append(-1)
             elif part.direct:
-                if part.content.key not in self.packed:
-                    self.packed[part.content.key] = self._buffer(part.content, by_host=False)
-                numbers.append(self.packed[part.content.key])
-                self.lives[numbers[-1]][1] = len(self.steps)
+                numbers.append(self.target(part))
             elif part.written:
-                self.stored[program.node.output.tensor] = self._buffer(part.content, by_host=False)
+                self.stored[program.node.output.tensor] = self._buffer(part.content)
                 numbers.append(self.stored[program.node.output.tensor])
             else:
                 numbers.append(self._source(part.content))
-                self.lives[numbers[-1]][1] = len(self.steps)
+            self.needed(numbers[-1])
         self.operands[program.node.name] = tuple(numbers)
         self.steps.append(Launch(program.node.name))
 
@@ -238,15 +275,15 @@ class _Builder:
         found = self.packed.get(content.key)
         return self.stored[content.tensors[0]] if found is None else found
 
-    def _buffer(self, content: Content, *, by_host: bool) -> int:
-        self.contents.append((content, by_host))
+    def _buffer(self, content: Content, filled: Rows = NO_ROWS) -> int:
+        self.contents.append((content, filled))
         self.lives.append([len(self.steps)] * 2)
         return len(self.contents) - 1
 
     def course(self) -> Course:
         """All of it."""
         buffers = tuple(
-            Buffer(content, first, last, by_host)
-            for (content, by_host), (first, last) in zip(self.contents, self.lives, strict=True)
+            Buffer(content, first, last, filled)
+            for (content, filled), (first, last) in zip(self.contents, self.lives, strict=True)
         )
         return Course(tuple(self.steps), buffers, self.operands)

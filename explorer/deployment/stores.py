@@ -1,8 +1,8 @@
-"""Stores in the reader's order: where every vector that is read is one that is written.
+"""Stores in the reader's order: where vectors that are read are such as the program writes.
 
 Each STORE of the producer is replaced by those that put its vectors where readers want them, once
-for each reader's layout, and as often as that has them. Vectors that hold nothing but zeros, as of
-a border, are nobody's to write: the host clears the buffer beforehand.
+for each reader's layout, and as often as that has them. Vectors that the producer lacks are the
+host's to make.
 """
 
 from __future__ import annotations
@@ -13,115 +13,138 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content, serves
+from explorer.deployment.content import Content
+from explorer.deployment.passages import MADE, Passage, passage
 from explorer.deployment.programs import NodeProgram, Operand
-from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.graph import Network
 from isa.codec import Table
+from isa.config import Config
 from isa.fields import Column, Memory, Opcode
+from simulator.timing import cycles
 
-CLEARED, UNUSED = -1, -2
-"""Vectors that the host makes zero, and those of which no lane counts."""
 _MOST = 2**16 - 1  # of a size or stride: fields of 16 bits
 Run = tuple[int, int, int]
 """Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
 
 
-def directed(network: Network, programs: Mapping[str, NodeProgram]) -> dict[str, NodeProgram]:
-    """The programs, which store what their readers want wherever they have all of its vectors."""
-    asked: dict[str, dict[bytes, Content]] = {}
-    for program in programs.values():
-        for part in program.operands:
-            if part.content is None or part.written:
-                continue
-            producer = _producer(part.content, network, programs)
-            if producer is not None and _directs(producer, part.content):
-                found = asked.setdefault(producer.node.name, {})
-                found[part.content.key] = part.content
-    return {
-        name: _directed(program, list(asked[name].values()), _kept(program, network, programs))
-        if name in asked
-        else program
-        for name, program in programs.items()
-    }
+class Director:
+    """Gives programs the stores that their readers want; what it has found it need not find again.
+
+    Args:
+        config: what programs are compiled for.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._passages: dict[tuple[bytes, bytes], Passage] = {}
+        self._made: dict[tuple[object, ...], NodeProgram] = {}
+
+    def directed(
+        self, network: Network, programs: Mapping[str, NodeProgram]
+    ) -> dict[str, NodeProgram]:
+        """The programs, which store what their readers want wherever that moves fewer bytes.
+
+        Args:
+            network: the network.
+            programs: of its nodes, each with its own order of stores.
+        """
+        asked: dict[str, dict[bytes, Content]] = {}
+        for program in programs.values():
+            for part in program.operands:
+                if part.content is None or part.written:
+                    continue
+                producer = _producer(part.content, network, programs)
+                if producer is not None and self.passage(producer, part.content).direct:
+                    found = asked.setdefault(producer.node.name, {})
+                    found[part.content.key] = part.content
+        return {
+            name: self._directed(program, asked[name], self._kept(program, network, programs))
+            if name in asked
+            else program
+            for name, program in programs.items()
+        }
+
+    def passage(self, producer: NodeProgram, content: Content) -> Passage:
+        """How a program's output becomes what is read."""
+        assert producer.output is not None
+        key = producer.output.key, content.key
+        if key not in self._passages:
+            self._passages[key] = passage(producer.output, content, stores=True)
+        return self._passages[key]
+
+    def _kept(
+        self, program: NodeProgram, network: Network, programs: Mapping[str, NodeProgram]
+    ) -> bool:
+        """Whether somebody needs the output as the program has it."""
+        tensor = program.node.output.tensor
+        if tensor in network.outputs:
+            return True
+        for node in network.readers[tensor]:
+            if node.name not in programs:
+                return True
+            for part in programs[node.name].operands:
+                if part.content is None or part.written or tensor not in part.content.tensors:
+                    continue
+                if len(part.content.tensors) > 1 or not self.passage(program, part.content).direct:
+                    return True
+        return False
+
+    def _directed(
+        self, program: NodeProgram, wanted: Mapping[bytes, Content], kept: bool
+    ) -> NodeProgram:
+        """The program with other stores."""
+        key = program.node.name, program.candidate, tuple(wanted), kept
+        if key not in self._made:
+            passages = [self.passage(program, content) for content in wanted.values()]
+            targets = [
+                _target(program, content, found)
+                for content, found in zip(wanted.values(), passages, strict=True)
+            ]
+            kept = kept or any(target.own for target in targets)
+            self._made[key] = _directed(program, targets, passages, kept, self.config)
+        return self._made[key]
 
 
 def _producer(
     content: Content, network: Network, programs: Mapping[str, NodeProgram]
 ) -> NodeProgram | None:
+    """The program that writes what is read; None if the host does."""
     producer = network.producers.get(content.tensors[0])
     return programs.get(producer.name) if producer is not None else None
 
 
-def _directs(producer: NodeProgram, content: Content) -> bool:
-    """Whether a producer's stores can make what is read, and it is not there anyway."""
-    output = producer.output
-    if output is None or not content.plain or serves(output, content, by_host=False):
-        return False
-    return sources(output, content) is not None
+def _target(program: NodeProgram, content: Content, found: Passage) -> Operand:
+    """What a program stores for a reader, and what of it the host makes."""
+    index = content.summands[0].index
+    stored = index[found.sources >= 0]
+    wanted = index[found.sources == MADE]
+    # The host takes elements from the same buffer, if all that it needs are there.
+    own = not np.isin(wanted[wanted >= 0], stored).all()
+    name = next(part.name for part in program.operands if part.written)
+    return Operand(
+        name, 0, content.size, content, written=True, direct=True, filled=found.filled, own=own
+    )
 
 
-def _kept(program: NodeProgram, network: Network, programs: Mapping[str, NodeProgram]) -> bool:
-    """Whether somebody needs the output as the program has it."""
-    tensor = program.node.output.tensor
-    if tensor in network.outputs:
-        return True
-    for node in network.readers[tensor]:
-        if node.name not in programs:
-            return True
-        for part in programs[node.name].operands:
-            if part.content is None or part.written or tensor not in part.content.tensors:
-                continue
-            if not _directs(program, part.content):
-                return True
-    return False
-
-
-def sources(written: Content, read: Content) -> NDArray[np.int64] | None:
-    """Which entry that is written each entry that is read is; None if some is none.
-
-    `CLEARED` and `UNUSED` stand for entries that no element lies in.
-    """
-    there, here = written.summands[0].index, read.summands[0].index
-    if there.shape[1] != here.shape[1]:
-        return None
-    live = here >= 0
-    found = np.where((here == ZERO).any(axis=1), CLEARED, UNUSED)
-    # A zero beside elements would have to be one that the producer computes: it has garbage there.
-    if np.any(live.any(axis=1) & (here == ZERO).any(axis=1)):
-        return None
-    first = np.argmax(live, axis=1)
-    for lane in np.unique(first[live.any(axis=1)]).tolist():
-        place = np.full(max(int(there.max()), int(here.max())) + 1, UNUSED)
-        held = there[:, lane] >= 0
-        place[there[held, lane]] = np.flatnonzero(held)
-        rows = np.flatnonzero(live.any(axis=1) & (first == lane))
-        entries = place[here[rows, lane]]
-        if np.any(entries < 0) or not np.all((here[rows] == IDLE) | (here[rows] == there[entries])):
-            return None
-        found[rows] = entries
-    return found
-
-
-def _directed(program: NodeProgram, wanted: Sequence[Content], kept: bool) -> NodeProgram:
+def _directed(
+    program: NodeProgram,
+    targets: Sequence[Operand],
+    passages: Sequence[Passage],
+    kept: bool,
+    config: Config,
+) -> NodeProgram:
     """The program with other stores."""
     number = next(n for n, part in enumerate(program.operands) if part.written)
-    own, output = program.operands[number], program.output
-    assert output is not None
-    targets = [Operand(own.name, 0, c.size, c, written=True, direct=True) for c in wanted]
     operands = list(program.operands)
-    maps: list[tuple[int, NDArray[np.int64] | None]] = []
-    if kept:
-        maps.append((number, None))
-    else:
-        operands[number], targets = targets[0], targets[1:]
-        maps.append((number, sources(output, wanted[0])))
-    for target in targets:
-        assert target.content is not None
-        maps.append((len(operands), sources(output, target.content)))
-        operands.append(target)
+    where: list[tuple[int, dict[int, list[int]] | None]] = [(number, None)] if kept else []
+    for place, (target, found) in enumerate(zip(targets, passages, strict=True)):
+        if place == 0 and not kept:
+            operands[number] = target
+            where.append((number, _inverse(found.sources)))
+        else:
+            where.append((len(operands), _inverse(found.sources)))
+            operands.append(target)
     rows, points = [], []
-    where = [(place, None if found is None else _inverse(found)) for place, found in maps]
     for row, point in zip(program.table, program.points.tolist(), strict=True):
         if point != number:
             rows.append(row[None])
@@ -130,9 +153,11 @@ def _directed(program: NodeProgram, wanted: Sequence[Content], kept: bool) -> No
         stores, to = _stores(row, where)
         rows.append(stores)
         points.append(to)
+    table = np.concatenate(rows)
     return replace(
         program,
-        table=np.concatenate(rows),
+        cycles=cycles(config, table),
+        table=table,
         points=np.concatenate([np.array(p, np.int64) for p in points]),
         operands=tuple(operands),
     )

@@ -21,6 +21,7 @@ from explorer.network.builder import Concat
 from explorer.network.graph import Accelerated, Host, Network, Tensor, operand
 from explorer.network.integers import evaluated
 from explorer.network.shipped import NETWORKS
+from explorer.network.size import check_run
 from explorer.program.verification import drawn
 from isa.errors import InputError
 from isa.schema import is_document
@@ -107,7 +108,7 @@ def subject(
     """What a command line argument means, ready to be computed; see `models.resolve`.
 
     Raises:
-        InputError: as there.
+        InputError: as there, or its tensors do not fit into the memory that is free.
     """
     named = text in NETWORKS or text.endswith(models.DOCUMENTS)
     if not named and (text.endswith(".onnx") or is_document(text)):
@@ -116,11 +117,13 @@ def subject(
         imported = onnx_import.load(Path(text), shapes, concat=concat == "terms")
         network = imported.network
         needed = {v.tensor for node in network.accelerated for v in node.inputs}
+        check_run(network)
         constants = {t.name for t in network.tensors if t.constant} & needed
         if constants <= imported.values.keys():
             return Subject(network, imported.values, imported, seed)
         return Subject(network, _constants(network, seed), None, seed)
     network = models.resolve(text, concat, shapes)
+    check_run(network)
     return Subject(network, _constants(network, seed), None, seed)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def count(
     exchanged = replace(intrinsic, in0=intrinsic.in1, in1=intrinsic.in0)
     bindings = {"straight": intrinsic, "swapped": exchanged}
     for binding in bindings if "swapped" in classes else ("straight",):
-        whole = Counter({Part(frozenset(), 0): 1})
+        whole = Counter({Part(frozenset(), (0,)): 1})
         bound = bindings[binding]
         options = {
             "classes": [name for name in classes if name != "swapped"],
@@ -68,19 +68,20 @@ def count(
             whole = _product(whole, tally(facts))
         mark = frozenset({"swapped"} if binding == "swapped" else ())
         found += Counter({Part(p.classes | mark, p.saved): n for p, n in whole.items()})
-    return _summary(found, operator, classes, outer="outer" in orders)
-
-
-def _summary(
-    found: Counter[Part], operator: Computation, classes: Iterable[str], *, outer: bool
-) -> Count:
+    if "outer" not in orders:
+        return summary(found, classes)
     # Each loop order is an answer of its own: their number is known, so the solver is spared them.
     loops = sum(dim.extent > 1 for dim in operator.dims)
-    ways = {p: n * (math.factorial(loops - p.saved) if outer else 1) for p, n in found.items()}
-    numbers = {"tile": sum(n for p, n in ways.items() if p.classes <= {"padded"})}
+    ways = {p: n * math.factorial(loops - p.saved[0]) for p, n in found.items()}
+    return summary(ways, classes)
+
+
+def summary(found: Mapping[Part, int], classes: Iterable[str]) -> Count:
+    """The count of answers of each kind."""
+    numbers = {"tile": sum(n for p, n in found.items() if p.classes <= {"padded"})}
     for name in classes:
-        numbers[name] = sum(n for p, n in ways.items() if name in p.classes)
-    return Count(sum(ways.values()), numbers)
+        numbers[name] = sum(n for p, n in found.items() if name in p.classes)
+    return Count(sum(found.values()), numbers)
 
 
 def _product(left: Counter[Part], right: Counter[Part]) -> Counter[Part]:
@@ -89,7 +90,8 @@ def _product(left: Counter[Part], right: Counter[Part]) -> Counter[Part]:
     for a, n in left.items():
         for b, m in right.items():
             # An answer has a class if one of its parts has it; saved loops add up.
-            product[Part(a.classes | b.classes, a.saved + b.saved)] += n * m
+            saved = tuple(map(sum, zip(a.saved, b.saved, strict=True)))
+            product[Part(a.classes | b.classes, saved)] += n * m
     return product
 
 
@@ -117,10 +119,16 @@ def count_answers(facts: Iterable[Symbol]) -> int:
 
 
 class Part(NamedTuple):
-    """What an answer is counted by: its classes, and how many outer loops its digits save."""
+    """What an answer is counted by.
+
+    Attributes:
+        classes: those it belongs to.
+        saved: how many outer loops the digits of each term save; of several terms then also how
+            many of the loops over outputs, which they have in common.
+    """
 
     classes: frozenset[str]
-    saved: int
+    saved: tuple[int, ...]
 
 
 def tally(facts: Iterable[Symbol]) -> Counter[Part]:
@@ -134,8 +142,9 @@ def tally(facts: Iterable[Symbol]) -> Counter[Part]:
     # Few distinct tuples for many answers: symbols are taken apart after counting.
     for symbols, number in found.items():
         classes = frozenset(s.arguments[0].name for s in symbols if s.match("belongs", 1))
-        (saved,) = (s.arguments[0].number for s in symbols if s.match("saved", 1))
-        parts[Part(classes, saved)] += number
+        # clingo orders numbers before names: the terms first, then the output.
+        saved = sorted(s.arguments for s in symbols if s.match("saved", 2))
+        parts[Part(classes, tuple(n.number for _, n in saved))] += number
     return parts
 
 

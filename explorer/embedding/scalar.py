@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from clingo import Function
 
 from explorer.embedding.control import ground
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
-from explorer.embedding.facts import DEFAULT_CLASSES, scalar_instance
+from explorer.embedding.facts import DEFAULT_CLASSES, named, scalar_instance
 from isa.computation import Computation
 from isa.errors import InputError
 
@@ -52,17 +53,22 @@ class Assignment:
         return f"{'swap ' if self.swapped else ''}{steps}"
 
 
-def check_size(operator: Computation, intrinsic: Computation, limits: tuple[int, int]) -> None:
+def check_sizes(
+    terms: Sequence[Computation], intrinsic: Computation, limits: tuple[int, int]
+) -> None:
     """Check that the dataflow is small enough to be looked at one multiply-accumulate at a time.
 
     Raises:
-        InputError: the operator or the instruction has more than its limit.
+        InputError: the terms, one or together, or the instruction have more than their limit.
     """
-    for computation, limit in zip((operator, intrinsic), limits, strict=True):
-        if computation.macs > limit:
+    allowed = [f"with this encoding at most {limit} multiply-accumulates" for limit in limits]
+    checked = (*((term, 0) for term in terms), (intrinsic, 1))
+    for computation, which in checked:
+        if computation.macs > limits[which]:
             extents = " * ".join(str(d.extent) for d in computation.dims)
-            allowed = f"with this encoding at most {limit} multiply-accumulates"
-            raise InputError(computation.name, "", extents, allowed)
+            raise InputError(computation.name, "", extents, allowed[which])
+    if sum(term.macs for term in terms) > limits[0]:
+        raise InputError(terms[0].name, "", " + ".join(str(t.macs) for t in terms), allowed[0])
 
 
 def scalar_embeddings(
@@ -75,7 +81,7 @@ def scalar_embeddings(
     Raises:
         InputError: the operator or the instruction is too large.
     """
-    check_size(operator, intrinsic, STRUCTURED_LIMIT)
+    check_sizes([operator], intrinsic, STRUCTURED_LIMIT)
     facts = scalar_instance(operator, intrinsic, classes)
     # The heuristic decides digits before single multiply-accumulates, which follow from them.
     found = answers(operator, intrinsic, facts, "entries/scalar.lp", ("--heuristic=Domain",))
@@ -83,26 +89,36 @@ def scalar_embeddings(
 
 
 def unstructured_embeddings(
-    operator: Computation, intrinsic: Computation, *, swapped: bool = False
-) -> Iterator[Assignment]:
+    terms: Sequence[Computation], intrinsic: Computation, *, swapped: bool = False
+) -> Iterator[tuple[Assignment, ...]]:
     """Every embedding that the definition admits, whether digits describe it or not.
 
     Args:
-        operator: what is embedded.
-        intrinsic: what it is embedded into.
-        swapped: whether the inputs may exchange their ports.
+        terms: what is embedded.
+        intrinsic: what they are embedded into.
+        swapped: whether the two inputs of a term may exchange their ports.
+
+    Yields:
+        What each term's multiply-accumulates stand at.
 
     Raises:
-        InputError: the operator or the instruction is too large.
+        InputError: the terms together or the instruction are too large.
     """
-    check_size(operator, intrinsic, UNSTRUCTURED_LIMIT)
+    check_sizes(terms, intrinsic, UNSTRUCTURED_LIMIT)
     classes = ("swapped",) if swapped else ()
-    control = ground(scalar_instance(operator, intrinsic, classes), "entries/unstructured.lp")
-    exchanged = Function("use", [Function("swapped")])
+    facts = scalar_instance(terms[0], intrinsic, classes, further=terms[1:])
+    control = ground(facts, "entries/unstructured.lp")
+    exchanged = [Function("use", [named("swapped", number)]) for number in range(len(terms))]
+    # Nodes are numbered through, and so are the lanes of the issues for one term after the other.
+    first = list(accumulate((term.macs for term in terms), initial=0))
     with control.solve(yield_=True) as handle:
         for model in handle:
             symbols = model.symbols(shown=True)
             stands = {}
             for step, lane, node in (s.arguments for s in symbols if s.match("stands", 3)):
-                stands[node.number] = step.number, lane.number
-            yield Assignment(exchanged in symbols, tuple(stands[n] for n in range(operator.macs)))
+                stands[node.number] = step.number, lane.number % intrinsic.macs
+            each = [[stands[i] for i in range(*pair)] for pair in pairwise(first)]
+            yield tuple(
+                Assignment(swap in symbols, tuple((step - n, lane) for step, lane in places))
+                for swap, n, places in zip(exchanged, first, each, strict=False)
+            )

@@ -7,18 +7,19 @@ they place the same digits of these dimensions on the accumulator's axes, in the
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from clingo import Function, Symbol, SymbolType
 
 from explorer.embedding.control import ground
-from explorer.embedding.counting import Count, tally
+from explorer.embedding.counting import Count, Part, count, summary, tally
 from explorer.embedding.decoding import Decoder
 from explorer.embedding.digits import Embedding, arrange
-from explorer.embedding.enumeration import MANY_ANSWERS
+from explorer.embedding.enumeration import MANY_ANSWERS, enumerate_embeddings
 from explorer.embedding.explanation import Reason, Verdict, find, why
 from explorer.embedding.facts import (
     CLASSES,
@@ -28,11 +29,14 @@ from explorer.embedding.facts import (
     term_of,
 )
 from explorer.embedding.ids import parse
-from explorer.embedding.scalar import STRUCTURED_LIMIT, check_size
+from explorer.embedding.scalar import STRUCTURED_LIMIT, check_sizes
+from explorer.embedding.virtual_loops import nest
 from isa.computation import Computation, Operator
 from isa.errors import InputError
 
 PLUS = " + "
+_DECIDED = frozenset({"use", "place", "slower", "earlier"})
+"""Atoms that tell an embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,28 @@ def term_by_term(
     return [(e, term.computation) for e, term in zip(each, operator.terms, strict=True)]
 
 
+def enumerate_any(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+    orders: Collection[str] = (),
+) -> list[AnyEmbedding]:
+    """Every embedding of one term or several, sorted by id; see `enumerate_embeddings`."""
+    found: list[AnyEmbedding] = []
+    if len(terms) > 1:
+        found += enumerate_joint(
+            terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders
+        )
+    else:
+        found += enumerate_embeddings(
+            terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders
+        )
+    return found
+
+
 def enumerate_joint(
     terms: Sequence[Computation],
     intrinsic: Computation,
@@ -83,6 +109,7 @@ def enumerate_joint(
     *,
     all_tiles: bool = False,
     maximal: bool = True,
+    orders: Collection[str] = (),
 ) -> list[Joint]:
     """Every embedding of several terms, sorted by id; the arguments of `enumerate_embeddings`."""
     facts = instance(
@@ -91,6 +118,7 @@ def enumerate_joint(
         classes,
         all_tiles=all_tiles,
         enforce=("maximal",) if maximal else (),
+        orders=orders,
         further=terms[1:],
     )
     return sorted(joint_answers(terms, intrinsic, facts), key=lambda e: e.id)
@@ -106,13 +134,7 @@ def scalar_joint(
     Raises:
         InputError: the terms together, or the instruction, are too large.
     """
-    for computation in terms:
-        check_size(computation, intrinsic, STRUCTURED_LIMIT)
-    total, limit = sum(t.macs for t in terms), STRUCTURED_LIMIT[0]
-    if total > limit:
-        text = " + ".join(str(t.macs) for t in terms)
-        allowed = f"with this encoding at most {limit} multiply-accumulates"
-        raise InputError(terms[0].name, "", text, allowed)
+    check_sizes(terms, intrinsic, STRUCTURED_LIMIT)
     facts = scalar_instance(terms[0], intrinsic, classes, further=terms[1:])
     found = joint_answers(terms, intrinsic, facts, "entries/scalar.lp", ("--heuristic=Domain",))
     return sorted(found, key=lambda e: e.id)
@@ -144,15 +166,18 @@ class JointDecoder:
     def embedding(self, symbols: Sequence[Symbol]) -> Joint:
         """The embedding that a model shows."""
         parts: list[list[Symbol]] = [[] for _ in self.terms]
+        ordered = False
         for symbol in symbols:
-            if symbol.name not in ("use", "place"):  # costs and choices of layouts
+            if symbol.name not in _DECIDED:  # costs and choices of layouts
                 continue
+            ordered = ordered or symbol.name == "slower"
             if symbol not in self.known:
                 self.known[symbol] = _apart(symbol)
             number, plain = self.known[symbol]
             parts[number].append(plain)
         found = [d.embedding(part) for d, part in zip(self.decoders, parts, strict=True)]
-        return seated(found, self.terms, self.intrinsic)
+        # Where lane orders are a choice, the answer has made it.
+        return Joint(tuple(found)) if ordered else seated(found, self.terms, self.intrinsic)
 
 
 def _apart(symbol: Symbol) -> tuple[int, Symbol]:
@@ -190,7 +215,8 @@ def seated(
             own = [seats.index(a) for a in digit.axes] if len(digit.axes) > 1 else []
             places = late.get(image.get(digit.dims[0], ""), own)
             ranks[digit.dims[0]] = places, position.index(digit.dims[0])
-        found.append(arrange(embedding, term, sorted(ranks, key=ranks.__getitem__), ()))
+        lanes = sorted(ranks, key=ranks.__getitem__)
+        found.append(arrange(embedding, term, lanes, embedding.order))
     return Joint(tuple(found))
 
 
@@ -218,6 +244,12 @@ def home(
                 mark = "%" if digit.kind == "strided" else ":"
                 digits[axis].append(f"{names}{mark}{digit.lanes}")
     return {axis: ",".join(found) for axis, found in digits.items()}
+
+
+def _loops(embedding: Embedding, term: Computation, first: Computation) -> list[str]:
+    """The outer loops over outputs in their order, by the first term's dimensions."""
+    image = _images(term, first)
+    return [image[loop.first] for loop in nest(embedding, term).outer if loop.first in image]
 
 
 def why_joint(
@@ -254,6 +286,14 @@ def why_joint(
                     f"axis {axis} has {other} of the output, not {mine}"
                 )
                 reasons.append(Reason("home", sentence, "output"))
+    first, *others = (_loops(e, t, terms[0]) for e, t in zip(joint.terms, terms, strict=True))
+    for number, loops in enumerate(others, start=2):
+        if sorted(loops) == sorted(first) and loops != first:
+            sentence = (
+                f"outputs of term {number} are at other addresses than in term 1: their loops come "
+                f"in the order {','.join(loops)} of the output, not {','.join(first)}"
+            )
+            reasons.append(Reason("home", sentence, "output"))
     return Verdict(joint.id, tuple(sorted(reasons, key=lambda r: (r.rule, r.text))))
 
 
@@ -312,6 +352,32 @@ def parse_joint(text: str, terms: Sequence[Computation], intrinsic: Computation)
     raise InputError("embedding", "", text, allowed)
 
 
+def count_any(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    *,
+    all_tiles: bool = False,
+    maximal: bool = True,
+    orders: Collection[str] = (),
+) -> Count:
+    """How many embeddings `enumerate_any` would give; the same arguments."""
+    counted = count_joint if len(terms) > 1 else _count_only
+    return counted(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders)
+
+
+def _count_only(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str],
+    *,
+    all_tiles: bool,
+    maximal: bool,
+    orders: Collection[str],
+) -> Count:
+    return count(terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders)
+
+
 def count_joint(
     terms: Sequence[Computation],
     intrinsic: Computation,
@@ -319,6 +385,7 @@ def count_joint(
     *,
     all_tiles: bool = False,
     maximal: bool = True,
+    orders: Collection[str] = (),
 ) -> Count:
     """How many embeddings `enumerate_joint` would give; the same arguments.
 
@@ -330,10 +397,27 @@ def count_joint(
         classes,
         all_tiles=all_tiles,
         enforce=("maximal",) if maximal else (),
+        orders=[name for name in orders if name == "lanes"],
         further=terms[1:],
     )
     found = tally(facts)
-    numbers = {"tile": sum(n for p, n in found.items() if p.classes <= {"padded"})}
-    for name in classes:
-        numbers[name] = sum(n for p, n in found.items() if name in p.classes)
-    return Count(sum(found.values()), numbers)
+    if "outer" not in orders:
+        return summary(found, classes)
+    return summary({part: n * _loop_orders(part, terms) for part, n in found.items()}, classes)
+
+
+def _loop_orders(part: Part, terms: Sequence[Computation]) -> int:
+    """In how many orders the outer loops can stand: those over outputs alike in all terms."""
+    *each, of_output = part.saved
+    parallel = _long(terms[0], terms[0].parallel) - of_output
+    ways = math.factorial(parallel)
+    for term, saved in zip(terms, each, strict=True):
+        loops = _long(term, term.extents) - saved
+        # Its own loops stand anywhere among those whose order is settled.
+        ways *= math.factorial(loops) // math.factorial(parallel)
+    return ways
+
+
+def _long(term: Computation, dims: Collection[str]) -> int:
+    """How many of these dimensions have more than one iteration."""
+    return sum(term.extents[name] > 1 for name in dims)

@@ -151,8 +151,19 @@ class Solver:
         for symbol, known, kind in sorted(wanted, key=str):
             if str(symbol) not in known:
                 names = ", ".join(n.replace("_", "-") for n in known if "(" not in n)
-                source, field = _mention(symbol.name, rules) or (f"unknown {kind}", "")
+                source, field = _mention(symbol.name, rules) or (self._option(symbol, kind), kind)
                 raise InputError(source, field, str(symbol).replace("_", "-"), f"one of {names}")
+
+    def _option(self, symbol: Symbol, kind: str) -> str:
+        """The option that names what no file does."""
+        if kind == "metric":
+            for name, arity, option in (
+                ("prefer", 3, "--prefer"),
+                ("objective", 2, "--objectives"),
+            ):
+                if any(a.symbol.arguments[0] == symbol for a in self._atoms(name, arity)):
+                    return option
+        return "--require"
 
     def _check_weights(self) -> None:
         """Check that the solver's 32 bits hold each weighted value."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clingo import ast
 
-from explorer.embedding.control import NEEDED
+from explorer.embedding.control import NEEDED, Rule
 from isa.errors import InputError
 from isa.files import exists, read_text
 
@@ -71,27 +71,62 @@ def _included(path: Path, line: int, name: str, home: Path) -> Path:
     raise InputError(str(path), place, name, f"there is no such file; {allowed}")
 
 
-def endless(paths: Sequence[Path]) -> tuple[str, str, str] | None:
-    """The first rule that may go on for ever: file, line in words, and text.
+def in_turn(paths: Sequence[Path]) -> list[tuple[Rule, list[ast.AST]]]:
+    """The rules in files, each with the statements that say it, as `control.Watch` needs them.
 
-    That is one whose head holds arithmetic, and depends on itself: ``q(X+1) :- q(X)``. Whether it
-    ends is for a condition in its body to say, so it is no error before a limit is reached.
+    Rules that may go on for ever come last. Such a one has arithmetic in its head, and depends on
+    itself: ``q(X+1) :- q(X)``. Whether it ends is for a condition in its body to say, so it is no
+    error before a limit is reached. Statements that are no rules belong to the first one.
     """
-    rules: list[ast.AST] = []
-    ast.parse_files([str(path) for path in paths], rules.append, logger=lambda *_: None)
+    parsed: list[ast.AST] = []
+    for path in paths:  # one by one, as clingo reads the last of several first
+        ast.parse_files([str(path)], parsed.append, logger=lambda *_: None)
+    # A file may be included by several.
+    statements = list({str(statement.location): statement for statement in parsed}.values())
     heads: dict[tuple[str, int], set[tuple[str, int]]] = {}
-    found = [rule for rule in rules if rule.ast_type is ast.ASTType.Rule]
-    for rule in found:
-        body = {s for part in rule.body for s, _ in _atoms(part)}
-        for signature, _ in _atoms(rule.head):
-            heads.setdefault(signature, set()).update(body)
-    for rule in found:
-        for signature, arithmetic in _atoms(rule.head):
-            if arithmetic and signature in _reached(heads, signature):
-                begin = rule.location.begin
-                lines = read_text(Path(begin.filename), NEEDED).splitlines()
-                return begin.filename, f"line {begin.line}", lines[begin.line - 1].strip()
-    return None
+    for statement in statements:
+        if statement.ast_type is ast.ASTType.Rule:
+            body = {s for part in statement.body for s, _ in _atoms(part)}
+            for signature, _ in _atoms(statement.head):
+                heads.setdefault(signature, set()).update(body)
+    others: list[ast.AST] = []
+    found: list[tuple[Rule, list[ast.AST]]] = []
+    program = None  # the part of the program that a rule stands in
+    for statement in statements:
+        if statement.ast_type is ast.ASTType.Program:
+            program = statement
+        told = [*([program] if program is not None else []), statement]
+        if statement.ast_type in _GROUNDED:
+            found.append((_rule(statement, heads), told))
+        else:
+            others += told
+    found.sort(key=lambda step: step[0].endless)
+    if found:
+        found[0] = (found[0][0], [*others, *found[0][1]])
+    return found
+
+
+_GROUNDED = {
+    ast.ASTType.Rule,
+    ast.ASTType.Minimize,
+    ast.ASTType.ShowTerm,
+    ast.ASTType.External,
+    ast.ASTType.Heuristic,
+    ast.ASTType.Edge,
+}
+"""Statements of which there is an instance for each way to fill in their variables."""
+
+
+def _rule(statement: ast.AST, heads: dict[tuple[str, int], set[tuple[str, int]]]) -> Rule:
+    """A rule with its first line, and whether it may go on for ever."""
+    begin, end = statement.location.begin, statement.location.end
+    line = read_text(Path(begin.filename), NEEDED).split("\n")[begin.line - 1].encode()
+    text = line[begin.column - 1 : end.column - 1 if end.line == begin.line else None]
+    atoms = _atoms(statement.head) if statement.ast_type is ast.ASTType.Rule else ()
+    endless = any(arithmetic and s in _reached(heads, s) for s, arithmetic in atoms)
+    return Rule(
+        begin.filename, f"line {begin.line}", text.decode(errors="replace").strip(), endless
+    )
 
 
 def _atoms(node: ast.AST) -> Iterator[tuple[tuple[str, int], bool]]:

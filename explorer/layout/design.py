@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.several import AnyEmbedding, Joint
 from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
-from explorer.layout.alu_passes import AluProgram, alu_program, with_products, with_terms
+from explorer.layout.alu_passes import (
+    AluProgram,
+    Vector,
+    alu_program,
+    with_products,
+    with_terms,
+)
 from explorer.layout.constant_product import digits_layout, has_digits, level_layout
 from explorer.layout.joint import common
 from explorer.layout.packed import Layout, derive, overlaps
+from explorer.layout.stored import Kind, Stored, Use, filled_block, identity_block, once
 from isa import intrinsics
 from isa.computation import Affine, Computation, Epilogue, Operator, Role, Tensor
 from isa.config import Config
@@ -118,11 +125,6 @@ class Design:
         return tuple(_turned(self.acc, v.tensor, self.config) for v in self.alu.terms)
 
     @property
-    def blocks(self) -> tuple[Layout, ...]:
-        """The layouts on port wgt of the terms' multiples of the identity, an entry each."""
-        return tuple(_identity(factor, self.config) for factor in self.alu.factors)
-
-    @property
     def levels(self) -> tuple[Layout, ...]:
         """The layout on port inp of what digits are multiplied by, if there are any."""
         return (level_layout(self.config),) if self.alu.products else ()
@@ -131,6 +133,44 @@ class Design:
     def digits(self) -> tuple[Layout, ...]:
         """The layouts on port wgt of vectors that come in as products with a constant."""
         return tuple(digits_layout(layout, self.config) for layout in self.products)
+
+    @property
+    def operands(self) -> list[Stored]:
+        """All that programs load and store, in the order in which it lies in each section."""
+        alu, fills = self.alu, [term.fill for term in self.operator.terms]
+        inputs, weights = zip((self.inp, self.wgt), *self.further, strict=True)
+
+        def ports(kind: Kind, layouts: Iterable[Layout]) -> list[Stored]:
+            pairs = enumerate(zip(layouts, fills, strict=True))
+            return [Stored(Use(kind, k), x, filled_block(x, fill)) for k, (x, fill) in pairs]
+
+        def vectors(kind: Kind, each: Iterable[Vector], layouts: Iterable[Layout]) -> list[Stored]:
+            pairs = zip(each, layouts, strict=True)
+            return [Stored(Use(kind, vector), layout) for vector, layout in pairs]
+
+        blocks = [_identity(factor, self.config) for factor in alu.factors]
+        (inp, *further), (wgt, *beside) = ports("inp", inputs), ports("wgt", weights)
+        return [
+            inp,
+            wgt,
+            Stored(Use("out"), self.acc),
+            *vectors("spread", alu.spread, self.spread),
+            *further,
+            *beside,
+            *(Stored(Use("level"), layout) for layout in self.levels),
+            *vectors("digits", alu.products, self.digits),
+            *(
+                Stored(Use("block", factor), layout, identity_block(layout, factor))
+                for factor, layout in zip(alu.factors, blocks, strict=True)
+            ),
+            *vectors("dense", alu.dense, self.dense),
+            *vectors("term", alu.terms, self.terms),
+        ]
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The same with equal blocks of constants once: the tensors in DRAM."""
+        return once(self.operands)
 
     def followed_by(self, epilogue: Epilogue) -> Design:
         """The same design of the same terms with another epilogue, in the order it has."""
@@ -213,11 +253,7 @@ def _choices(
 def _joint_designs(
     operator: Operator, config: Config, intrinsic: Computation, joint: Joint
 ) -> Iterator[Design]:
-    """The designs of several terms: every choice for every input.
-
-    There is none where the terms need different tiles of accumulators: a skew that moves an output
-    dimension widens its loop in its own term only.
-    """
+    """The designs of several terms: every choice for every input."""
     parts = common(joint, [term.computation for term in operator.terms])
     nests = [nest(embedding, term) for embedding, term in parts]
     port = intrinsic.out
@@ -225,11 +261,13 @@ def _joint_designs(
         derive(loops, term.out, port, intrinsic, role="out")
         for loops, (_, term) in zip(nests, parts, strict=True)
     )
-    if any(replace(acc, tensor=first.tensor) != first for acc in others):
-        return
+    # Terms agree on the homes, and a skew widens reductions only: so their tiles are the same.
+    assert all(_cells(acc, first.tensor) == _cells(first, first.tensor) for acc in others)
     runs = tuple(frozenset(loop.name for loop in loops.outer) for loops in nests)
+    # Loops over outputs come in one order in all terms, so that the first one's holds for these.
     outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
     merged = replace(nests[0], outer=tuple(outer))
+    ordered = any(embedding.order for embedding in joint.terms)
     choices = [
         list(product(*_choices(embedding, term, loops, intrinsic)))
         for loops, (embedding, term) in zip(nests, parts, strict=True)
@@ -237,7 +275,7 @@ def _joint_designs(
     for alu in alternatives(operator, config):
         spread, products = _vectors(alu, nests[0], intrinsic)
         for (inp, wgt), *further in product(*choices) if all(map(has_digits, products)) else ():
-            yield Design(
+            design = Design(
                 operator,
                 config,
                 joint,
@@ -251,6 +289,17 @@ def _joint_designs(
                 runs=runs,
                 products=products,
             )
+            yield _ordered(design, nests[1:]) if ordered else design
+
+
+def _cells(acc: Layout, tensor: Tensor) -> Layout:
+    """The layout of accumulators with the lanes of different axes in one order.
+
+    Lanes of one axis stand as they are apart; which axis comes first is a matter of a term's other
+    digits, as diagonal ones come last.
+    """
+    lanes = sorted(acc.lanes, key=lambda loop: loop.name)
+    return replace(acc, tensor=tensor, lanes=tuple(lanes), equal=tuple(sorted(acc.equal)))
 
 
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
@@ -298,15 +347,26 @@ def _vectors(
     return spread, products
 
 
-def _ordered(design: Design) -> Design:
-    """The design with every layout in the order of the outer loops."""
+def _ordered(design: Design, further: Sequence[Nest] = ()) -> Design:
+    """The design with every layout in the order of the outer loops, those of its term."""
     outer = design.nest.outer
     inp, wgt, acc = (layout.along(outer) for layout in design.layouts)
     spread, products = (
         tuple(layout.along(outer) for layout in each) for each in (design.spread, design.products)
     )
+    inputs = tuple(
+        (left.along(loops.outer), right.along(loops.outer))
+        for (left, right), loops in zip(design.further, further, strict=True)
+    )
     return replace(
-        design, inp=inp, wgt=wgt, acc=acc, spread=spread, products=products, fixed_order=True
+        design,
+        inp=inp,
+        wgt=wgt,
+        acc=acc,
+        spread=spread,
+        products=products,
+        further=inputs,
+        fixed_order=True,
     )
 
 

@@ -14,7 +14,7 @@ from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed
+from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed, widened
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -77,6 +77,21 @@ def assemble(
     return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Widened:
+    """What the host makes of a tensor as int32.
+
+    Attributes:
+        label: the layout.
+        further: whether it is added to what is made of another tensor, in one copy.
+        besides: bytes of constants that are added to it.
+    """
+
+    label: str
+    further: bool = False
+    besides: int = 0
+
+
 @dataclass(slots=True)
 class Desk:
     """What is known while a problem is put together."""
@@ -87,6 +102,7 @@ class Desk:
     laid: dict[tuple[object, ...], Laid] = field(default_factory=dict)
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
+    widened: dict[tuple[str, str], _Widened] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
         """A node that is programmed, with its candidates."""
@@ -103,7 +119,9 @@ class Desk:
             if name == out or self.tensor(view.tensor).constant:
                 continue
             label = self.label(laid, view, strict=name in strict)
-            reads.append((view.tensor, label + _WIDE if name in option.wide else label))
+            if name in option.wide:
+                label = self.wide(node, option, name, label)
+            reads.append((view.tensor, label))
             known.add(name)
         written = self.label(option.layouts[out], node.output)
         size = self.named[node.output.tensor][written].size
@@ -115,6 +133,33 @@ class Desk:
                 laid = replace(option.layouts[out], role=None, tensor=tensor)
                 reads.append((view.tensor, self.label(laid, view)))
         return Candidate(option.name, cost, tuple(reads), ((node.output.tensor, written),))
+
+    def wide(self, node: Accelerated, option: Option, name: str, label: str) -> str:
+        """What a layout is called in which the host widens a tensor, maybe with others added to it.
+
+        What is made of the tensor counts: only what is alike can be made once for several readers.
+        """
+        vector = next(v for v in option.origin.alu.dense if name in {p.name for p in v.parts})
+        summands, varying, besides = [], list[str](), 0
+        for part in vector.parts:
+            view = node.views[part.name]
+            tensor = self.tensor(view.tensor)
+            if tensor.constant:
+                besides += tensor.bytes
+            else:
+                varying.append(tensor.name)
+            own = operand(node.operator, part.name)
+            layout = replace(option.layouts[part.name], role=None, tensor=own)
+            form = f"{part.form} " if part.form != "value" else ""
+            shift = f"<<{part.number}" if part.number else ""
+            summands.append(f"{form}{tensor.name} {self.label(layout, view)}{shift}")
+        tensor_name = node.views[name].tensor
+        simple = summands == [f"{tensor_name} {label}"] and not vector.const
+        number = f" {vector.const:+}" if vector.const else ""
+        found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
+        further = tensor_name != varying[0]
+        self.widened[tensor_name, found] = _Widened(label, further, 0 if further else besides)
+        return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
         """What a layout of a tensor is called: by its blocks, and with a number where not clear."""
@@ -224,16 +269,19 @@ class Desk:
         for tensor, ends in read.items():
             for there in written[tensor]:
                 for here in ends:
-                    wide, by_host = here.endswith(_WIDE), tensor in self.free
+                    wide, by_host = self.widened.get((tensor, here)), tensor in self.free
                     first = self.named[tensor][there]
-                    second = self.named[tensor][here.removesuffix(_WIDE)]
-                    pair = (first.key, first.size, second.key, second.size, wide, by_host)
-                    if pair not in known:
-                        known[pair] = passed(
-                            first, second, self.rule, host, by_host=by_host, wide=wide
+                    second = self.named[tensor][wide.label if wide else here]
+                    size = first.size, second.size
+                    pair = (first.key, second.key, *size, wide and replace(wide, label=""))
+                    if (*pair, by_host) not in known:
+                        known[*pair, by_host] = (
+                            widened(*size, host, further=wide.further, besides=wide.besides)
+                            if wide
+                            else passed(first, second, self.rule, host, by_host=by_host)
                         )
                     key = (tensor, there, here)
-                    kinds[key], passages[key] = known[pair]
+                    kinds[key], passages[key] = known[*pair, by_host]
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages

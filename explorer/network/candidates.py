@@ -7,7 +7,7 @@ add a residual: as int8, through port inp, or as int32, which the host makes of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.alu_passes import alu_program
@@ -15,7 +15,8 @@ from explorer.layout.design import Design, designs, reference_designs
 from explorer.layout.packed import Layout
 from explorer.network.graph import Accelerated, Network, View, operand
 from explorer.ranking.explore import gemm_intrinsic, reference
-from explorer.schedule.search import search
+from explorer.schedule.search import Scheduled, search
+from explorer.schedule.space import Schedule
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -45,6 +46,7 @@ class Option:
         memory: bytes of packed constants that are weights or less than the output.
         origin: the design whose best program it is, the order in DRAM still open. Layouts and
             cycles do not tell which one that is: residuals, biases and further terms differ, too.
+        schedule: of that program; None where only its cycles are known.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Option:
     wide: frozenset[str]
     memory: int
     origin: Design
+    schedule: Schedule | None = None
 
 
 def programmed(node: Accelerated, network: Network) -> str:
@@ -110,17 +113,24 @@ def options(
     for design in designs(operator, config, gemm_intrinsic(config), embedding):
         best = search(design, effort=effort)
         if best.best is not None:
-            found.append((best.best.cycles, best.proven, best.best.code))
-    found.sort(key=lambda f: f[0])
+            found.append((best.best, best.proven))
+    found.sort(key=lambda f: f[0].cycles)
     return [
-        option(numbered(embedding.id, i), cycles, code.design, code.origin, proven=proven)
-        for i, (cycles, proven, code) in enumerate(found, start=1)
+        scheduled(numbered(embedding.id, i), best, proven=proven)
+        for i, (best, proven) in enumerate(found, start=1)
     ]
 
 
 def numbered(name: str, number: int) -> str:
     """The name of an embedding's layouts of some number, from 1, the fastest first."""
     return name if number == 1 else f"{name}#{number}"
+
+
+def scheduled(name: str, best: Scheduled, *, proven: bool) -> Option:
+    """A design with its best program."""
+    code = best.code
+    made = option(name, best.cycles, code.design, code.origin, proven=proven)
+    return replace(made, schedule=code.schedule)
 
 
 def option(name: str, cycles: int, design: Design, origin: Design, *, proven: bool) -> Option:
@@ -160,7 +170,5 @@ def fixed(operator: Operator, config: Config, effort: int | None = None) -> list
         outcomes = (search(design, effort=effort) for design in made)
         first = next((o for o in outcomes if o.best is not None), None)
         if first is not None and first.best is not None:
-            best = first.best
-            design, origin = best.code.design, best.code.origin
-            found.append(option(name, best.cycles, design, origin, proven=first.proven))
+            found.append(scheduled(name, first.best, proven=first.proven))
     return found

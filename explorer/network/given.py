@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-import pandas as pd
-
 from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
 from explorer.embedding.ids import parse
@@ -81,6 +79,8 @@ def given_candidates(
 
 def _rows(path: Path) -> dict[str, list[_Row]]:
     """The rows by operator, in the order of the table."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     text = read_text(path, "a table of candidates")
     try:
         table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)

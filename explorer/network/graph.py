@@ -27,6 +27,7 @@ Dtype = Literal[
 ]  # fmt: skip
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 """Types of elements; ``other`` are those that no accelerated node meets."""
+_WIDTHS = {"int4": 1, "uint4": 1, "bfloat16": 2, "other": 0}  # bytes of what numpy does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ class Tensor:
     def size(self) -> int:
         """Number of elements; 0 where the shape is not known."""
         return 0 if self.shape is None else math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes as the host has it; 0 where shape or type are not known."""
+        width = _WIDTHS.get(self.dtype)
+        return self.size * (np.dtype(self.dtype).itemsize if width is None else width)
 
     @property
     def exponent(self) -> int | None:

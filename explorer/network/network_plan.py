@@ -20,6 +20,7 @@ from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
 from explorer.network.proof.claim import Claim
+from explorer.network.size import check_plan
 from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model
@@ -48,10 +49,12 @@ class NetworkPlan:
         config: what it is compiled for.
         assembled: its problem.
         planned: the plan, or the front, and what is proven.
-        fixed: TVM's embedding and layouts wherever there are any; None if that is no plan.
-        greedy: every node's fastest candidate, whatever its neighbours do; None if that is no plan.
+        fixed: TVM's embedding and layouts wherever there are any; None if that is no plan, or if
+            the user has ended the search.
+        greedy: every node's fastest candidate, whatever its neighbours do; None as there.
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
+        rule: the transitions that there are.
         claim: what is proven over all embeddings; None where that was not asked.
     """
 
@@ -63,6 +66,7 @@ class NetworkPlan:
     greedy: Plan | None
     floor: int
     wishes: Wishes
+    rule: Model
     claim: Claim | None = None
 
     def frame(self) -> pd.DataFrame:
@@ -108,12 +112,13 @@ def rows(found: NetworkPlan, plan: Plan) -> list[Row]:
 def _row(found: NetworkPlan, plan: Plan, name: str, candidate: str) -> Row:
     node = found.assembled.problem.node(name)
     own = found.assembled.options.get(name, {})
+    cycles = own[candidate].cycles if candidate in own else 0
     moves = [move for move in plan.moves if name in move.readers]
     made = [move.cost for move in moves if move.readers[0] == name]
     return Row(
         name,
         candidate,
-        own[candidate].cycles if candidate in own else 0,
+        plan.programs.get(name, cycles),
         "; ".join(_read(found, move, name) for move in moves),
         sum(cost.cycles for cost in made),
         sum(cost.host_bytes for cost in made),
@@ -137,7 +142,12 @@ def candidates(
     on_progress: Progress = lambda _: None,
     effort: int | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
-    """The candidates of every operator, and the nodes that the host runs, with the reason."""
+    """The candidates of every operator, and the nodes that the host runs, with the reason.
+
+    Raises:
+        InputError: the network's layouts do not fit into the memory that is free.
+    """
+    check_plan(network)
     hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
     hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
@@ -184,10 +194,12 @@ def plan_network(
     asked = replace(wishes, pins=parse_pins(pins, problem))
     planned = solve(problem, asked, seconds=seconds, rules=rules)
     usual = Wishes(prefer=("cycles", *(m for m in wishes.prefer if m != "cycles")))
-    fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
-    greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
+    fixed = greedy = None
+    if not planned.interrupted:  # else what was found is wanted, and no further search
+        fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
+        greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule)
 
 
 def _following(

@@ -309,7 +309,7 @@ def _mean(graph: Graph, op: Op) -> Chain:
     chain.views.append(data.renamed.view(product.computation.in0.name))
     ones = np.ones(product.computation.in1.shape, np.int8) if graph.quantised else None
     chain.constants[product.computation.in1.name] = ones
-    chain.bounds = _bounds(product, ones)
+    chain.bounds = np.array([128 << shift], np.int64)
     return chain
 
 
@@ -328,7 +328,7 @@ def _sum(graph: Graph, op: Op) -> Chain:
     chain = _chain(graph, op, product, np.array([exponent]), notes)
     for (quantity, _), name in zip(found, names, strict=True):
         chain.note_zero(quantity, name)
-    ones = np.ones(product.channel.shape, np.int8) if graph.quantised else None
+    ones = np.ones(product.computation.in1.shape, np.int8) if graph.quantised else None
     chain.constants[product.computation.in1.name] = ones
     chain.views.append(data.renamed.view(product.computation.in0.name))
     chain.bounds = np.array([128], np.int64)

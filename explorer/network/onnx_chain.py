@@ -443,7 +443,13 @@ class Chain:
         dead = np.array(
             [int(b) < 1 << max(int(a) - 1, 0) for a, b in zip(amounts, bounds, strict=True)]
         ) & (amounts > 0)
-        if not simple or not dead.any():
+        # Ones that all channels share (sums, means) cannot be zeros for some of them.
+        shared = not any(
+            self.product.computation.in1.varies({name: 1})
+            for row in self.product.channel.index
+            for name, _ in row.terms
+        )
+        if not simple or shared or not dead.any():
             return amounts
         for name, array in self.constants.items():
             # Weights and biases have the channels first, however many axes they are.

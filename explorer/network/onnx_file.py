@@ -298,17 +298,38 @@ def _value(
     arrays = {name: array for name, array in inputs.items() if array is not None}
     if len(arrays) < len(inputs) or sum(a.size for a in arrays.values()) > _MOST_FOLDED:
         return None
-    if node.op_type == "ConstantOfShape":
-        (extents,) = arrays.values()
-        if prod(map(int, extents)) > _MOST_FOLDED:
-            return None
     try:
+        if _size(node, [arrays[name] for name in node.input if name]) > _MOST_FOLDED:
+            return None
         evaluator = ReferenceEvaluator(node, opsets={v.domain: v.version for v in versions})
         found = evaluator.run(None, arrays)
     except Exception:  # whatever is wrong with it, the host may know how to run it
         return None
     value: Array = np.asarray(next(iter(found)))
     return value if value.dtype.kind in "biuf" and value.size <= _MOST_FOLDED else None
+
+
+def _size(node: onnx.NodeProto, arrays: Sequence[Array]) -> int:
+    """A number of elements that a node's value does not exceed, known before it is computed."""
+    if node.op_type == "ConstantOfShape":
+        return prod(map(int, arrays[0]))
+    if node.op_type == "Expand":
+        return prod(np.broadcast_shapes(arrays[0].shape, tuple(map(int, arrays[1]))))
+    if node.op_type == "Range":
+        start, limit, step = (float(array) for array in arrays)
+        return max(0, int((limit - start) / step)) + 1
+    if node.op_type == "Gather":
+        data, indices = arrays
+        axis = int(attributes_of(node).get("axis", 0))
+        return int(indices.size * data.size // max(1, data.shape[axis]))
+    if node.op_type == "Concat":
+        return sum(array.size for array in arrays)
+    if node.op_type in _BROADCASTING:
+        return prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    return max((array.size for array in arrays), default=0)
+
+
+_BROADCASTING = {"Add", "Div", "Equal", "Max", "Min", "Mod", "Mul", "Pow", "Sub", "Where"}
 
 
 # --- What the model says --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from explorer.network.onnx_file import Array, Op
-from explorer.network.terms import identity
+from explorer.network.terms import scaled
 from explorer.operators.axes import Subpixel, subpixels_along
 from explorer.operators.kinds import construct
 from isa.computation import Add, Computation, Tensor
@@ -131,7 +131,7 @@ def convolution(op: Op, data: Shape, weight: Shape) -> Product:
 
 
 def mean(op: Op, data: Shape) -> tuple[Product, int]:
-    """An average pool as a kernel of ones for each channel, and by how much its sums are shifted.
+    """An average pool as a product with ones, and by how much its sums are shifted.
 
     Raises:
         Unfit: it divides by no power of two, or not everywhere by the same number.
@@ -149,6 +149,12 @@ def mean(op: Op, data: Shape) -> tuple[Product, int]:
         any((*at.before, *at.after)) and not op.attributes.get("count_include_pad")
     ):
         raise Unfit("means at the border are of fewer values")
+    if rank == 2 and set(at.dilation) == {1}:
+        (h, w), (r, s) = data[2:], kernel
+        pooled = _kind(
+            "average_pool", n=data[0], c=data[1], h=h, w=w, r=r, s=s, pad=at.pad, stride=at.stride
+        )
+        return Product(*pooled, 1, pooled[0].out.shape), count.bit_length() - 1
     weight = (data[1], 1, *kernel)
     attributes = {**op.attributes, "group": data[1], "pads": (*at.before, *at.after),
                   "auto_pad": "NOTSET"}  # fmt: skip
@@ -272,13 +278,14 @@ def matrices(data: Shape, weight: Shape, right: str) -> Product:
 
 
 def copy(shape: Shape) -> Product:
-    """A tensor times one number a channel: what an Add of two tensors begins with.
+    """A tensor times one number: what an Add of two tensors begins with.
 
     Raises:
         Unfit: it has too many axes.
     """
     if not 1 <= len(shape) <= 6:
         raise Unfit(f"no kind has {len(shape)} axes")
-    computation = identity(shape, "data", "weight")
-    channel = Tensor("bias", computation.in1.shape, computation.in1.index, computation.in1.letters)
-    return Product(computation, channel, min(1, len(shape) - 1), shape)
+    computation, axis = scaled(shape, "data", "weight"), min(1, len(shape) - 1)
+    out = computation.out
+    channel = Tensor("bias", (shape[axis],), (out.index[axis],), out.letters[axis])
+    return Product(computation, channel, axis, shape)

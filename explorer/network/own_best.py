@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from explorer.network.graph import Host, Network
@@ -86,19 +86,28 @@ def _check(
         raise InputError(network.name, "node", node, f"{told}one of {', '.join(programmed)}")
 
 
-def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
+def own_best(
+    found: NetworkPlan,
+    node: str,
+    wishes: Wishes,
+    refined: Callable[[NetworkPlan], NetworkPlan] = lambda plan: plan,
+) -> OwnBest | None:
     """What a node's own best would cost elsewhere in a plan; None if no plan can have it.
 
     Args:
         found: a network's plan.
         node: one of its nodes that are programmed.
         wishes: what is asked of both plans; pins of this node are left aside.
+        refined: what was done to the plan after it was found, such as to simulate its programs.
 
     Raises:
         InputError: there is no such node, or no plan to compare with.
+        KeyboardInterrupt: the user ended the search for one of the plans.
     """
     options, problem = found.assembled.options, found.assembled.problem
     _check(found.network, node, options, found.assembled.hosts)
+    if found.planned.interrupted:
+        raise KeyboardInterrupt
     if not found.planned.plans:
         raise InputError(found.network.name, "", "no plan", "pins and limits that some plan meets")
     planned = found.planned.plans[0]
@@ -115,9 +124,13 @@ def own_best(found: NetworkPlan, node: str, wishes: Wishes) -> OwnBest | None:
         pins = tuple(pin for pin in wishes.pins if pin.node != node)
         asked = replace(wishes, pins=pins, objectives=())
         solved = solve(replace(problem, nodes=nodes), asked)
+        if solved.interrupted:
+            raise KeyboardInterrupt
         if not solved.plans:
             return None
-        other = solved.plans[0]
+        assembled = replace(found.assembled, problem=replace(problem, nodes=nodes))
+        left = replace(found, assembled=assembled, planned=solved, fixed=None, greedy=None)
+        other = refined(replace(left, wishes=asked)).planned.plans[0]
     return OwnBest(
         node,
         planned.choices[node],
@@ -133,9 +146,11 @@ def _changes(found: NetworkPlan, planned: Plan, other: Plan) -> Iterator[Change]
     problem = found.assembled.problem
     for name, first in planned.choices.items():
         second = other.choices[name]
-        if first != second:
-            node = problem.node(name)
-            cycles = [node.candidate(c).cost.cycles for c in (first, second)]
+        cycles = [
+            plan.programs.get(name, problem.node(name).candidate(plan.choices[name]).cost.cycles)
+            for plan in (planned, other)
+        ]
+        if first != second or cycles[0] != cycles[1]:
             yield Change(name, first, cycles[0], second, cycles[1], cycles[1] - cycles[0])
     for tensor in problem.tensors():
         sides = [_passed(found, plan, tensor) for plan in (planned, other)]

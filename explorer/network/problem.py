@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from isa.errors import InputError
@@ -194,11 +194,14 @@ class Plan:
         choices: the candidate of each node, in the order of the nodes.
         moves: what lies between them, by tensor; the free ones too.
         cost: of all.
+        programs: cycles of the nodes' programs where they were simulated with the stores that the
+            moves ask for; they are then in `cost`, in place of what the candidates have.
     """
 
     choices: Mapping[str, str]
     moves: tuple[Move, ...]
     cost: Cost
+    programs: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan(problem: Problem, choices: Mapping[str, str]) -> Plan | None:

@@ -32,9 +32,6 @@ PAIRS = 2**19
 ROWS = 2**14
 """Rows that a joined table may have on the way."""
 
-LEFT = 2**9
-"""Rows that a joined table may have where the solver goes on: more cost more than they save."""
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -243,6 +240,7 @@ def _joined(problem: Tables) -> Tables:
     """The tables joined as far as joins stay small."""
     tables = dict(enumerate(problem.tables))
     small = problem.tables
+    own = {table.nodes[0]: len(table.keys) for table in problem.tables}
     # Of each pair, what its join may leave and looks at; None where it is too large.
     known: dict[tuple[int, int], tuple[int, int] | None] = {}
     for number in count(len(tables)):
@@ -260,7 +258,9 @@ def _joined(problem: Tables) -> Tables:
             continue
         del tables[i], tables[j]
         tables[number] = found
-        if all(len(t.keys) <= LEFT or t.parts is None for t in tables.values()):
+        # Where the solver goes on, a join that has more rows than its nodes costs more than it
+        # saves: cores speak of whole rows then, and no longer of what one node takes.
+        if all(len(t.keys) <= sum(own[n] for n in t.nodes) for t in tables.values()):
             small = tuple(tables.values())
     # Nothing is shared any more: all is decided, but for what limits and objectives leave open.
     done = not any(table.tensors for table in tables.values())

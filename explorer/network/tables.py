@@ -137,7 +137,7 @@ def tables(problem: Problem, wishes: Wishes, *, pinned: bool = True) -> Tables:
         ]
         costs = [[c.cost[i] for i in columns] for c in node.candidates]
         rows = [
-            i for i, c in enumerate(node.candidates) if not pinned or _meets(c, node.name, wishes)
+            i for i, c in enumerate(node.candidates) if not pinned or meets(c, node.name, wishes)
         ]
         reads, writes = ends[0]
         table = Table(
@@ -171,7 +171,8 @@ def _layouts(problem: Problem) -> dict[str, tuple[list[str], list[str]]]:
     return {t: (list(written), list(read)) for t, (written, read) in found.items()}
 
 
-def _meets(candidate: Candidate, node: str, wishes: Wishes) -> bool:
+def meets(candidate: Candidate, node: str, wishes: Wishes) -> bool:
+    """Whether a node's candidate is what pins ask for."""
     written = dict(candidate.writes)
     return all(
         (pin.node != node or pin.candidate == candidate.name)

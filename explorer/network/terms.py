@@ -36,25 +36,22 @@ def joined(parts: Sequence[Operator]) -> Operator:
     return generic(replace(parts[0], stages=(*terms, *steps)))
 
 
-def identity(shape: tuple[int, ...], name: str, weight: str) -> Computation:
-    """A product that copies a tensor: each element times the weight of its channel, axis 1.
-
-    A tensor of one axis has one channel an element.
+def scaled(shape: tuple[int, ...], name: str, weight: str) -> Computation:
+    """A product that copies a tensor: each element times one number, as the kind `add` begins.
 
     Args:
         shape: of the tensor, and of the output.
         name: of the tensor.
-        weight: the name of the constant, of one element a channel.
+        weight: the name of the number.
     """
     dims = tuple(Dimension(f"i{axis}", extent) for axis, extent in enumerate(shape))
     index = tuple(Affine.of({dim.name: 1}) for dim in dims)
-    channel = min(1, len(shape) - 1)
     letters = "NCHWDEFGIJKLMOPQ"[: len(shape)]
     return Computation(
-        "identity",
+        "add",
         dims,
         Tensor(name, shape, index, letters),
-        Tensor(weight, (shape[channel],), (index[channel],), letters[channel]),
+        Tensor(weight, (1,), (Affine.of({}),), "S"),
         Tensor("output", shape, index, letters),
     )
 

@@ -5,19 +5,24 @@ How is said by a named model, which is data (`transitions.yaml`). The kinds, che
 - **none**: what is read lies there as it was written. Lanes that stand for nothing may differ.
 - **stored**: every vector that the reader wants is one that the producer has, and STORE writes it
   there.
-- **filled**: the same, but for vectors that the producer lacks: the host makes those.
+- **filled**: the same, but for vectors that the producer lacks: the host makes those. Vectors of
+  nothing but zeros are only written.
 - **host**: the host reads all that was written and writes all that is wanted.
+
+Which of them it is, is decided by bytes alone (`Lacking.kind`), so that whoever makes programs of a
+plan decides the same.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +45,11 @@ class Model(Document):
     empty: Literal["told", "alike"]
     border: Literal["plain", "free"]
 
+    @property
+    def executable(self) -> bool:
+        """Whether programs and the host can make what it takes to be there."""
+        return (self.border, self.empty) == ("plain", "told")
+
 
 @cache
 def models() -> Mapping[str, Model]:
@@ -50,15 +60,29 @@ def models() -> Mapping[str, Model]:
     return {name: validate(Model, fields, "transitions.yaml") for name, fields in known.items()}
 
 
-def model(name: str) -> Model:
+def model(name: str, source: str = "--transitions") -> Model:
     """A model by its name.
 
     Raises:
         InputError: there is none of this name.
     """
     if name not in models():
-        raise InputError("--transitions", "", name, f"one of {', '.join(models())}")
+        raise InputError(source, "", name, f"one of {', '.join(models())}")
     return models()[name]
+
+
+def executable(name: str, source: str = "--transitions") -> Model:
+    """A model by its name, whose transitions programs and the host can make.
+
+    Raises:
+        InputError: there is none of this name, or it takes for free what has to be done.
+    """
+    found = model(name, source)
+    if not found.executable:
+        names = (n for n, m in models().items() if m.executable)
+        allowed = f"one that says what is done, {' or '.join(names)}: its layouts are not all made"
+        raise InputError(source, "", name, allowed)
+    return found
 
 
 Rows = NDArray[np.int32]
@@ -106,10 +130,10 @@ class Laid:
         return found
 
     @cached_property
-    def _asked(self) -> dict[tuple[bool, bool], list[tuple[tuple[int, ...], int, Prints]]]:
+    def _asked(self) -> dict[tuple[bool, bool], list[_Asked]]:
         return {}
 
-    def asked(self, by_host: bool, zeros: bool) -> list[tuple[tuple[int, ...], int, Prints]]:
+    def asked(self, by_host: bool, zeros: bool) -> list[_Asked]:
         """`wanted`, with how many vectors nobody can have written: with zeros, but for the host.
 
         Vectors of nothing but zeros are left out where `zeros` says that they are there.
@@ -118,10 +142,13 @@ class Laid:
             found = []
             for lanes, rows in self.wanted:
                 empty = rows == ZERO
-                there = empty.all(axis=1) & zeros
-                bare = empty.any(axis=1) & ~there & (not by_host)
-                prints = Prints.of(rows[~(bare | there)])
-                found.append((lanes, int(np.count_nonzero(bare)), prints))
+                blank = empty.all(axis=1)
+                mixed = empty.any(axis=1) & ~blank & (not by_host)
+                # The host has zeros itself, and looks them up like everything else.
+                apart = blank if zeros or not by_host else np.zeros_like(blank)
+                prints = Prints.of(rows[~(mixed | apart)])
+                alone = 0 if zeros else int(np.count_nonzero(apart))
+                found.append(_Asked(lanes, int(np.count_nonzero(mixed)), alone, prints))
             self._asked[by_host, zeros] = found
         return self._asked[by_host, zeros]
 
@@ -189,6 +216,57 @@ class Prints:
         return sum(row.tobytes() not in there for row in np.ascontiguousarray(other.rows))
 
 
+class _Asked(NamedTuple):
+    """Vectors that a reader asks for in some lanes.
+
+    Attributes:
+        lanes: those that are not idle.
+        mixed: vectors with zeros beside elements, which no program writes.
+        blank: vectors of nothing but zeros that nobody has written.
+        prints: the others.
+    """
+
+    lanes: tuple[int, ...]
+    mixed: int
+    blank: int
+    prints: Prints
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a producer lacks of the vectors that a reader wants.
+
+    Attributes:
+        made: vectors with elements that are none of the producer's.
+        blank: vectors of nothing but zeros.
+        live: vectors with elements that are wanted in all.
+    """
+
+    made: int
+    blank: int
+    live: int
+
+    @property
+    def moved(self) -> int:
+        """Vectors that the host reads and writes: it reads what it makes vectors of, but zeros."""
+        return 2 * self.made + self.blank
+
+    def kind(self, written: int, read: int, vector: int) -> Kind:
+        """How vectors are passed on that do not lie there: as moves the fewest bytes.
+
+        Args:
+            written: bytes of the tensor as it is written.
+            read: and as it is wanted.
+            vector: bytes of a vector.
+        """
+        if not (self.made or self.blank):
+            return "stored"
+        # Where no vector is the producer's, nothing is left for STORE.
+        if self.made < self.live and self.moved * vector < written + read:
+            return "filled"
+        return "host"
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the host's work costs.
@@ -209,8 +287,40 @@ class Host:
         return Cost(cycles, moved, made, 1)
 
 
+def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> Host:
+    """The host's costs, as users write them.
+
+    Raises:
+        InputError: cycles a byte are no number from 0 to a million, or cycles a call none to 2^31.
+    """
+    text = per_byte.strip()
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,9}|/[1-9]\d{0,8})?", text) or Fraction(text) > 10**6:
+        allowed = "a number from 0 to 1000000, as 1 or 0.125"
+        raise InputError(f"{source}-byte", "", per_byte, allowed)
+    if not 0 <= per_call <= 2**31:
+        raise InputError(f"{source}-call", "", per_call, f"a number from 0 to {2**31}")
+    return Host(Fraction(text), per_call)
+
+
+def widened(
+    written: int, read: int, host: Host, *, further: bool = False, besides: int = 0
+) -> tuple[Kind, Cost]:
+    """What it costs that the host makes int32 of a tensor.
+
+    Args:
+        written: bytes of the tensor as it is written.
+        read: and as it is wanted.
+        host: what its work costs.
+        further: whether it is added to what is made of another tensor, in one copy.
+        besides: bytes of constants that are added to it.
+    """
+    if further:
+        return "host", replace(host, per_call=0).cost(written, 0)._replace(host_copies=0)
+    return "host", host.cost(written + besides + 4 * read, 4 * read)
+
+
 def passed(
-    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool, wide: bool
+    written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool
 ) -> tuple[Kind, Cost]:
     """The cheapest transition, and what it costs.
 
@@ -220,19 +330,22 @@ def passed(
         rule: which transitions there are.
         host: what its work costs.
         by_host: whether the host has written it, with zeros where lanes hold none.
-        wide: whether it is read as int32, which the host makes of it.
     """
-    factor, alike = 4 if wide else 1, rule.empty == "alike"
+    alike = rule.empty == "alike"
     by_host = by_host or alike
-    if not wide:
-        if _in_place(written, read, by_host):
-            return "none", Cost()
-        if rule.stores and written.held is not None and read.held is not None:
-            missing = lacking(written, read, by_host, zeros=alike)
-            # The host reads what it makes them of, and writes them.
-            cost = host.cost(2 * missing * read.vector, read.size)
-            return ("filled" if missing else "stored"), cost
-    return "host", host.cost(written.size + factor * read.size, factor * read.size)
+    if _in_place(written, read, by_host):
+        return "none", Cost()
+    if rule.stores and written.held is not None and read.held is not None:
+        missing = lacking(written, read, by_host, zeros=alike)
+        if alike:
+            # The trial's rule: whatever is missing is read and written, however much it is.
+            count = missing.made + missing.blank
+            cost = host.cost(2 * count * read.vector, read.size)
+            return ("filled" if count else "stored"), cost
+        kind = missing.kind(written.size, read.size, read.vector)
+        if kind != "host":
+            return kind, host.cost(missing.moved * read.vector, read.size)
+    return "host", host.cost(written.size + read.size, read.size)
 
 
 def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
@@ -255,7 +368,7 @@ def _meaning(held: Rows, by_host: bool) -> Rows:
     return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
 
 
-def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> int:
+def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> Lacking:
     """How many of the vectors that are read are none that was written.
 
     A lane that is idle in the reader may hold anything; one that is to be zero holds zero only
@@ -269,9 +382,11 @@ def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = F
     """
     assert written.held is not None
     assert read.held is not None
-    if written.held.shape[1] != read.held.shape[1]:
-        return sum(bare + len(wanted.rows) for _, bare, wanted in read.asked(by_host, zeros))
-    missing = 0
-    for lanes, bare, wanted in read.asked(by_host, zeros):
-        missing += bare + written.offered(lanes, by_host).lacking(wanted)
-    return missing
+    same = written.held.shape[1] == read.held.shape[1]
+    made = blank = live = 0
+    for lanes, mixed, alone, wanted in read.asked(by_host, zeros):
+        others = len(wanted.rows)
+        live += mixed + others
+        blank += alone
+        made += mixed + (written.offered(lanes, by_host).lacking(wanted) if same else others)
+    return Lacking(made, blank, live)

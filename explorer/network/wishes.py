@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from explorer.network.graph import Network
 from explorer.network.problem import LARGEST, METRICS, Problem
+from explorer.ranking.explore import find
+from isa.config import Config
 from isa.errors import InputError
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -113,6 +115,25 @@ def check_names(texts: Iterable[str], network: Network, source: str = "--pin") -
         if not equals or not (name in names or name in ends):
             allowed = "NODE=ID or TENSOR=LAYOUT, of `explorer network show`"
             raise InputError(source, text, name, allowed)
+
+
+def check_ids(
+    texts: Iterable[str], network: Network, config: Config, source: str = "--pin"
+) -> None:
+    """Check the embeddings that pins name: before candidates are evaluated, which takes minutes.
+
+    Raises:
+        InputError: a node cannot have an embedding that a pin gives it.
+    """
+    nodes = {node.name: node for node in network.accelerated}
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if name in nodes and ":" in value:
+            try:
+                find(nodes[name].operator, config, value.partition("#")[0])
+            except InputError as error:
+                told = f"{error.field}: {error.allowed}" if error.field else error.allowed
+                raise InputError(source, name, value, told) from None
 
 
 def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") -> tuple[Pin, ...]:

@@ -5,24 +5,24 @@ A user's rules may ground without end, and clingo cannot be stopped while it gro
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from explorer.embedding.control import held_back
+from explorer.embedding.control import Examined, Rule, Watch, held_back, watched
 from explorer.embedding.rule_files import profiles
-from explorer.embedding.user_rules import check, endless
+from explorer.embedding.user_rules import check, in_turn
 from explorer.preference import outcome
 from explorer.preference.outcome import Optima
 from explorer.preference.problem import Problem
+from explorer.ranking.workers import context
 from isa.errors import InputError
 from isa.interrupts import pressed
 
@@ -72,14 +72,15 @@ def within_limits(work: Work, rules: Sequence[Path], seconds: float | None = Non
         InputError: of the work, or it gave nothing within the limits.
         KeyboardInterrupt: the user ended it before anything was found.
     """
-    search = _Search(work)
-    try:
-        with held_back() as stopped:
-            answer = search.answer(seconds or SECONDS, stopped)
-            interrupted = stopped.is_set()
-    finally:
-        search.end()
-    kind, content = answer
+    limit = seconds or SECONDS
+    with held_back() as stopped:
+        search = _Search(work, rules)
+        with closing(search):
+            kind, content = search.answer(limit, stopped)
+        culprit = None
+        if kind in _LIMITS and rules and not search.grounded and not stopped.is_set():
+            culprit = _culprit(work, rules, limit, stopped)
+        interrupted = stopped.is_set()
     if kind == "found":
         return content
     if kind == "input":
@@ -88,57 +89,94 @@ def within_limits(work: Work, rules: Sequence[Path], seconds: float | None = Non
         raise KeyboardInterrupt
     if kind == "defect":
         raise RuntimeError(content)
-    raise _exceeded(rules, kind, seconds or SECONDS)
+    raise _exceeded(rules, kind, limit, culprit)
 
 
-def _exceeded(rules: Sequence[Path], kind: str, seconds: float) -> InputError:
+_LIMITS = {"time", "memory"}
+
+
+def _culprit(
+    work: Work, rules: Sequence[Path], seconds: float, stopped: threading.Event
+) -> Rule | None:
+    """The first rule with which grounding exceeds a limit; None if that is not to be found.
+
+    It is known that all of them do. They are grounded one after another, each with those before it;
+    the last one is not tried, as there is no other left.
+    """
+    search = _Search(work, rules, each=True)
+    with closing(search):
+        kind, _ = search.answer(seconds, stopped)
+    return search.rule if kind in {*_LIMITS, "examined"} else None
+
+
+def _exceeded(rules: Sequence[Path], kind: str, seconds: float, culprit: Rule | None) -> InputError:
     """The error that a limit was reached, which names the rule if it can be told."""
     limit = f"{seconds:g} s (--time-limit)" if kind == "time" else f"{MEMORY >> 20:,} MiB"
-    files = ", ".join(map(str, rules))
-    culprit = endless(rules) if rules else None
     if culprit is not None:
-        source, place, text = culprit
-        allowed = f"what it derives from itself must end: grounding it takes more than {limit}"
-        return InputError(source, place, text, allowed)
+        allowed = (
+            f"what it derives from itself must end: grounding it takes more than {limit}"
+            if culprit.endless
+            else f"it has too many instances: grounding takes more than {limit} with it, and less "
+            "without it and the rules after it"
+        )
+        return InputError(culprit.file, culprit.place, culprit.text, allowed)
+    files = ", ".join(map(str, rules))
     allowed = f"nothing was found within {limit}: ask for less, or allow more"
     return InputError(files or "--time-limit", "", seconds if kind == "time" else limit, allowed)
 
 
 class _Search:
-    """A search that runs in another process."""
+    """A search that runs in another process.
 
-    def __init__(self, work: Work) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        context: Any = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"
-        )
-        if "forkserver" in methods:
-            context.set_forkserver_preload([__name__])
-        line, self._line = context.Pipe(duplex=False)
-        self._answers, answers = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(work, line, answers), daemon=True)
+    Args:
+        work: what it does.
+        rules: the user's.
+        each: whether to ground them one after another, and to do nothing else.
+
+    Attributes:
+        grounded: whether a program with all of the rules has been grounded.
+        rule: the one that was grounded last, or is.
+    """
+
+    def __init__(self, work: Work, rules: Sequence[Path], *, each: bool = False) -> None:
+        self._each = each
+        self.grounded = False
+        self.rule: Rule | None = None
+        asked = (work, tuple(rules), each)
+        made = context(__name__)
+        line, self._line = made.Pipe(duplex=False)
+        self._answers, answers = made.Pipe(duplex=False)
+        self._process = made.Process(target=_work, args=(asked, line, answers), daemon=True)
         self._process.start()
         line.close()
         answers.close()
 
     def answer(self, seconds: float, stopped: threading.Event) -> tuple[str, Any]:
-        """What it says, or ``time`` or ``memory`` for the limit that it has reached."""
+        """What it says, or ``time`` or ``memory`` for the limit that it has reached.
+
+        Each rule that is grounded alone has the whole time.
+        """
         deadline = time.monotonic() + seconds
         asked = False
-        while not self._answers.poll(_POLL):
-            if asked and time.monotonic() > deadline:
-                return "time", None
-            if not asked and (stopped.is_set() or time.monotonic() > deadline):
-                asked, deadline = True, time.monotonic() + _PATIENCE
-                with contextlib.suppress(OSError):  # it has just ended
-                    self._line.send(None)
-        try:
-            kind, content = self._answers.recv()
-        except EOFError:  # clingo ends the process where there is no memory
-            return "memory", None
-        return ("time", None) if kind == "stopped" else (kind, content)
+        while True:
+            while not self._answers.poll(_POLL):
+                if asked and time.monotonic() > deadline:
+                    return "time", None
+                if not asked and (stopped.is_set() or time.monotonic() > deadline):
+                    asked, deadline = True, time.monotonic() + _PATIENCE
+                    with suppress(OSError):  # it has just ended
+                        self._line.send(None)
+            try:
+                kind, content = self._answers.recv()
+            except EOFError:  # clingo ends the process where there is no memory
+                return "memory", None
+            if kind != "rule":
+                return ("time", None) if kind == "stopped" else (kind, content)
+            self.rule, self.grounded = content, content is None
+            if self._each and not asked:
+                deadline = time.monotonic() + seconds
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
         self._process.join()
@@ -146,10 +184,13 @@ class _Search:
         self._answers.close()
 
 
-def _work(work: Work, line: Connection, answers: Connection) -> None:
+_Asked = tuple[Work, tuple[Path, ...], bool]
+
+
+def _work(asked: _Asked, line: Connection, answers: Connection) -> None:
     """Work in a thread, and listen to the line: a message means to stop, its end to end."""
     _limit_memory()
-    threading.Thread(target=_search, args=(work, answers), daemon=True).start()
+    threading.Thread(target=_search, args=(*asked, answers), daemon=True).start()
     while True:
         try:
             line.recv()
@@ -158,9 +199,15 @@ def _work(work: Work, line: Connection, answers: Connection) -> None:
         pressed.set()
 
 
-def _search(work: Work, answers: Connection) -> None:
+def _search(work: Work, rules: tuple[Path, ...], each: bool, answers: Connection) -> None:
+    def tell(rule: Rule | None) -> None:
+        answers.send(("rule", rule))
+
     try:
-        answer: tuple[str, Any] = "found", work()
+        with watched(Watch(tell, in_turn(rules) if each else (), rules)):
+            answer: tuple[str, Any] = "found", work()
+    except Examined:
+        answer = "examined", None
     except InputError as error:
         answer = "input", error
     except KeyboardInterrupt:

@@ -31,8 +31,10 @@ from explorer.program.verification import (
 from explorer.schedule.lowering import Code
 from isa.computation import Affine, Operator, Tensor, Term
 from isa.errors import InputError
+from isa.fields import Memory
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
+from isa.interrupts import unbroken
 from simulator.functional import run_everywhere
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -113,22 +115,11 @@ def _schedule(code: Code) -> dict[str, object]:
 
 
 def _entries(code: Packable) -> dict[str, TensorEntry | list[TensorEntry]]:
-    design = code.design
-    inputs = [inp for inp, _ in design.further]
-    weights = [wgt for _, wgt in design.further]
-    held: dict[str, tuple[Literal["int8", "int32"], tuple[Layout, ...]]] = {
-        "INP": ("int8", (design.inp, *inputs, *design.levels, *design.terms)),
-        "WGT": ("int8", (design.wgt, *weights, *design.digits, *design.blocks)),
-        "OUT": ("int8", (design.acc,)),
-        "ACC": ("int32", design.spread),
-        "ACC_BIS": ("int32", design.dense),
-    }
-    entries: dict[str, TensorEntry | list[TensorEntry]] = {}
-    for name, (dtype, layouts) in held.items():
-        each = [_entry(layout, dtype) for layout in layouts]
-        if each:
-            entries[name] = each if len(each) > 1 else each[0]
-    return entries
+    held: dict[str, list[TensorEntry]] = {}
+    for tensor in code.design.stored:
+        dtype: Literal["int8", "int32"] = "int32" if tensor.memory == Memory.ACC else "int8"
+        held.setdefault(tensor.section, []).append(_entry(tensor.layout, dtype))
+    return {name: each if len(each) > 1 else each[0] for name, each in held.items()}
 
 
 def _entry(layout: Layout, dtype: Literal["int8", "int32"]) -> TensorEntry:
@@ -301,7 +292,7 @@ def _replaceable(path: Path) -> bool:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder in one step: it is whole or not there; an emitted one is replaced.
+    """Write a folder in one step, which Ctrl-C waits for; an emitted one is replaced.
 
     Raises:
         InputError: as `check_target`, or it cannot be written.
@@ -309,18 +300,21 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     check_target(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
-    try:
-        temporary.mkdir()
-        for name, data in files.items():
-            (temporary / name).parent.mkdir(exist_ok=True)
-            (temporary / name).write_bytes(data)
-        if path.exists():
-            path.rename(replaced)
-        temporary.rename(path)
-    except OSError as error:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-        raise InputError("--out", "", str(path), f"cannot write it: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    with unbroken:
+        try:
+            temporary.mkdir()
+            for name, data in files.items():
+                (temporary / name).parent.mkdir(exist_ok=True)
+                (temporary / name).write_bytes(data)
+            if path.exists():
+                path.rename(replaced)
+            temporary.rename(path)
+        except OSError as error:
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)
+            raise InputError(
+                "--out", "", str(path), f"cannot write it: {error.strerror}"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)

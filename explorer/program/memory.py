@@ -28,10 +28,24 @@ def check(operator: Operator) -> None:
     Raises:
         InputError: they do not; the message names the size.
     """
-    size, free = needed(operator), available()
+    check_size(operator.name, needed(operator), "rank and show need no tensors")
+
+
+def check_size(source: str, size: int, instead: str) -> None:
+    """Check that tensors of so many bytes fit into the memory that is free.
+
+    Args:
+        source: whose they are.
+        size: bytes, roughly.
+        instead: what can be done where they do not.
+
+    Raises:
+        InputError: they do not; the message names the size.
+    """
+    free = available()
     if size > _SHARE * free:
-        allowed = f"{free / 2**30:,.1f} GiB are free here; rank and show need no tensors"
-        raise InputError(operator.name, "tensors", f"about {size / 2**30:,.1f} GiB", allowed)
+        allowed = f"{free / 2**30:,.1f} GiB are free here; {instead}"
+        raise InputError(source, "tensors", f"about {size / 2**30:,.1f} GiB", allowed)
 
 
 def available() -> int:

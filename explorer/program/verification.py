@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.layout.alu_passes import AluProgram
 from explorer.layout.constant_product import digits, level
 from explorer.layout.packed import Layout
+from explorer.layout.stored import Stored
 from explorer.operators.stages import tensor_of
 from explorer.program import memory
 from explorer.schedule.lowering import Code, lower
@@ -213,48 +213,12 @@ class Packed(Protocol):
         """What is computed."""
 
     @property
-    def inp(self) -> Layout:
-        """The layout on port inp."""
-
-    @property
-    def wgt(self) -> Layout:
-        """The layout on port wgt."""
-
-    @property
     def acc(self) -> Layout:
         """The layout of the output."""
 
     @property
-    def alu(self) -> AluProgram:
-        """What the steps take."""
-
-    @property
-    def spread(self) -> tuple[Layout, ...]:
-        """The layouts of vectors over fewer dimensions than the output has, in section ACC."""
-
-    @property
-    def dense(self) -> tuple[Layout, ...]:
-        """The layouts of vectors as large as the output, in section ACC_BIS."""
-
-    @property
-    def further(self) -> tuple[tuple[Layout, Layout], ...]:
-        """The layouts on ports inp and wgt of each further term's inputs."""
-
-    @property
-    def levels(self) -> tuple[Layout, ...]:
-        """The layout of what digits are multiplied by, in section INP, if there are any."""
-
-    @property
-    def digits(self) -> tuple[Layout, ...]:
-        """The layouts of digits of vectors, in section WGT behind the weights of terms."""
-
-    @property
-    def terms(self) -> tuple[Layout, ...]:
-        """The layouts of those that come in through port inp, in section INP behind the input."""
-
-    @property
-    def blocks(self) -> tuple[Layout, ...]:
-        """The layouts of their multiples of the identity, in section WGT behind the weights."""
+    def stored(self) -> tuple[Stored, ...]:
+        """The tensors in DRAM, in the order in which they lie in each section."""
 
 
 class Packable(Protocol):
@@ -271,35 +235,35 @@ class Packable(Protocol):
 
 def packed(code: Packable, data: Data) -> dict[str, NDArray[np.generic]]:
     """The tensors as a program reads them, by section."""
-    design = code.design
-    alu, by_role = design.alu, {"in0": data.in0, "in1": data.in1}
-    held: list[tuple[str, Layout, NDArray[np.generic]]] = []
-    for name, layout in (("INP", design.inp), ("WGT", design.wgt)):
-        assert layout.role is not None
-        held.append((name, layout, by_role[layout.role]))
-    for layout, vector in zip(design.spread, alu.spread, strict=True):
-        held.append(("ACC", layout, vector.values(data.taken)))
-    for layout, vector in zip(design.dense, alu.dense, strict=True):
-        held.append(("ACC_BIS", layout, vector.values(data.taken)))
-    for inp, wgt in design.further:
-        held.append(("INP", inp, data.taken[inp.tensor.name]))
-        held.append(("WGT", wgt, data.taken[wgt.tensor.name]))
-    held += (("INP", layout, level(*layout.tensor.shape)) for layout in design.levels)
-    for layout, vector in zip(design.digits, alu.products, strict=True):
-        numbers = digits(vector.values(data.taken), layout.tensor.shape[-1])
-        held.append(("WGT", layout, numbers))
-    for layout, vector in zip(design.terms, alu.terms, strict=True):
-        held.append(("INP", layout, data.taken[vector.parts[0].name]))
-    for layout, factor in zip(design.blocks, alu.factors, strict=True):
-        held.append(("WGT", layout, np.eye(*layout.tensor.shape, dtype=np.int8) << factor))
     sections: dict[str, list[NDArray[np.generic]]] = {}
-    for name, layout, array in held:
-        sections.setdefault(name, []).append(layout.pack(array))
+    for tensor in code.design.stored:
+        if tensor.use.kind != "out":
+            array = tensor.layout.pack(_held(tensor, data))
+            sections.setdefault(tensor.section, []).append(array)
     # A single tensor keeps its shape; several stand one after the other.
     return {
         name: each[0] if len(each) == 1 else np.concatenate([a.ravel() for a in each])
         for name, each in sections.items()
     }
+
+
+def _held(tensor: Stored, data: Data) -> NDArray[np.generic]:
+    """The logical tensor that is packed."""
+    use, layout = tensor.use, tensor.layout
+    match use.kind:
+        case "inp" | "wgt" if use.number == 0:
+            return data.in0 if layout.role == "in0" else data.in1
+        case "inp" | "wgt":
+            return data.taken[layout.tensor.name]
+        case "level":
+            return level(*layout.tensor.shape)
+        case "digits":
+            return digits(use.vector.values(data.taken), layout.tensor.shape[-1])
+        case "block":
+            return np.eye(*layout.tensor.shape, dtype=np.int8) << use.number
+        case "term":
+            return data.taken[use.vector.parts[0].name]
+    return use.vector.values(data.taken)
 
 
 def run(

@@ -23,8 +23,9 @@ from explorer.embedding.ascending import Ascending
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.layout.packed import Layout
-from explorer.ranking.candidates import Candidates
+from explorer.ranking.candidates import Candidates, Counted
 from explorer.ranking.explore import UNRESTRICTED, Evaluation, evaluate, reference
+from explorer.ranking.prepared import Prepared
 from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
@@ -198,7 +199,7 @@ def tile_text(evaluation: Evaluation) -> str:
 def rank(
     operator: Operator,
     config: Config,
-    embeddings: Sequence[AnyEmbedding] | Ascending,
+    embeddings: Sequence[AnyEmbedding] | Counted | Ascending,
     *,
     top: int | None = 10,
     effort: int | None = None,
@@ -207,6 +208,7 @@ def rank(
     restrictions: Restrictions = UNRESTRICTED,
     within: float = 0.0,
     known: Known | None = None,
+    prepared: Prepared | None = None,
 ) -> Ranking:
     """The embeddings by the cycles of their best programs.
 
@@ -224,16 +226,19 @@ def rank(
         restrictions: what all programs keep to, the reference's too.
         within: the share of the least cycles up to which a slower embedding counts as equal.
         known: is told what is found, as soon as it is.
+        prepared: what is known of the operator in this block already; it stays in this process,
+            which does all the work then.
 
     Returns:
         The ranking; the same input gives the same one, whatever the number of jobs.
     """
-    judge = partial(evaluate, operator, config)
+    judge = partial(prepared.evaluate if prepared else partial(evaluate, operator), config)
     held = partial(judge, restrictions=restrictions)
-    fixed, known = reference(operator, config), known or Known()
+    fixed = prepared.reference if prepared else reference(operator, config)
+    known = known or Known()
     known.reference = base = held(fixed, fixed_layout=True) if fixed else None
     tasks = PORTION if isinstance(embeddings, Ascending) else len(embeddings)
-    with _workers(jobs, tasks) as run:
+    with _workers(1 if prepared else jobs, tasks) as run:
         queue = Candidates(operator, config, embeddings)
         found = known.evaluations
         found.extend(_evaluations(held, queue, top, effort, run, on_progress, within))

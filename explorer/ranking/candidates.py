@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice, takewhile
 
 from explorer.embedding.ascending import Ascending
@@ -15,6 +16,23 @@ from isa.computation import Operator
 from isa.config import Config
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Embeddings with their steps, in the order of these, of equal ones by id."""
+
+    items: tuple[tuple[int, AnyEmbedding], ...]
+
+    @classmethod
+    def of(cls, operator: Operator, embeddings: Iterable[AnyEmbedding]) -> Counted:
+        """Those of embeddings in any order."""
+        counted = sorted((steps_of(operator, e), e.id, e) for e in embeddings)
+        return cls(tuple((count, e) for count, _, e in counted))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.items)
+
+
 class Candidates:
     """Embeddings in the order of a bound that none undercuts, of equal ones by id.
 
@@ -23,7 +41,10 @@ class Candidates:
     """
 
     def __init__(
-        self, operator: Operator, config: Config, embeddings: Sequence[AnyEmbedding] | Ascending
+        self,
+        operator: Operator,
+        config: Config,
+        embeddings: Sequence[AnyEmbedding] | Counted | Ascending,
     ) -> None:
         self._rest = compute_bound(operator, config, 0)
         self._waiting: deque[tuple[int, AnyEmbedding]] = deque()
@@ -32,8 +53,9 @@ class Candidates:
         if isinstance(embeddings, Ascending):
             self._source = embeddings
         else:
-            counted = ((steps_of(operator, e), e.id, e) for e in embeddings)
-            self._waiting.extend((count, e) for count, _, e in sorted(counted))
+            if not isinstance(embeddings, Counted):
+                embeddings = Counted.of(operator, embeddings)
+            self._waiting.extend(embeddings.items)
             self._length = len(embeddings)
 
     @property

@@ -14,9 +14,9 @@ from functools import cache
 
 from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
-from explorer.embedding.enumeration import enumerate_embeddings, reference_embedding
+from explorer.embedding.enumeration import reference_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
-from explorer.embedding.several import AnyEmbedding, enumerate_joint, find_any, term_by_term
+from explorer.embedding.several import AnyEmbedding, enumerate_any, find_any, term_by_term
 from explorer.embedding.virtual_loops import steps
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
 from explorer.schedule.bound import compute_bound, lower_bound
@@ -44,19 +44,13 @@ def embeddings(
     all_tiles: bool = False,
     maximal: bool = True,
 ) -> list[AnyEmbedding]:
-    """Every embedding of an operator, see `enumerate_embeddings` and `enumerate_joint`.
+    """Every embedding of an operator, see `enumerate_any`.
 
     Raises:
         InputError: there is none under these options.
     """
     terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
-    found: list[AnyEmbedding] = []
-    if len(terms) > 1:
-        found += enumerate_joint(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
-    else:
-        found += enumerate_embeddings(
-            terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal
-        )
+    found = enumerate_any(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
     if not found:
         raise no_embedding(operator.name, classes)
     return found
@@ -162,6 +156,14 @@ def floor(operator: Operator, config: Config, embedding: AnyEmbedding) -> int:
     return compute_bound(operator, config, steps_of(operator, embedding))
 
 
+def layouts(
+    operator: Operator, config: Config, embedding: AnyEmbedding, fixed_layout: bool
+) -> list[Design]:
+    """The designs that `evaluate` chooses from: all, or the reference's in their order."""
+    make = reference_designs if fixed_layout else designs
+    return list(make(operator, config, gemm_intrinsic(config), embedding))
+
+
 def evaluate(
     operator: Operator,
     config: Config,
@@ -171,6 +173,7 @@ def evaluate(
     effort: int | None = None,
     below: float = math.inf,
     restrictions: Restrictions = UNRESTRICTED,
+    known: Sequence[Design] | None = None,
 ) -> Evaluation:
     """The best program of an embedding over its layouts and schedules.
 
@@ -182,9 +185,9 @@ def evaluate(
         effort: programs to simulate for each design at most; None for a proven optimum.
         below: cycles to undercut; no program is given if none does.
         restrictions: what the program has to keep to.
+        known: its `layouts`, where they are known.
     """
-    make = reference_designs if fixed_layout else designs
-    found_designs = make(operator, config, gemm_intrinsic(config), embedding)
+    found_designs = layouts(operator, config, embedding, fixed_layout) if known is None else known
     choices = [replace(design, restrictions=restrictions) for design in found_designs]
     if fixed_layout:
         return _first_that_fits(embedding, choices, effort, below)

@@ -1,4 +1,7 @@
-"""Pools of processes on this machine that end when this one does, however it ends."""
+"""Processes on this machine that leave Ctrl-C to this one, and pools that end when it does.
+
+Every process of the product's own is started through `context` or inside `deaf`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,48 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
+from typing import Any
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """What is started in the block, processes and threads, never hears of Ctrl-C.
+
+    A program that loads itself has no handler yet: Python would end it with a traceback. The
+    signal is therefore blocked before it starts, which goes on to what it starts in turn. It comes
+    to this thread when the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # nothing is inherited there
+        yield
+        return
+    from multiprocessing import resource_tracker  # noqa: PLC0415 - where there are signal masks
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        # Any lock of multiprocessing starts this process, which unblocks the signal in the thread
+        # that happens to do it. Once it runs, none does.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def context(preload: str) -> Any:
+    """How processes are started: by a server that has imported a module, where the system has one.
+
+    Such a server starts a process, with its imports done, in no time, and forks no threads. It runs
+    when this returns, and it and all that it starts are `deaf`.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver  # noqa: PLC0415 - not on every system
+
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([preload])
+    with deaf():
+        forkserver.ensure_running()
+    return found
 
 
 class Workers:
@@ -22,12 +67,8 @@ class Workers:
     """
 
     def __init__(self, count: int, preload: str) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        # A fork server starts a worker, with its imports done, in no time, and forks no threads.
-        method = "forkserver" if "forkserver" in methods else "spawn"
-        self._context = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self._context.set_forkserver_preload([preload])
+        self._preload = preload
+        self._context = context(preload)
         # Workers hold the reading end of this pipe alone: it closes for them when we are gone.
         self._reader, self._writer = self._context.Pipe(duplex=False)
         self.count = count
@@ -41,6 +82,7 @@ class Workers:
     def replace(self) -> None:
         """Another pool: one that has lost a worker takes no more work."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self._context = context(self._preload)  # the server may be lost too
         self.pool = self._make()
 
     def close(self, *, at_once: bool) -> None:

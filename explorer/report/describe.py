@@ -10,6 +10,7 @@ from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.alu_passes import Product, Vector
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
+from explorer.layout.stored import places
 from explorer.program.stepwise import arrangements, utilisation
 from explorer.ranking.best_first import describe
 from explorer.ranking.explore import Evaluation, gemm_intrinsic
@@ -73,12 +74,17 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
     for name, (embedding, _) in zip(named, each, strict=True):
         lines += _section(f"Digits{name}", digit_lines(embedding, intrinsic))
     lines += _section("Virtual loops", loop_lines(design.nest, design.steps))
-    memories = {"inp": Memory.INP, "wgt": Memory.WGT, "acc": Memory.OUT}
-    inputs = (layout for pair in design.further for layout in pair)
-    beside = (*design.levels, *design.digits, *design.terms, *design.blocks)
-    for layout in (*design.layouts, *inputs, *beside):
-        size = layout.entries * design.config.element_bytes(memories[layout.port])
+    operands, stored = design.operands, design.stored
+    rows = places(operands)
+    for tensor in operands:
+        if tensor.memory == Memory.ACC:
+            continue
+        layout, held = tensor.layout, stored[rows[tensor.use]]
+        size = layout.entries * design.config.element_bytes(tensor.memory)
         title = f"Packed {layout.tensor.name} on port {layout.port}, {size:,} bytes"
+        if held.use != tensor.use:  # an equal block that is there already
+            lines += [f"{title}: the block of {held.layout.tensor.name}", ""]
+            continue
         lines += _section(title, layout_lines(layout))
     lines += _section("Steps", _steps(code.design))
     for name, (embedding, term) in zip(named, each, strict=True):

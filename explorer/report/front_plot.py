@@ -13,11 +13,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from explorer.report.pages.document import document
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -105,6 +105,8 @@ def page(front: Front) -> str:
 
 
 def _cell(value: Any) -> Any:
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     if value is None or value is pd.NA:
         return None
     if isinstance(value, float | np.floating):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from explorer.network.network_plan import NetworkPlan, rows
 from explorer.network.problem import Cost
+from explorer.report.counting import counted
 
 __all__ = ["lines", "proof", "rows"]
 
@@ -19,10 +20,8 @@ def lines(found: NetworkPlan) -> Iterator[str]:
         f"plan: {_sums(best.cost)}; programs take {nodes:,} cycles of these, transitions "
         f"{best.cost.cycles - nodes:,}"
     )
-    for name, other in (
-        ("fixed (TVM's layouts)", found.fixed),
-        ("each node's own best", found.greedy),
-    ):
+    others = (("fixed (TVM's layouts)", found.fixed), ("each node's own best", found.greedy))
+    for name, other in () if planned.interrupted else others:
         if other is None:
             yield f"{name}: no plan, as some tensor cannot be passed on"
         else:
@@ -33,28 +32,40 @@ def lines(found: NetworkPlan) -> Iterator[str]:
         yield proof(found)
     else:
         yield from found.claim.lines()
+        if best.cost.cycles > found.claim.cycles:
+            more = best.cost.cycles - found.claim.cycles
+            excess = 100 * (best.cost.cycles / max(found.claim.bound, 1) - 1)
+            yield (
+                f"its stores, simulated, take {more:,} cycles more: with these it is at most "
+                f"{excess:.3g} % above what no plan undercuts"
+            )
 
 
 def proof(found: NetworkPlan) -> str:
     """What is proven of what."""
     planned, account = found.planned, found.planned.account
-    of = f"of the {account.candidates:,} candidates listed"
-    if planned.proven:
+    of = f"of the {counted(account.candidates, 'candidate')} listed"
+    first = planned.plans[0].cost
+    excess = 100 * (first.cycles / planned.bound - 1) if planned.bound else 0.0
+    least = f"no plan has fewer than {planned.bound:,} cycles"
+    least += f", at most {excess:.3g} % above it" if planned.bound else ""
+    if planned.proven and planned.plans[0].programs and excess:
+        # What stores in another order take is known of the plans that were simulated.
+        text = f"proven {of}, where more stores take no less: {least}"
+    elif planned.proven:
         text = f"proven {of}: no plan is better"
     else:
-        first = planned.plans[0].cost
-        excess = 100 * (first.cycles / planned.bound - 1) if planned.bound else 0.0
-        share = f", at most {excess:.3g} % above it" if planned.bound else ""
-        text = f"not proven {of}: no plan has fewer than {planned.bound:,} cycles{share}"
+        text = f"not proven {of}: {least}"
     return (
-        f"{text}. Exact reductions: {account.grouped:,} layouts grouped, {account.dominated:,} "
-        f"candidates dominated, {account.outweighed:,} outweighed, {account.joined} joins of nodes."
-        f" Left to the solver: nodes {account.nodes}, candidates {account.left:,}"
+        f"{text}. Exact reductions: {counted(account.grouped, 'layout')} grouped, "
+        f"{counted(account.dominated, 'candidate')} dominated, {account.outweighed:,} outweighed, "
+        f"{counted(account.joined, 'join')} of nodes. Left to the solver: nodes {account.nodes}, "
+        f"candidates {account.left:,}"
     )
 
 
 def _sums(cost: Cost) -> str:
     return (
         f"{cost.cycles:,} cycles, {cost.host_bytes:,} bytes moved by the host in "
-        f"{cost.host_copies} copies, {cost.memory:,} bytes of memory"
+        f"{counted(cost.host_copies, 'copy', 'copies')}, {cost.memory:,} bytes of memory"
     )

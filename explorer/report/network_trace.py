@@ -1,21 +1,21 @@
 """A deployed network over time: what the accelerator does, and the host in between.
 
-Segments take the cycles that the model of `simulator.timing` gives them, and what the host packs
-and unpacks those of a plan: so many for each byte. How long the host's nodes take is not known;
-they take none here.
+Segments take the cycles that the model of `simulator.timing` gives them, and what the host packs,
+fills and unpacks those of a plan: so many for each byte and for each copy. How long the host's
+nodes take is not known; here they take what reading and writing their tensors does, at the least.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
+from explorer.deployment.host_work import cycles, moved
 from explorer.deployment.image import Deployment, Run, Segment
-from explorer.deployment.steps import Call, Pack, Unpack
+from explorer.deployment.steps import Call, Fill, Pack
+from explorer.network.transitions import Host
 from explorer.report.trace import Event, events, names, written
 from isa.codec import Queue
 from simulator.timing import Span, spans
@@ -33,11 +33,11 @@ class Row:
     Attributes:
         step: its number.
         runs: the accelerator or the host.
-        what: launch, pack, clear, unpack or call.
+        what: launch, pack, fill, unpack or call.
         names: nodes, or tensors.
         begin: the cycle in which it begins.
         cycles: that it takes.
-        bytes: that the host moves.
+        bytes: that the host reads and writes.
     """
 
     step: int
@@ -49,38 +49,34 @@ class Row:
     bytes: int
 
 
-def rows(deployment: Deployment, per_byte: Fraction) -> list[Row]:
+def rows(deployment: Deployment, host: Host) -> list[Row]:
     """The steps of a network's run, one after the other."""
     found: list[Row] = []
     begin = 0
-    tensors = deployment.network.by_name
     for number, action in enumerate(deployment.actions):
-        moved = cycles = 0
+        runs, taken = "host", cycles(deployment, action, host)
         if isinstance(action, Run):
             segment = deployment.segments[action.segment]
-            runs, what, text, cycles = "accelerator", "launch", ", ".join(segment.nodes), 0
-            cycles = segment.cycles
+            runs, what, text = "accelerator", "launch", ", ".join(segment.nodes)
+            taken = segment.cycles
         elif isinstance(action, Call):
-            runs, what, text = "host", "call", action.node
+            what, text = "call", action.node
+        elif isinstance(action, Pack | Fill):
+            what, text = ("pack" if isinstance(action, Pack) else "fill"), _name(deployment, action)
         else:
-            part = deployment.placed[action.buffer]
-            assert part.content is not None
-            involved: tuple[str, ...] = ()
-            runs, what, text = "host", "clear", part.name
-            if isinstance(action, Pack):
-                what, involved = "pack", part.content.tensors
-            elif isinstance(action, Unpack):
-                what, text, involved = "unpack", action.tensor, (action.tensor,)
-            moved = part.size + sum(tensors[name].size for name in involved)
-            cycles = math.ceil(moved * per_byte)
-        found.append(Row(number, runs, what, text, begin, cycles, moved))
-        begin += cycles
+            what, text = "unpack", action.tensor
+        found.append(Row(number, runs, what, text, begin, taken, moved(deployment, action)))
+        begin += taken
     return found
 
 
-def trace(deployment: Deployment, per_byte: Fraction) -> str:
+def _name(deployment: Deployment, action: Pack | Fill) -> str:
+    return deployment.placed[action.buffer].name
+
+
+def trace(deployment: Deployment, host: Host) -> str:
     """The run in the Trace Event format; see `explorer.report.trace`."""
-    listed = rows(deployment, per_byte)
+    listed = rows(deployment, host)
     total = listed[-1].begin + listed[-1].cycles if listed else 0
     return written(deployment.config, total, _events(deployment, listed))
 
@@ -123,7 +119,7 @@ def _nodes(
 
 
 def _by_host(row: Row) -> Event:
-    """A slice, or an instant where the time is not known."""
+    """A slice, or an instant of what takes no time."""
     event: Event = {
         "name": f"{row.what} {row.names}", "cat": "host", "pid": HOST, "tid": 1, "ts": row.begin,
         "args": {"step": row.step, "bytes": row.bytes},

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from explorer.layout.alu_passes import AluProgram, Pass, Place, Product, Vector
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
+from explorer.layout.stored import Use, places
 from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD, TERM
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
-from explorer.schedule.sections import ACC, BESIDE, Sections, arrangement
+from explorer.schedule.sections import ACC, Sections, arrangement
 from explorer.schedule.space import Schedule, coefficients, output_loops
 from explorer.schedule.stream import stream
 from isa.fields import Column, Memory
@@ -72,21 +73,23 @@ class Lowering:
 
     def __init__(self, design: Design) -> None:
         self.design, config = design, design.config
-        stored = _stored(design)
+        stored = design.stored
         self.sizes = dict.fromkeys(("INP", "WGT", "ACC", "ACC_BIS", "OUT"), 0)
-        for layout, memory, section in stored:
-            self.sizes[section] += layout.entries * config.element_bytes(memory)
+        for tensor in stored:
+            size = tensor.layout.entries * config.element_bytes(tensor.memory)
+            self.sizes[tensor.section] += size
         uop_bytes = config.element_bytes(Memory.UOP)
         free = memory_map(config, self.sizes | {"UOP": uop_bytes})
         self._uop_base = free["UOP"] // uop_bytes
 
         self.extents = np.array([loop.extent for loop in design.nest.outer], np.int64)
-        most = max(len(layout.coordinates) for layout, _, _ in stored)
+        most = max(len(tensor.layout.coordinates) for tensor in stored)
         moves = np.zeros((len(stored), most, len(self.extents)), np.int64)
         spans = np.zeros((len(stored), most, 2), np.int64)
         facts = np.zeros((len(stored), 3), np.int64)
         spans[:, :, 1] = 1
-        for s, (layout, memory, section) in enumerate(stored):
+        for s, tensor in enumerate(stored):
+            layout, memory, section = tensor.layout, tensor.memory, tensor.section
             moves[s, : len(layout.coordinates)] = coefficients(design, layout)
             for j, coordinate in enumerate(layout.coordinates):
                 spans[s, j] = coordinate.low, coordinate.high
@@ -159,81 +162,67 @@ class Lowering:
 
 
 def _arranged(design: Design, orders: Sequence[Sequence[int]]) -> Design:
-    """The design with its layouts in these orders, one for each row of `_stored`."""
+    """The design with its layouts in these orders, one for each tensor in DRAM."""
+    operands = design.operands
+    rows = places(operands)
 
-    def reordered(layout: Layout, order: Sequence[int]) -> Layout:
-        return layout.reordered(tuple(j for j in order if j < len(layout.coordinates)))
+    def reordered(use: Use, layout: Layout) -> Layout:
+        order = orders[rows[use]]
+        return layout.reordered([j for j in order if j < len(layout.coordinates)])
 
-    rows = zip((layout for layout, _, _ in _stored(design)), orders, strict=True)
-    inp, wgt, acc, *rest = (reordered(*row) for row in rows)
-    terms, begin = len(design.further), len(design.spread)
-    end = begin + 2 * terms
-    further = tuple(zip(rest[begin : begin + terms], rest[begin + terms : end], strict=True))
-    # Digits lie as their vectors would; they stand behind what they are multiplied by.
-    first = 3 + end + len(design.levels)
-    each = orders[first : first + len(design.products)]
-    products = tuple(map(reordered, design.products, each))
-    return replace(design, inp=inp, wgt=wgt, acc=acc, further=further, products=products)
-
-
-def _stored(design: Design) -> list[tuple[Layout, Memory, str]]:
-    """The rows of `Sections`: layouts with where they are loaded to or stored from, and to lie."""
-    groups: tuple[tuple[Sequence[Layout], Memory, str], ...] = (
-        ((design.inp,), Memory.INP, "INP"),
-        ((design.wgt,), Memory.WGT, "WGT"),
-        ((design.acc,), Memory.OUT, "OUT"),
-        (design.spread, Memory.ACC, "ACC"),
-        ([inp for inp, _ in design.further], Memory.INP, "INP"),
-        ([wgt for _, wgt in design.further], Memory.WGT, "WGT"),
-        (design.levels, Memory.INP, "INP"),
-        (design.digits, Memory.WGT, "WGT"),
-        (design.blocks, Memory.WGT, "WGT"),
-        (design.dense, Memory.ACC, "ACC_BIS"),
-        (design.terms, Memory.INP, "INP"),
+    layouts = {tensor.use: reordered(tensor.use, tensor.layout) for tensor in operands}
+    pairs = [
+        (layouts[Use("inp", term)], layouts[Use("wgt", term)])
+        for term in range(len(design.operator.terms))
+    ]
+    # Digits lie as their vectors would.
+    products = (
+        reordered(Use("digits", vector), layout)
+        for vector, layout in zip(design.alu.products, design.products, strict=True)
     )
-    return [(layout, memory, name) for layouts, memory, name in groups for layout in layouts]
+    return replace(
+        design,
+        inp=pairs[0][0],
+        wgt=pairs[0][1],
+        acc=layouts[Use("out")],
+        further=tuple(pairs[1:]),
+        products=tuple(products),
+    )
 
 
 def _steps(design: Design) -> Array:
     """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`."""
-    alu, terms = design.alu, len(design.further)
-    spread = BESIDE  # the first row of each group of `_stored`
-    inp = spread + len(alu.spread)
-    wgt = inp + terms
-    levels = wgt + terms
-    digits = levels + len(design.levels)
-    blocks = digits + len(alu.products)
-    dense = blocks + len(alu.factors)
-    rows = {v: spread + place for place, v in enumerate(alu.spread)}
-    rows |= {v: dense + place for place, v in enumerate((*alu.dense, *alu.terms))}
-    factors = {factor: blocks + place for place, factor in enumerate(alu.factors)}
-    places = {"acc": ACC, "scratch": dense + len(alu.dense) + len(alu.terms)}
+    alu, terms, rows = design.alu, len(design.operator.terms), places(design.operands)
+    taken = {v: rows[Use("spread", v)] for v in alu.spread}
+    taken |= {v: rows[Use("dense", v)] for v in alu.dense}
+    bases = {"acc": ACC, "scratch": max(rows.values()) + 1}
     slots: dict[tuple[int, int], int] = {}
     others = {(ACC, ACC): 0}
     steps = np.zeros((len(alu.passes), 6), np.int64)
     for step, done in zip(steps, alu.passes, strict=True):
-        dst, kind = places[done.dst], _kind(done, alu)
+        dst, kind = bases[done.dst], _kind(done, alu)
         if isinstance(done.src, Product):
-            place = done.src.number - 1
-            step[:] = TERM, 0, wgt + place, dst, inp + place, 1 + place
+            term = done.src.number
+            step[:] = TERM, 0, rows[Use("wgt", term)], dst, rows[Use("inp", term)], term
         elif kind == TERM and done.src in alu.products:
-            place = alu.products.index(done.src)
-            step[:] = TERM, 0, digits + place, dst, levels, 1 + terms + len(alu.terms) + place
+            slot = terms + len(alu.terms) + alu.products.index(done.src)
+            step[:] = TERM, 0, rows[Use("digits", done.src)], dst, rows[Use("level")], slot
         elif kind == TERM:
             assert isinstance(done.src, Vector)
-            factor, place = factors[done.src.parts[0].number], alu.terms.index(done.src)
-            step[:] = TERM, 0, factor, dst, rows[done.src], 1 + terms + place
+            block = rows[Use("block", done.src.parts[0].number)]
+            slot = terms + alu.terms.index(done.src)
+            step[:] = TERM, 0, block, dst, rows[Use("term", done.src)], slot
         else:
             number = done.src if isinstance(done.src, int) else 0
-            src = dst if isinstance(done.src, int) else _row(done.src, rows, places)
+            src = dst if isinstance(done.src, int) else _row(done.src, taken, bases)
             known = slots if kind == SPREAD else others
             slot = known.setdefault((dst, src), len(known))
             step[:] = kind, done.opcode or 0, number, dst, src, slot
     return steps
 
 
-def _row(src: Vector | Place, rows: Mapping[Vector, int], places: Mapping[str, int]) -> int:
-    return rows[src] if isinstance(src, Vector) else places[src]
+def _row(src: Vector | Place, taken: Mapping[Vector, int], bases: Mapping[str, int]) -> int:
+    return taken[src] if isinstance(src, Vector) else bases[src]
 
 
 def _kind(done: Pass, alu: AluProgram) -> int:

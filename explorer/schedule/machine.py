@@ -100,9 +100,9 @@ class Machine(NamedTuple):
 
 def beside_layouts(design: Design) -> list[tuple[Layout, Memory]]:
     """What is multiplied beside the first term, but for what is as large as the output."""
-    inputs = [*(inp for inp, _ in design.further), *design.levels]
-    weights = [*(wgt for _, wgt in design.further), *design.digits, *design.blocks]
-    return [(x, Memory.INP) for x in inputs] + [(x, Memory.WGT) for x in weights]
+    own, kinds = ("inp", "wgt"), ("level", "digits", "block")
+    beside = design.stored[len(own) + 1 :]  # behind the first term's inputs and the output
+    return [(x.layout, x.memory) for x in beside if x.use.kind in (*own, *kinds)]
 
 
 def used_bytes(design: Design, layout: Layout, memory: Memory) -> int:

@@ -89,7 +89,7 @@ def _nothing_yet(tensors: int, terms: int) -> _Past:
     changed, seen = np.zeros(tensors, np.bool_), np.zeros(tensors, np.int64)
     pending, readers = np.zeros(tensors, np.bool_), np.zeros((tensors, 2), np.int64)
     for s in range(tensors):
-        changed[s], seen[s], pending[s] = True, 1, True
+        changed[s], seen[s], pending[s] = True, 1, s >= BESIDE
         readers[s, 0] = readers[s, 1] = _NONE
     before, marks = np.zeros((2, 2), np.int64), np.zeros(2, np.int64)
     for place in range(2):
@@ -105,7 +105,8 @@ def _pass_on(past: _Past, share: Shares, following: int) -> None:
         past.changed[s] = following >= 0 and share.steps[s, following]
         if past.changed[s]:
             past.seen[s] += 1
-            past.inputs.pending[s] = True
+            # A term whose block is an input of the first one finds it loaded with that.
+            past.inputs.pending[s] = s >= BESIDE
 
 
 @helper

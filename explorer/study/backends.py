@@ -1,9 +1,10 @@
 """Running units on any `concurrent.futures.Executor`, and losing none.
 
 Units are handed out a few ahead of the workers, so that memory does not grow with their number, and
-answers come back to one place. When a worker dies, what it may have been doing is done again, one
-unit at a time: a unit that takes its worker down then does so alone, and is given up after
-`ATTEMPTS` times.
+answers come back to one place. Units that may follow from each other go to one worker together, in
+ever smaller portions, so that the workers end at about the same time (guided self-scheduling). When
+a worker dies, what it may have been doing is done again, one unit at a time: a unit that takes its
+worker down then does so alone, and is given up after `ATTEMPTS` times.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ import asyncio
 import gc
 import logging
 import re
-import signal
-import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -26,16 +25,18 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from explorer.ranking.workers import Workers
-from explorer.study.unit import Row, Unit, evaluate
+from explorer.ranking.workers import Workers, deaf
+from explorer.study.parameters import IN_TURN, SCRATCHPADS
+from explorer.study.unit import Row, Unit, evaluate_in_turn
 from isa.errors import InputError
 
 ATTEMPTS = 3
-AHEAD = 2  # units handed out for each worker
+AHEAD = 2  # portions handed out for each worker
+PORTION = 16  # units of a portion, at most: what a worker that dies has been doing
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -63,12 +64,15 @@ Work = Callable[[Unit], list[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is sent to a worker: a unit's evaluation that never raises."""
+    """What is sent to a worker: evaluations of units that never raise."""
 
-    work: Work = evaluate
+    work: Work = evaluate_in_turn
 
-    def __call__(self, unit: Unit) -> Answer:
-        """The answer to a unit."""
+    def __call__(self, units: Sequence[Unit]) -> list[Answer]:
+        """The answers to units."""
+        return [self._answer(unit) for unit in units]
+
+    def _answer(self, unit: Unit) -> Answer:
         try:
             return Answer(self.work(unit))
         except InputError as error:
@@ -81,6 +85,8 @@ class Task:
 class Backend(ABC):
     """Where units run."""
 
+    portion: int = PORTION
+    """The most units that are handed out together."""
     lost: tuple[type[BaseException], ...] = (BrokenExecutor,)
     """Exceptions of a future whose worker is gone."""
 
@@ -90,7 +96,7 @@ class Backend(ABC):
 
     @abstractmethod
     def slots(self) -> int:
-        """How many units to hand out at a time."""
+        """How many portions to hand out at a time."""
 
     @abstractmethod
     def replace(self) -> None:
@@ -103,6 +109,8 @@ class Backend(ABC):
 
 class Inline(Backend, Executor):
     """This process, one unit after the other."""
+
+    portion = 1
 
     def executor(self) -> Executor:
         """This very object."""
@@ -129,7 +137,7 @@ class Local(Backend):
     """A pool of processes on this machine, which end when this one does, however it ends."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = Workers(workers, evaluate.__module__)
+        self._workers = Workers(workers, evaluate_in_turn.__module__)
 
     def executor(self) -> Executor:
         """The pool."""
@@ -170,7 +178,7 @@ class Dask(Backend):
             if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
                 allowed = "local:N, where N is the number of workers, at most 9999"
                 raise InputError("--dask", "", address, allowed)
-            with _deaf_children():
+            with deaf():
                 self._cluster = where = distributed.LocalCluster(
                     n_workers=int(count),
                     threads_per_worker=1,
@@ -229,19 +237,6 @@ def _ask(address: str, timeout: float) -> None:
         raise InputError("--dask", "", address, allowed) from None
 
 
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Let processes that are started in the block leave Ctrl-C to this one."""
-    if threading.current_thread() is not threading.main_thread():  # signals are not its business
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class Given(Backend):
     """An executor of the caller's, which stays open."""
 
@@ -269,15 +264,21 @@ class Given(Backend):
 
 
 def run(
-    units: Iterable[Unit], backend: Backend, work: Work = evaluate
+    units: Iterable[Unit], count: int, backend: Backend, work: Work = evaluate_in_turn
 ) -> Generator[tuple[Unit, Answer], None, None]:
     """Each unit with its answer, in the order in which they are done.
 
     The backend is closed when the last answer is out, or the generator is closed.
+
+    Args:
+        units: what is to be done.
+        count: how many there are, about: it decides on the size of portions.
+        backend: where.
+        work: what evaluates a unit.
     """
-    run = _Run(iter(units), backend, Task(work))
     finished = False
     try:
+        run = _Run(iter(units), count, backend, Task(work))
         while run.hand_out():
             yield from run.answers()
         finished = True
@@ -285,12 +286,18 @@ def run(
         backend.close(at_once=not finished)
 
 
+def _family(unit: Unit) -> tuple[object, ...]:
+    """What units share that may follow from each other: all but the sizes of scratchpads."""
+    return unit.layer.id, *(unit.point[name] for name in IN_TURN if name not in SCRATCHPADS)
+
+
 class _Run:
     """What is out, and what has to be done again."""
 
-    def __init__(self, units: Iterator[Unit], backend: Backend, task: Task) -> None:
-        self._units, self._backend, self._task = units, backend, task
-        self._out: dict[Future[Answer], Unit] = {}
+    def __init__(self, units: Iterator[Unit], count: int, backend: Backend, task: Task) -> None:
+        self._units, self._left, self._backend, self._task = units, count, backend, task
+        self._next = next(units, None)
+        self._out: dict[Future[list[Answer]], list[Unit]] = {}
         self._suspects: deque[Unit] = deque()
         self._deaths: Counter[str] = Counter()
 
@@ -298,40 +305,59 @@ class _Run:
         """Submit what there is room for; False when all is done."""
         slots = self._backend.slots()
         while len(self._out) < (1 if self._suspects else slots):
-            unit = self._suspects.popleft() if self._suspects else next(self._units, None)
-            if unit is None:
+            units = [self._suspects.popleft()] if self._suspects else self._portion(slots)
+            if not units:
                 break
             try:
-                self._out[self._backend.executor().submit(self._task, unit)] = unit
+                self._out[self._backend.executor().submit(self._task, units)] = units
             except BrokenExecutor:  # it broke since the last answer
-                self._suspects.append(unit)
+                self._suspects.extend(units)
                 self._recover()
         return bool(self._out)
+
+    def _portion(self, slots: int) -> list[Unit]:
+        """The next units of one family: of all that are left, half a share of each slot at most."""
+        most = min(self._backend.portion, max(1, self._left // (2 * slots)))
+        units: list[Unit] = []
+        while self._next is not None and len(units) < most:
+            if units and _family(self._next) != _family(units[0]):
+                break
+            units.append(self._next)
+            self._next = next(self._units, None)
+        self._left -= len(units)
+        return units
 
     def answers(self) -> Iterator[tuple[Unit, Answer]]:
         """Those that come next."""
         alone = len(self._out) == 1
         broken = False
         for future in wait(self._out, return_when=FIRST_COMPLETED).done:
-            unit = self._out.pop(future)
+            units = self._out.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
             if error is None:
-                yield unit, future.result()
+                yield from zip(units, future.result(), strict=True)
             elif not isinstance(error, self._backend.lost):
                 raise error
             else:
-                # A broken pool does not say which unit broke it; any other error does.
+                # A broken pool does not say which task broke it; any other error does.
                 broken = broken or isinstance(error, BrokenExecutor)
-                self._deaths[unit.key] += alone or not isinstance(error, BrokenExecutor)
-                if self._deaths[unit.key] < ATTEMPTS:
-                    self._suspects.append(unit)
-                else:
-                    yield unit, Answer(None, f"its worker died, {ATTEMPTS} times")
+                suspected = alone or not isinstance(error, BrokenExecutor)
+                yield from self._lost(units, suspected and len(units) == 1)
         if broken:
             self._recover()
 
+    def _lost(self, units: Sequence[Unit], guilty: bool) -> Iterator[tuple[Unit, Answer]]:
+        """Do units again whose worker died, unless one alone has had its last attempt."""
+        for unit in units:
+            self._deaths[unit.key] += guilty
+            if self._deaths[unit.key] < ATTEMPTS:
+                self._suspects.append(unit)
+            else:
+                yield unit, Answer(None, f"its worker died, {ATTEMPTS} times")
+
     def _recover(self) -> None:
         """Take back what is out, and go on with another executor."""
-        self._suspects.extend(self._out.values())
+        for units in self._out.values():
+            self._suspects.extend(units)
         self._out.clear()
         self._backend.replace()

@@ -31,6 +31,12 @@ _LOGS = (
 )
 _TIMING = ("BUS_BITS", "BURST_BEATS", "MEMORY_LATENCY", "FETCH_BATCH", "QUEUE_DEPTH")
 PARAMETERS: tuple[str, ...] = _LOGS + _TIMING
+BLOCK: tuple[str, ...] = _LOGS[:3]
+"""Those that embeddings depend on."""
+SCRATCHPADS: tuple[str, ...] = _LOGS[4:]
+"""Those that programs do not depend on, as long as they fit."""
+IN_TURN: tuple[str, ...] = (*BLOCK, _LOGS[3], *_TIMING, *SCRATCHPADS)
+"""All of them, those of which most depends first."""
 VARIABLE: tuple[str, ...] = ("LOG_BLOCK", *PARAMETERS)
 """What a user may set."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,10 @@ from explorer.operators.workloads import members
 from explorer.study import cost
 from explorer.study.expression import Expression
 from explorer.study.parameters import (
+    BLOCK,
+    IN_TURN,
     PARAMETERS,
+    SCRATCHPADS,
     Grid,
     Point,
     check_values,
@@ -91,11 +96,22 @@ class Study:
                 yield point
 
     def units(self, model: str) -> Iterator[Unit]:
-        """Every unit once, configuration by configuration."""
+        """Every unit once, in the order in which each has most from those before it.
+
+        Block by block, in each layer by layer; of a layer, configurations that differ in
+        scratchpads alone stand together, the larger ones first (see `explorer.study.shared`).
+        """
         layers = list({layer.id: layer for layer, _ in self.layers}.values())
-        for point in self.points():
+        # Tuples: a grid may have a million points, and dictionaries are some times as large.
+        points = sorted(tuple(map(point.__getitem__, IN_TURN)) for point in self.points())
+        for _, block in groupby(points, key=itemgetter(*range(len(BLOCK)))):
+            alike = groupby(block, key=itemgetter(*range(len(IN_TURN) - len(SCRATCHPADS))))
+            ordered = list(chain.from_iterable(reversed(list(group)) for _, group in alike))
             for layer in layers:
-                yield Unit(layer, point, self.options, model)
+                for values in ordered:
+                    named = dict(zip(IN_TURN, values, strict=True))
+                    point = {name: named[name] for name in PARAMETERS}
+                    yield Unit(layer, point, self.options, model)
 
     def named_layers(self) -> list[NamedLayer]:
         """What the store keeps of the workload."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from explorer.study.backends import Answer, Backend, Work, run
 from explorer.study.store import Store
 from explorer.study.study import Study
-from explorer.study.unit import Unit, evaluate
+from explorer.study.unit import Unit, evaluate_in_turn
 from explorer.study.version import model_version
 from isa.errors import InputError
 from isa.interrupts import unbroken
@@ -61,7 +61,7 @@ def sweep(
     *,
     on_progress: Callable[[Summary], None] = lambda _: None,
     summary: Summary | None = None,
-    work: Work = evaluate,
+    work: Work = evaluate_in_turn,
 ) -> Summary:
     """Do what is left of a study.
 
@@ -92,7 +92,8 @@ def sweep(
         if summary.reused == summary.total:
             return summary
         left = (unit for unit in study.units(model) if not store.part(unit.key).exists())
-        with closing(run(left, open_backend(), work)) as answers:
+        count = summary.total - summary.reused
+        with closing(run(left, count, open_backend(), work)) as answers:
             for unit, answer in answers:
                 if answer.is_input:
                     raise InputError(unit.layer.operator.name, "", None, answer.error)

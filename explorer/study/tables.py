@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from explorer.study.parameters import PARAMETERS
@@ -18,14 +18,13 @@ from explorer.study.unit import OK
 from isa.errors import InputError
 from isa.files import parsing, read_bytes
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ALL = "all"
 MAX_FILE = 2**30
 """Bytes of a table's file; in memory it takes a few times as much."""
 
-_READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
-    ".csv": pd.read_csv,
-    ".parquet": pd.read_parquet,
-}
 _SUMS = ("cycles", "reference_cycles", "steps", "instructions", "dram_bytes", "energy")
 _SHARED = ("mac_units", "on_chip_bytes", "area")
 _ROW = "__row"
@@ -49,6 +48,8 @@ def results(store: Store, model: str | None = None) -> tuple[pd.DataFrame, int]:
     Raises:
         InputError: a part is damaged, or there is no unit of that version.
     """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     wanted = model or store.model
     tables, versions = [], set()
     left_out = 0
@@ -89,6 +90,8 @@ def totals(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
         store: where the workloads are.
         frame: its `results`.
     """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     first = frame[frame["point"].fillna(0) == 0]
     rows = first.drop_duplicates("unit")  # a layer may have several names
     parts = []
@@ -163,12 +166,18 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         InputError: it cannot be read, is too large, or no table with one name a column.
     """
-    if path.suffix not in _READERS:
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+    readers: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+    }
+    if path.suffix not in readers:
         raise InputError(str(path), "", path.suffix, "one of .csv, .parquet, or a sweep's folder")
     data = read_bytes(path, "a sweep's directory, or a .csv or .parquet file", MAX_FILE)
     with parsing(str(path), "a table", "unreadable"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # columns of mixed types, which have no use as objectives
-        frame = _READERS[path.suffix](BytesIO(data))
+        frame = readers[path.suffix](BytesIO(data))
     names = [str(name) for name in frame.columns]
     for name in names:
         if names.count(name) > 1:
@@ -200,6 +209,8 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     """An Arrow table in pandas; whole numbers stay whole where some are missing."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     columns = [_plain_numbers(column) for column in table.columns]
     plain = pa.table(columns, names=table.column_names)

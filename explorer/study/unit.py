@@ -15,14 +15,13 @@ from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from explorer.embedding.several import AnyEmbedding, term_by_term
-from explorer.embedding.virtual_loops import nest
-from explorer.ranking import explore
-from explorer.ranking.best_first import Ranking, rank, simplicity
+from explorer.ranking.best_first import Ranking, simplicity
+from explorer.ranking.candidates import Counted
 from explorer.study.cost import Costs
 from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
 from explorer.study.parameters import PARAMETERS, Point, configuration, label, sizes
+from explorer.study.shared import Shared
 from explorer.study.version import model_version
 from isa.computation import Epilogue, Operator, Stage, Term
 from isa.config import Config
@@ -195,8 +194,12 @@ def _hash(content: object, digits: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-def evaluate(unit: Unit) -> list[Row]:
+def evaluate(unit: Unit, known: Shared | None = None) -> list[Row]:
     """The rows of a unit: its best points, or one row that says why there is none.
+
+    Args:
+        unit: what is asked.
+        known: what units before it have found, and this one adds to; the rows do not depend on it.
 
     Raises:
         InputError: this process has another version of the model than the unit asks for.
@@ -210,29 +213,23 @@ def evaluate(unit: Unit) -> list[Row]:
     except InputError as error:
         reason = f"{error.field} = {error.value}: {error.allowed}"
         return [shared | {"status": UNENCODABLE, "reason": reason}]
-    operator = unit.layer.operator
+    operator, options, known = unit.layer.operator, unit.options, known or Shared()
     try:
-        found = explore.embeddings(
-            operator,
-            config,
-            unit.options.classes,
-            all_tiles=unit.options.all_tiles,
-            maximal=not unit.options.all_tiles,
+        prepared = known.prepared(
+            unit.layer.id, operator, config, options.classes, options.all_tiles
         )
     except InputError as error:
         return [shared | {"status": UNEMBEDDABLE, "reason": str(error)}]
-    # The classes may leave out the reference embedding, which competes all the same.
-    fixed = explore.reference(operator, config)
-    if fixed and fixed not in found:
-        found.append(fixed)
-    conditions = unit.options.conditions()
+    conditions = options.conditions()
     values = shared | unit.point
     early = [c for c in conditions if c.names <= {*EARLY, *PARAMETERS}]
-    kept = [e for e in found if _meets(early, values | _steps(operator, config, e))]
-    if not kept:
+    found = kept = prepared.counted
+    if early:
+        steps = ((item, _steps(operator, config, item[0])) for item in found.items)
+        kept = Counted(tuple(item for item, row in steps if _meets(early, values | row)))
+    if not len(kept):
         return [shared | {"status": EXCLUDED, "reason": _unmet(early, len(found))}]
-    options = unit.options
-    ranking = rank(operator, config, kept, top=options.candidates, effort=options.effort, jobs=1)
+    ranking = known.rank(prepared, config, kept, options.candidates, options.effort)
     rows = [shared | row for row in _rows(ranking, options.costs)]
     if not rows:
         reason = f"none of {len(kept)} embeddings has a schedule that fits the scratchpads"
@@ -245,6 +242,14 @@ def evaluate(unit: Unit) -> list[Row]:
         if not chosen:
             return [shared | {"status": EXCLUDED, "reason": f"no candidate has a {name}"}]
     return best(chosen, options)
+
+
+_KNOWN = Shared()
+
+
+def evaluate_in_turn(unit: Unit) -> list[Row]:
+    """The same; what is found is kept for the next unit that this process evaluates."""
+    return evaluate(unit, _KNOWN)
 
 
 def best(rows: Sequence[Row], options: Options) -> list[Row]:
@@ -294,8 +299,7 @@ def _whole(number: float) -> int | None:
     return int(number) if number < 2**63 else None
 
 
-def _steps(operator: Operator, config: Config, embedding: AnyEmbedding) -> Row:
-    steps = sum(nest(*each).steps for each in term_by_term(embedding, operator))
+def _steps(operator: Operator, config: Config, steps: int) -> Row:
     return {"steps": steps, "utilisation": _utilisation(operator, config, steps)}
 
 

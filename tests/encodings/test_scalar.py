@@ -55,7 +55,7 @@ def test_all_embeddings_equal_all_maps_that_keep_the_definition(
     operator: Computation, intrinsic: Computation, swapped: bool
 ) -> None:
     """Unstructured answers are the maps from nodes to steps and lanes that plain Python accepts."""
-    found = list(unstructured_embeddings(operator, intrinsic, swapped=swapped))
+    found = [a for (a,) in unstructured_embeddings([operator], intrinsic, swapped=swapped)]
     kept = {(a.swapped, a.stands) for a in found}
     assert len(kept) == len(found)
     assert kept == set(assignments(operator, intrinsic, swapped=swapped))
@@ -68,11 +68,11 @@ def test_known_counts() -> None:
     """Two products that share nothing, on one lane and on two."""
     operator = resolve("gemm:m=2,n=1,k=1").computation
     single = intrinsics.load("vta_gemm", {"x": 1, "y": 1, "z": 1})
-    assert [str(a) for a in unstructured_embeddings(operator, single)] == ["0:0 | 0:1"]
+    assert [str(a) for (a,) in unstructured_embeddings([operator], single)] == ["0:0 | 0:1"]
     double = intrinsics.load("vta_gemm", {"x": 2, "y": 1, "z": 1})
     together = {"0:0 1:1", "1:0 0:1"}
     alone = {f"{a}:0 | {b}:1" for a in (0, 1) for b in (0, 1)}
-    assert {str(a) for a in unstructured_embeddings(operator, double)} == together | alone
+    assert {str(a) for (a,) in unstructured_embeddings([operator], double)} == together | alone
 
 
 def test_large_operators_are_refused() -> None:
@@ -82,7 +82,7 @@ def test_large_operators_are_refused() -> None:
     with pytest.raises(InputError, match=r"gemm: '4 \* 4 \* 4'.*at most 32"):
         scalar_embeddings(operator, intrinsic)
     with pytest.raises(InputError, match="at most 8"):
-        next(unstructured_embeddings(operator, intrinsic))
+        next(unstructured_embeddings([operator], intrinsic))
     large = intrinsics.load("nvidia_m16n16k16")
     with pytest.raises(InputError, match=r"nvidia_m16n16k16: '16 \* 16 \* 16'"):
         scalar_embeddings(resolve("gemm:m=2,n=2,k=2").computation, large)

@@ -62,7 +62,12 @@ CASES: tuple[tuple[str, str], ...] = (
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {
-    "operator": ("docs/block.yaml", "docs/projection.yaml", "docs/rounded.yaml"),
+    "operator": (
+        "docs/block.yaml",
+        "docs/projection.yaml",
+        "docs/rounded.yaml",
+        "docs/two_sums.yaml",
+    ),
     "stages": ("docs/block.yaml", "docs/projection.yaml", "docs/rounded.yaml"),
     "network": ("docs/small_network.yaml",),
     "study": ("studies/*.yaml",),

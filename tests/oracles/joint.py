@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from isa.computation import ROLES, Computation, Role
 from tests.oracles.enumeration import (
@@ -27,6 +27,9 @@ from tests.oracles.enumeration import (
 Named = tuple[tuple[bool, frozenset[str]], ...]
 """Of each term, whether its inputs are exchanged, and its digits with their axes."""
 
+Ordered = tuple[tuple[bool, tuple[tuple[str, ...], ...]], ...]
+"""Of each term, whether its inputs are exchanged, and each axis's digits, the slowest first."""
+
 Held = dict[Role, dict[tuple[Point, Point], Point]]
 
 
@@ -35,18 +38,48 @@ def named(terms: Iterable[Candidate]) -> Named:
     return tuple((c.swapped, frozenset(f"{'+'.join(p.axes)}={p}" for p in c.pieces)) for c in terms)
 
 
+def ordered(terms: Iterable[Candidate], intrinsic: Computation) -> Ordered:
+    """What candidates consist of, with the order of the digits on each axis."""
+    axes = intrinsic.extents
+    return tuple(
+        (c.swapped, tuple(tuple(str(p) for p in c.pieces if axis in p.axes) for axis in axes))
+        for c in terms
+    )
+
+
 def joint_names(
     terms: Sequence[Computation], intrinsic: Computation, classes: set[str]
 ) -> set[Named]:
     """All embeddings of several terms, with every tile."""
+    return {named(chosen) for chosen in _joint(terms, intrinsic, classes, named)}
+
+
+def joint_orders(
+    terms: Sequence[Computation], intrinsic: Computation, classes: set[str]
+) -> set[Ordered]:
+    """The same in every lane order."""
+
+    def name(chosen: Iterable[Candidate]) -> Ordered:
+        return ordered(chosen, intrinsic)
+
+    return {name(chosen) for chosen in _joint(terms, intrinsic, classes, name)}
+
+
+def _joint(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: set[str],
+    name: Callable[[Iterable[Candidate]], object],
+) -> Iterator[list[Candidate]]:
+    """Candidates that are an embedding together, one of each name."""
     found = set()
     groups = [_by_cells(term, intrinsic, classes) for term in terms]
     for cells in set(groups[0]).intersection(*groups[1:]):
         for chosen in itertools.product(*(group[cells] for group in groups)):
-            name = named(c for c, _ in chosen)
-            if name not in found and keep_definition(terms, intrinsic, chosen):
-                found.add(name)
-    return found
+            each = [candidate for candidate, _ in chosen]
+            if name(each) not in found and keep_definition(terms, intrinsic, chosen):
+                found.add(name(each))
+                yield each
 
 
 def _by_cells(
@@ -60,7 +93,7 @@ def _by_cells(
             assert stands is not None
             held = _held(term, intrinsic, candidate.swapped, stands)
             cells = frozenset((output, cell) for (_, cell), output in held["out"].items())
-            groups[cells].append((candidate, stands))
+            groups[cells].append((candidate._replace(pieces=pieces), stands))
     return groups
 
 

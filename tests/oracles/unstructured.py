@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from isa.computation import Computation
 from tests.oracles.enumeration import Candidate, assign, keeps_definition
+from tests.oracles.joint import keep_definition
 
 Named = tuple[bool, tuple[tuple[int, int], ...]]
 """Whether the inputs are exchanged; of each node, its step (the first node in it) and its lane."""
@@ -23,6 +24,25 @@ def assignments(operator: Computation, intrinsic: Computation, *, swapped: bool)
             for exchanged in (False, True) if swapped else (False,):
                 if keeps_definition(operator, intrinsic, exchanged, stands):
                     yield exchanged, tuple(zip(steps, chosen, strict=True))
+
+
+def joint_assignments(
+    terms: Sequence[Computation], intrinsic: Computation, *, swapped: bool
+) -> Iterator[tuple[Named, ...]]:
+    """Every embedding of several terms, of each as `assignments` says it.
+
+    What is none of a term alone is none of it beside others, which only add conditions.
+    """
+    lanes = list(itertools.product(*(range(n) for n in intrinsic.extents.values())))
+    each = [list(assignments(term, intrinsic, swapped=swapped)) for term in terms]
+    for chosen in itertools.product(*each):
+        pairs = []
+        for (exchanged, stands), term in zip(chosen, terms, strict=True):
+            nodes = itertools.product(*(range(n) for n in term.extents.values()))
+            places = {n: ((s,), lanes[i]) for n, (s, i) in zip(nodes, stands, strict=True)}
+            pairs.append((Candidate(exchanged, ()), places))
+        if keep_definition(terms, intrinsic, pairs):
+            yield chosen
 
 
 def _partitions(count: int) -> Iterator[tuple[int, ...]]:

@@ -32,10 +32,11 @@ from isa.config import Config
 from isa.fields import AluOp, Memory
 from isa.program_image import Program
 from simulator import functional
-from simulator.block_product import multiply_block
 from simulator.errors import SimulationError
+from simulator.execution import multiply_block
 from simulator.functional import Result, execute
 from simulator.implementations import Implementation, admitted
+from simulator.jit import awake
 from tests.oracles.machine import MACHINES, Machine, StoppedError
 from tests.programs import product, product_data
 
@@ -455,6 +456,7 @@ def test_stores_need_a_writer_that_hardware_forwards(writer: Row, stale: bool) -
 )
 def test_products_wrap_around_at_their_extremes(batch: int, block_in: int, block_out: int) -> None:
     """Blocks of any width are exact where products are largest and accumulators overflow."""
+    awake()
 
     @numba.njit
     def multiply(*arguments: Any) -> None:
@@ -464,10 +466,13 @@ def test_products_wrap_around_at_their_extremes(batch: int, block_in: int, block
     inp = rng.choice([-128, 127], (3, batch, block_in))
     wgt = rng.choice([-128, 127], (2, block_out, block_in))
     wgt[1] = inp[2] = -128
-    acc = rng.integers(-(2**31), 2**31, (4, batch, block_out)).astype(np.int32)
+    acc = rng.integers(-(2**31), 2**31, (4, batch * block_out)).astype(np.int32)
     for a, i, w in [(0, 0, 0), (3, 2, 1), (3, 2, 1), (1, 1, 0)]:
         expected = acc.copy()
-        expected[a] += (inp[i] @ wgt[w].T).astype(np.int32)
+        expected[a] += (inp[i] @ wgt[w].T).astype(np.int32).reshape(-1)
         turned = np.ascontiguousarray(wgt.transpose(0, 2, 1), np.int8)
+        python = acc.copy()
+        multiply_block(python, a, inp.astype(np.float32), i, turned, w)
         multiply(acc, a, inp.astype(np.float32), i, turned, w)
         np.testing.assert_array_equal(acc, expected)
+        np.testing.assert_array_equal(python, expected)

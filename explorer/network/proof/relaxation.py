@@ -20,9 +20,10 @@ import numpy as np
 from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.assembly import PLAIN, Desk, without_zeros
+from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.proof.marginals import NEVER, Array, Marginals, Pair, min_marginals
-from explorer.network.proof.vectors import Read, Written, cycles
+from explorer.network.proof.vectors import Read, Wide, Written, cycles
 from explorer.network.proof.ways import Pool, Way
 from explorer.network.transitions import Host, Model
 from isa.computation import Operator
@@ -64,8 +65,8 @@ class _Layouts:
             self.numbers[key] = self._written(Written.of(held, size, alike=self._alike))
         return self.numbers[key]
 
-    def reading(self, layout: Layout, view: View, *, strict: bool, wide: bool) -> int:
-        """The number of a layout in which a tensor is read; its last bit says whether as int32."""
+    def reading(self, layout: Layout, view: View, *, strict: bool = False) -> int:
+        """The number of a layout in which a tensor is read."""
         key = ("reads", *self._key(layout, view, strict))
         if key not in self.numbers:
             held, vector = self.desk.held(layout, view, strict), self.desk.vector(layout)
@@ -74,7 +75,37 @@ class _Layouts:
             if self.desk.rule.border != PLAIN:
                 written = Written.of(held, found.size, alike=self._alike)
                 self.free[self.numbers[key]] = self._written(written)
-        return 2 * self.numbers[key] + wide
+        return self.numbers[key]
+
+    def widened(self, node: Accelerated, option: Option, view: View) -> int:
+        """The number of what the host makes of a tensor as int32.
+
+        What is made of other tensors counts by how they lie, not by which they are: should two
+        nodes add different ones, they seem to share what they do not.
+        """
+        vector = next(
+            v for v in option.origin.alu.dense if view.operand in {p.name for p in v.parts}
+        )
+        parts, varying, besides, own = [], list[str](), 0, 0
+        for part in vector.parts:
+            seen = node.views[part.name]
+            tensor = self.desk.tensor(seen.tensor)
+            if tensor.constant:
+                besides += tensor.bytes
+            else:
+                varying.append(tensor.name)
+            laid = replace(
+                option.layouts[part.name], role=None, tensor=operand(node.operator, part.name)
+            )
+            number = self.reading(laid, seen)
+            parts.append((part.form, part.number, number))
+            own = number if part.name == view.operand else own
+        further = view.tensor != varying[0]
+        wide = Wide(tuple(parts), vector.const, further, 0 if further else besides)
+        made = self._read(replace(self.read[own], wide=wide))
+        if own in self.free:
+            self.free[made] = self.free[own]
+        return made
 
     @property
     def _alike(self) -> bool:
@@ -90,7 +121,7 @@ class _Layouts:
 
     def plain_read(self, size: int) -> int:
         """The number of a plain tensor that is read."""
-        return 2 * self._read(Read(size))
+        return self._read(Read(size))
 
     def _written(self, found: Written) -> int:
         number = self.numbers.setdefault(("written", *found.key()), len(self.written))
@@ -108,8 +139,7 @@ class _Layouts:
         """Cycles of the transition."""
         key = (written, read)
         if key not in self.costs:
-            there, here = self.written[written], self.read[read >> 1]
-            self.costs[key] = cycles(there, here, self.host, wide=bool(read & 1))
+            self.costs[key] = cycles(self.written[written], self.read[read], self.host)
         return self.costs[key]
 
 
@@ -297,10 +327,12 @@ class Relaxation:
         row = []
         for view in self._read(node):
             name = view.operand
+            if name in option.wide:
+                row.append(self._layouts.widened(node, option, view))
+                continue
             tensor = operand(node.operator, name)
             layout = replace(option.layouts[name], role=None, tensor=tensor)
-            wide = name in option.wide
-            row.append(self._layouts.reading(layout, view, strict=name in strict, wide=wide))
+            row.append(self._layouts.reading(layout, view, strict=name in strict))
         layout = replace(option.layouts[out.name], role=None, tensor=out)
         return [*row, self._layouts.writing(layout, node.output)]
 
@@ -335,8 +367,8 @@ class Relaxation:
         if place.plain:
             makes = makes + np.array([self._plain(place, w) for w in written.tolist()])[:, None]
         if writer is None:
-            own: Array = makes.min(axis=0, initial=NEVER)
-            return own
+            least: Array = makes.min(axis=0, initial=NEVER)
+            return least
         keys = chosen[self.nodes[writer].name].keys
         pairs[writer, number] = np.minimum(makes[np.searchsorted(written, keys[:, -1])], NEVER)
         return np.zeros(len(values), np.int64)
@@ -350,7 +382,7 @@ class Relaxation:
         if self.rule.border == PLAIN:
             return np.array([self._layouts.plain_written(place.tensor.size)], np.int64)
         # Whatever suits; behind a reader's joker there may be layouts that are not known.
-        known = [JOKER if r == JOKER else self._layouts.free[r >> 1] for r in read.tolist()]
+        known = [JOKER if r == JOKER else self._layouts.free[r] for r in read.tolist()]
         return np.unique(np.array(known, np.int64))
 
     def _block(self, place: Place, written: Array, read: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.transitions import GARBAGE, Host, Rows
+from explorer.network.transitions import GARBAGE, Host, Lacking, Rows, widened
 
 Numbers = NDArray[np.uint64]
 Lanes = tuple[int, ...]
@@ -97,6 +97,23 @@ class Written:
         return self.offered[lanes]
 
 
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """What the host makes of a tensor as int32, maybe with others added to it.
+
+    Attributes:
+        parts: of each summand its form, its shift and the number of its layout.
+        const: what is added to all of it.
+        further: whether it is added to what is made of another tensor, in one copy.
+        besides: bytes of constants that are added to it.
+    """
+
+    parts: tuple[tuple[str, int, int], ...]
+    const: int = 0
+    further: bool = False
+    besides: int = 0
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Read:
     """A layout in which a tensor is read.
@@ -106,32 +123,42 @@ class Read:
         vector: bytes of an entry.
         lanes: of an entry; 0 for the plain tensor.
         asked: of each set of lanes that are not idle together, the vectors that are wanted there.
-        bare: vectors that nobody but the host can have written.
+        mixed: vectors with zeros beside elements, which no program writes.
+        blank: vectors of nothing but zeros, as far as nobody has them.
+        alike: whether what stands for nothing is zero: then what is lacking is always filled.
+        wide: what the host makes of it as int32, if that is how it is read.
     """
 
     size: int
     vector: int = 1
     lanes: int = 0
     asked: tuple[tuple[Lanes, Vectors], ...] = ()
-    bare: int = 0
+    mixed: int = 0
+    blank: int = 0
+    alike: bool = False
+    wide: Wide | None = None
 
     @classmethod
     def of(cls, held: Rows, size: int, vector: int, *, alike: bool) -> Read:
         """A layout; zeros are there where lanes without meaning are alike, else the host's."""
-        asked, bare = [], 0
+        asked, mixed, blank = [], 0, 0
         for lanes, rows in _used_together(held):
             zero = rows == ZERO
-            gone = zero.all(axis=1) if alike else zero.any(axis=1)
-            bare += 0 if alike else int(np.count_nonzero(gone))
-            left = rows[~gone]
+            empty = zero.all(axis=1)
+            # Where both are alike, empty ones are always there, and lanes that are empty are zero.
+            partly = zero.any(axis=1) & ~empty & (not alike)
+            blank += 0 if alike else int(np.count_nonzero(empty))
+            mixed += int(np.count_nonzero(partly))
+            left = rows[~(empty | partly)]
             if len(left):
                 asked.append((lanes, Vectors.of(left, lanes)))
-        return cls(size, vector, held.shape[1], tuple(asked), bare)
+        return cls(size, vector, held.shape[1], tuple(asked), mixed, blank, alike)
 
     def key(self) -> tuple[object, ...]:
         """Equal for layouts of the same vectors."""
         asked = tuple(vectors.digest for _, vectors in self.asked)
-        return self.size, self.vector, self.lanes, self.bare, asked
+        counts = self.mixed, self.blank, self.alike
+        return self.size, self.vector, self.lanes, counts, asked, self.wide
 
 
 def _used_together(held: Rows) -> Iterator[tuple[Lanes, Rows]]:
@@ -151,23 +178,27 @@ def _used_together(held: Rows) -> Iterator[tuple[Lanes, Rows]]:
         left = left[~alike]
 
 
-def cycles(written: Written, read: Read, host: Host, *, wide: bool) -> int:
+def cycles(written: Written, read: Read, host: Host) -> int:
     """Cycles of the cheapest transition, where STORE can write in the reader's order.
 
     Args:
         written: the tensor as it is written.
         read: the tensor as it is wanted.
         host: what its work costs.
-        wide: whether it is read as int32, which the host makes of it.
     """
+    if (wide := read.wide) is not None:
+        further, besides = wide.further, wide.besides
+        return widened(written.size, read.size, host, further=further, besides=besides)[1].cycles
     plain = written.held is None, not read.lanes
-    if all(plain) and not wide:
-        return 0
-    if any(plain) or wide:
-        return host.cost(written.size + (4 if wide else 1) * read.size, 0).cycles
+    if any(plain):
+        return 0 if all(plain) else host.cost(written.size + read.size, 0).cycles
     assert written.held is not None
+    live = read.mixed + sum(int(v.times.sum()) for _, v in read.asked)
+    made = live
     if written.held.shape[1] == read.lanes:
-        missing = sum(written.vectors(lanes).lacking(v) for lanes, v in read.asked)
-    else:
-        missing = sum(int(v.times.sum()) for _, v in read.asked)
-    return host.cost(2 * (missing + read.bare) * read.vector, 0).cycles
+        made = read.mixed + sum(written.vectors(lanes).lacking(v) for lanes, v in read.asked)
+    missing = Lacking(made, read.blank, live)
+    moved = missing.moved * read.vector
+    if not read.alike and missing.kind(written.size, read.size, read.vector) == "host":
+        moved = written.size + read.size
+    return host.cost(moved, 0).cycles

@@ -15,7 +15,7 @@ from itertools import islice
 
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Design, designs
-from explorer.network.candidates import Option, fixed, option
+from explorer.network.candidates import Option, fixed, option, scheduled
 from explorer.ranking.explore import embeddings, gemm_intrinsic, steps_of
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import search
@@ -159,11 +159,6 @@ def answer(question: Question) -> list[Option | None]:
             made = dict(enumerate(_designs(question.operator, question.config, embedding)))
             last = embedding
         best = search(made[number], below=below)
-        if best.best is None or math.isinf(best.best.cycles):
-            found.append(None)
-            continue
-        code = best.best.code
-        found.append(
-            option(embedding.id, best.best.cycles, code.design, code.origin, proven=best.proven)
-        )
+        program = best.best
+        found.append(program and scheduled(embedding.id, program, proven=best.proven))
     return found

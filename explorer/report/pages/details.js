@@ -50,10 +50,11 @@ function drawAxis({ name, dims, cells }) {
       })))))));
 }
 
-function lanesSection(about, loops) {
-  const steps = stepsOf(loops);
-  const body = make("div", { id: "lanes" });
-  const number = make("input", { type: "number", min: 0, max: steps - 1, value: 0, id: "step" });
+// The lanes of a term's steps; only of several it says which term, and numbers what is named.
+function lanesSection(about, loops, term, several) {
+  const steps = stepsOf(loops), suffix = term ? `-${term + 1}` : "";
+  const body = make("div", { id: `lanes${suffix}` });
+  const number = make("input", { type: "number", min: 0, max: steps - 1, value: 0, id: `step${suffix}` });
   const slide = make("input", { type: "range", min: 0, max: steps - 1, value: 0, "aria-label": "step" });
   const update = source => {
     const step = Math.max(0, Math.min(steps - 1, Math.floor(Number(source.value)) || 0));
@@ -65,7 +66,8 @@ function lanesSection(about, loops) {
   number.addEventListener("input", () => update(number));
   slide.addEventListener("input", () => update(slide));
   update(number);
-  return section("Lanes", make("p", { class: "controls" },
+  const title = several > 1 ? `Lanes of term ${term + 1}` : "Lanes";
+  return section(title, make("p", { class: "controls" },
     make("label", {}, "step ", number), slide, ` of ${exact.format(steps)}`), body);
 }
 

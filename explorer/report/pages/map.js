@@ -5,7 +5,10 @@ let details = null;  // unpacked at the first click: it is most of the file
 const count = points.id.length, referenced = about.reference !== null;
 const metrics = Object.fromEntries(about.metrics.map(([name, unit, meaning, more]) => [name, { name, unit, meaning, more }]));
 const valueOf = (name, i) => points.metrics[name][i];
-const layoutOf = (i, port) => about.layouts[points.layouts[i][port]].name;
+const PORTS = ["inp", "wgt", "acc"];
+const layoutOf = (i, port) => points.layouts[i].map(place => about.layouts[place])
+  .filter(layout => layout.port === PORTS[port]).map(layout => layout.name).join(" + ");
+const terms = about.terms.map(operator => ({ ...about, operator }));
 const rankOf = i => referenced && i === count - 1 ? "ref" : i + 1;
 const facets = facetsOf(points.classes), OTHERS = "other combinations";
 const everything = Array.from({ length: count }, (_, i) =>
@@ -129,7 +132,7 @@ async function show(i) {
     make("p", { class: "aside" }, `${rankOf(i) === "ref" ? "TVM's embedding in TVM's layouts" : `rank ${rankOf(i)}`}, ${points.classes[i]}, ${points.proven[i] ? "proven the best of its space" : "a better schedule is not excluded"}`),
     make("dl", {}, ...facts.flat(), ...speedup),
     ...(same.length > 1 ? [make("p", {}, `${same.length} points lie here. `, make("button", { type: "button", onclick: () => setRanges({ x: [same[0].x, same[0].x], y: [same[0].y, same[0].y] }) }, "list them"))] : []),
-    lanesSection(about, own[0]),
+    ...own[0].map((loops, k) => lanesSection(terms[k], loops, k, terms.length)),
     section("Packed layouts", ...layouts),
     section("Loops", lines(own[1])),
     section("Schedule", lines([...own[2], ...own[3]])),

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.embedding.several import Joint
-from explorer.embedding.virtual_loops import Nest, Row
+from explorer.embedding.several import term_by_term
+from explorer.embedding.virtual_loops import Nest, Row, nest
 from explorer.layout.contents import contents, is_in_place
+from explorer.layout.design import Design
 from explorer.layout.packed import Layout
 from explorer.ranking.best_first import Ranking, describe, footprint
 from explorer.ranking.explore import Evaluation, gemm_intrinsic
@@ -115,7 +116,7 @@ def data(
     points = {
         "id": names,
         "classes": ["+".join(e.embedding.classes) for e in evaluations],
-        "layouts": [[held.place(x) for x in e.design.layouts] for e in evaluations],
+        "layouts": [[held.place(x) for x in _layouts(e.design)] for e in evaluations],
         "proven": [int(e.proven) for e in evaluations],
         "metrics": columns,
     }
@@ -155,19 +156,30 @@ def _values(ranking: Ranking, evaluation: Evaluation, held: _Held) -> dict[str, 
     """The metrics of one evaluation."""
     design = evaluation.design
     row = ranking.row(evaluation)
-    packed = [x for x in design.layouts if x.role not in design.operator.constants]
+    pairs = ((design.inp, design.wgt), *design.further)
+    packed = [
+        layout
+        for pair, term in zip(pairs, design.operator.terms, strict=True)
+        for layout in pair
+        if layout.role not in term.constants
+    ]
+    packed.append(design.acc)
     return row | {
         "bound": evaluation.bound,
         "footprint": footprint(evaluation),
-        "duplication": sum(map(held.duplication, design.layouts)),
+        "duplication": sum(map(held.duplication, _layouts(design))),
         "transform": sum(map(held.moved, packed)),
         "utilisation": float(f"{row['utilisation']:.6g}"),
     }
 
 
+def _layouts(design: Design) -> list[Layout]:
+    """The layouts of a design's terms: those on ports inp, wgt and acc; then further inputs."""
+    return [*design.layouts, *(layout for pair in design.further for layout in pair)]
+
+
 def _about(ranking: Ranking, title: str, command: Sequence[str], held: _Held) -> dict[str, Any]:
     """What holds for all points."""
-    operator = ranking.operator.computation
     return {
         "title": title,
         "command": shlex.join(command),
@@ -180,7 +192,7 @@ def _about(ranking: Ranking, title: str, command: Sequence[str], held: _Held) ->
         "states": STATES,
         "layouts": list(held.texts()),
         "machine": _machine(gemm_intrinsic(ranking.config)),
-        "operator": _operator(operator),
+        "terms": [_operator(term.computation) for term in ranking.operator.terms],
     }
 
 
@@ -232,13 +244,12 @@ def _details(evaluation: Evaluation, held: _Held) -> list[Any]:
     """What a click on a point shows, but for its layouts, which points refer to."""
     assert evaluation.scheduled is not None
     code, timing = evaluation.code, evaluation.scheduled.timing
-    for layout in code.design.layouts:
+    for layout in _layouts(code.design):
         held.place(layout)
-    embedding = evaluation.embedding
-    assert not isinstance(embedding, Joint)  # whoever makes a page asks for the computation
+    each = term_by_term(evaluation.embedding, code.design.operator)
     modules = [timing.load, timing.compute, timing.store]
     return [
-        _loops(code.design.nest, embedding.swapped),
+        [_loops(nest(embedding, term), embedding.swapped) for embedding, term in each],
         list(loop_lines(code.design.nest, code.design.steps)),
         list(schedule_lines(code)),
         list(instruction_lines(code)),

@@ -56,15 +56,25 @@ def test_version(version: str) -> None:
 
 def test_listing_imports_nothing_heavy(root: Path) -> None:
     """The libraries behind the commands are not loaded to list them."""
-    code = "import sys, explorer.cli; print(*sys.modules)"
-    loaded = subprocess.run(
+    loaded = _loaded(root, "import explorer.cli")
+    assert not {"clingo", "numba", "numpy", "pandas", "pyarrow"} & loaded
+
+
+def test_compiler_is_not_loaded_before_it_is_needed(root: Path) -> None:
+    """Commands are loaded without numba and pandas, which take as long as all the rest."""
+    loaded = _loaded(root, "import explorer.cli as c; [entry.load() for entry in c.EVERY.values()]")
+    assert "simulator.jit" in loaded
+    assert not {"numba", "llvmlite", "pandas", "matplotlib", "duckdb"} & loaded
+
+
+def _loaded(root: Path, statements: str) -> set[str]:
+    """The modules that are loaded after some statements in a process of their own."""
+    code = f"{statements}; import sys; print(*sys.modules)"
+    done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout.split()
-    assert not {"clingo", "numba", "numpy", "pandas", "pyarrow"} & set(loaded)
+        env=os.environ | {"PYTHONPATH": str(root)}, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return set(done.stdout.split())
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -100,7 +100,7 @@ def test_what_is_not_exact_is_told(home: tuple[Path, Subject]) -> None:
     write_folder(path / "inexact", folder_files(deployment, {}))
     status, printed = run(path, "HOME/inexact", "--data", "HOME/image.npy")
     assert status == 0
-    assert "1 nodes are not exact" in printed
+    assert "1 node is not exact and computed" in printed
     assert "not exact" not in run(path, "HOME/net", "--data", "HOME/image.npy")[1]
 
 

@@ -31,24 +31,39 @@ def refused(arguments: list[str]) -> str:
     return result.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["map", "--out", "never.html"],
-        ["template"],
-    ],
-    ids=lambda a: a[0],
-)
-def test_several_terms_are_refused_by_name(
-    arguments: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_template_refuses_several_terms_by_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Commands for one term say which terms they cannot take, and make nothing."""
-    monkeypatch.chdir(tmp_path)
-    command, *rest = arguments
-    text = refused([command, str(root / BLOCK), *rest])
+    """TVM has no program of several products; the message says which there are."""
+    monkeypatch.chdir(root)
+    text = refused(["template", BLOCK])
     assert "block: stages: '" in text
     assert "residual * identity" in text
-    assert not (tmp_path / "never.html").exists()
+    assert "TVM's templates" in text
+
+
+def test_spaces_of_several_terms_at_the_command_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders are choices, and what is counted is what is listed; the map is a page."""
+    monkeypatch.chdir(tmp_path)
+    path, out = str(root / BLOCK), tmp_path / "found.csv"
+    every = ["--classes", "padded,multi", "--lane-orders", "all", "--outer-orders", "all"]
+    for command, *arguments in (
+        ["count", path, *every, "--out", str(tmp_path / "count.csv")],
+        ["enumerate", path, *every, "--out", str(out)],
+        ["map", path, "--classes", "padded", "--jobs", "1", "--effort", "1", "--out", "map.html"],
+        ["facts", path, *every],
+    ):
+        result = CliRunner().invoke(app, [command, *arguments])
+        assert result.exit_code == 0, result.output
+    counted = (tmp_path / "count.csv").read_text(encoding="utf-8").splitlines()[-1]
+    listed = out.read_text(encoding="utf-8").splitlines()[1:]
+    assert counted == f"total,{len(listed)}"
+    chosen = next(line for line in listed if "/@" in line).split(",multi")[0].split('"')[1]
+    assert CliRunner().invoke(app, ["why", path, chosen]).exit_code == 0
+    assert "about" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "1 * identity" not in refused(["enumerate", path, "--encoding", "unstructured"])
 
 
 def test_preferences_sweeps_and_steps_take_several_terms(
@@ -102,21 +117,7 @@ def test_the_template_refuses_steps_by_name(tmp_path: Path) -> None:
     assert ">> 8 (half-even)" in text
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["enumerate", BLOCK, "--lane-orders", "all"],
-        ["enumerate", BLOCK, "--encoding", "unstructured"],
-        ["count", BLOCK, "--outer-orders", "all"],
-        ["count", BLOCK, "--fused-mappings"],
-    ],
-    ids=lambda a: a[-2],
-)
-def test_options_for_one_term_say_so(
-    arguments: list[str],
-    root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_mappings_are_of_one_term(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An option that means nothing for several terms is refused, with how many there are."""
     monkeypatch.chdir(root)
-    assert "2 terms" in refused(arguments)
+    assert "2 terms" in refused(["count", BLOCK, "--fused-mappings"])

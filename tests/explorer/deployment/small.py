@@ -11,6 +11,22 @@ from isa.config import Config
 from tests.explorer.network.quantised import Writer
 
 DEFAULT = Config.load("default")
+DOCUMENT = """
+name: two layers
+inputs: [image]
+outputs: [scores]
+tensors:
+  image: {shape: [64, 64]}
+  first.weight: {shape: [64, 64], constant: true}
+  second.weight: {shape: [64, 64], constant: true}
+  middle: {shape: [64, 64]}
+  scores: {shape: [64, 64]}
+operators:
+  gemm: {kind: gemm, m: 64, n: 64, k: 64}
+nodes:
+  - {name: first, operator: gemm, inputs: {data: image, weight: first.weight}, output: middle}
+  - {name: second, operator: gemm, inputs: {data: middle, weight: second.weight}, output: scores}
+"""
 
 
 def block(path: Path) -> Subject:

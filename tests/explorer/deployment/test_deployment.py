@@ -22,10 +22,11 @@ from explorer.deployment.host import library
 from explorer.deployment.programs import compiled as program_of
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
-from explorer.deployment.verification import verify
+from explorer.deployment.verification import executions, verify
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
-from explorer.network.graph import Host
+from explorer.network.graph import Host as HostNode
+from explorer.network.transitions import Host
 from explorer.program.emission import write_folder
 from explorer.ranking.explore import reference
 from explorer.report import network_trace
@@ -74,7 +75,7 @@ def test_programs_are_the_candidates(made: Made) -> None:
         embedding = reference(operator, DEFAULT)
         assert embedding is not None
         for option in [*fixed(operator, DEFAULT, 1), *options(operator, DEFAULT, embedding, 1)]:
-            program = program_of(node, network, found.values, DEFAULT, option, 1)
+            program = program_of(node, network, found.values, DEFAULT, option)
             kinds.add((option.name, bool(option.wide)))
             assert program.cycles == option.cycles
             held = {
@@ -95,13 +96,12 @@ def test_programs_are_the_candidates(made: Made) -> None:
 
 
 def test_a_candidate_without_its_program(made: Made) -> None:
-    """Cycles that the program of a candidate does not have are an error, not another program."""
+    """A candidate of which only cycles are known is an error, and not another program."""
     found, _ = made
     node = found.network.accelerated[0]
     (option,) = fixed(node.operator, DEFAULT, 1)
-    other = replace(option, cycles=option.cycles + 1)
-    with pytest.raises(ValueError, match=f"not of {other.cycles}"):
-        program_of(node, found.network, found.values, DEFAULT, other, 1)
+    with pytest.raises(ValueError, match="has no program"):
+        program_of(node, found.network, found.values, DEFAULT, replace(option, schedule=None))
 
 
 def test_wrong_bits_are_seen(made: Made) -> None:
@@ -110,15 +110,20 @@ def test_wrong_bits_are_seen(made: Made) -> None:
     name = found.network.accelerated[0].views["weight"].tensor
     values = {**found.values, name: found.values[name] ^ 1}
     other = Subject(found.network, values, found.imported, found.seed)
-    result = verify(other, compiled, found.inputs())
+    compared: list[int] = []
+    result = verify(other, compiled, found.inputs(), on_compared=compared.append)
     assert not result.right
     assert result.rows[0].wrong
+    # So far as it has come, at each time.
+    assert len(compared) == executions(compiled.config) - 1
+    assert 0 < compared[0] <= compared[-1] == sum(row.wrong for row in result.rows)
 
 
 def test_folder(made: Made, folder: Path) -> None:
     """A folder that was read computes what ONNX Runtime does, without the model it came from."""
     found, _ = made
     deployment = read(folder)
+    assert deployment.config.name == DEFAULT.name
     given = found.inputs()
     seen = execute(deployment, given, library(deployment))
     for name, array in found.original(given).items():
@@ -141,7 +146,7 @@ Damage = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda m: m.update(version=2), "version"),
+        (lambda m: m.update(version=1), "version"),
         (lambda m: m.update(more=1), "more"),
         (lambda m: m["ranges"][0].update(address=8), "ranges.0.address"),
         (lambda m: m["ranges"][0].update(address=2**30), "ranges.0.address"),
@@ -151,6 +156,8 @@ Damage = Callable[[dict[str, Any]], object]
         (lambda m: m["segments"][0].update(count=3), "segments.0.count"),
         (lambda m: m["segments"][0].update(instructions=0), "instructions"),
         (lambda m: m["steps"][0].update(range=10**6), "steps.0.range"),
+        (lambda m: m["steps"][0].update(sources=[]), "steps.0.sources"),
+        (lambda m: m["steps"][0].update(sources=[10**6]), "steps.0.sources"),
         (lambda m: m["steps"][0].update(do="launch"), "steps.0.segment"),
         (lambda m: m["steps"][0].update(do="call", node="no"), "steps.0.node"),
         (lambda m: m["hosts"].update(no=next(iter(m["hosts"].values()))), "hosts.no"),
@@ -187,7 +194,7 @@ def test_damaged_files(folder: Path, tmp_path: Path) -> None:
 def test_host_without_a_model(folder: Path) -> None:
     """What a host node of a document writes is drawn by the seed; a folder with one is not run."""
     found = subject("transformer", seed=1)
-    node = next(n for n in found.network.nodes if isinstance(n, Host))
+    node = next(n for n in found.network.nodes if isinstance(n, HostNode))
     drawn, again = (subject("transformer", seed=1).host(node, {}) for _ in range(2))
     assert drawn.keys() == set(node.writes)
     assert all(np.array_equal(array, again[name]) for name, array in drawn.items())
@@ -200,10 +207,17 @@ def test_timeline(made: Made) -> None:
     """Steps follow each other without gaps, and the trace has each instruction and node once."""
     _, compiled = made
     deployment = compiled.deployment()
-    rows = network_trace.rows(deployment, Fraction(1, 2))
+    host = Host(Fraction(1, 2), 3)
+    rows = network_trace.rows(deployment, host)
     assert len(rows) == len(deployment.actions)
     assert all(b.begin == a.begin + a.cycles for a, b in pairwise(rows))
-    events = json.loads(network_trace.trace(deployment, Fraction(1, 2)))["traceEvents"]
+    # A copy takes its bytes and the call; a node what moving its tensors does.
+    for row in rows:
+        call = 3 if row.what in {"pack", "fill", "unpack"} else 0
+        assert row.what == "launch" or row.cycles == -(-row.bytes // 2) + call
+    (pool,) = (row for row in rows if row.what == "call")
+    assert pool.bytes == 16 * 6 * 6 + 16 * 3 * 3
+    events = json.loads(network_trace.trace(deployment, host))["traceEvents"]
     slices = [e for e in events if e["ph"] == "X" and e["cat"] == "busy"]
     assert 0 < len(slices) <= sum(len(s.table) for s in deployment.segments)
     nodes = [e["name"] for e in events if e.get("cat") == "node"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
-from explorer.deployment.steps import Clear, Pack, Unpack
+from explorer.deployment.steps import Fill, Pack, Unpack
 from explorer.deployment.stores import boxes
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
@@ -74,7 +74,7 @@ def test_chain(seed: int, chain: tuple[Subject, list[list[Option]]]) -> None:
     chooser = random.Random(seed)
     names = [node.name for node in found.network.accelerated]
     chosen = {n: chooser.choice(own) for n, own in zip(names, listed, strict=True)}
-    compiled = Compiled(found.network, found.values, DEFAULT, chosen, 1, stores=True)
+    compiled = Compiled(found.network, found.values, DEFAULT, chosen, stores=True)
     result = verify(found, compiled, found.inputs())
     assert result.right
     # Of what the last one reads, it wants every second pixel of every second row.
@@ -88,12 +88,12 @@ def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:
     """Some layouts that differ are passed on by stores alone, where the host would repack."""
     found, listed = chain
     given, names = found.inputs(), [node.name for node in found.network.accelerated]
-    wanted, fewer, cleared = found.tensors(given), 0, 0
+    wanted, fewer, filled = found.tensors(given), 0, 0
     for number, own in enumerate(listed[1]):
         options_of = (listed[0][0], own, listed[2][number % len(listed[2])])
         chosen = dict(zip(names, options_of, strict=True))
         with_host, without = (
-            Compiled(found.network, found.values, DEFAULT, chosen, 1, stores=stores).deployment()
+            Compiled(found.network, found.values, DEFAULT, chosen, stores=stores).deployment()
             for stores in (False, True)
         )
         moved = [
@@ -102,9 +102,9 @@ def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:
         ]
         assert moved[1] <= moved[0]
         fewer += moved[1] < moved[0]
-        cleared += any(isinstance(action, Clear) for action in without.actions)
+        filled += any(isinstance(action, Fill) for action in without.actions)
         order = Interleaving.parse("eager-load")
         for name, array in execute(without, given, found.host, interleaving=order).items():
             assert np.array_equal(array, wanted[name])
     assert fewer
-    assert cleared
+    assert filled

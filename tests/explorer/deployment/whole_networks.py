@@ -40,7 +40,7 @@ def compiled(found: Subject, config: Config) -> Compiled:
         option = known[operator]
         if option is not None:
             chosen[node.name] = option
-    return Compiled(network, found.values, config, chosen, EFFORT, stores=True)
+    return Compiled(network, found.values, config, chosen, stores=True)
 
 
 def main() -> None:

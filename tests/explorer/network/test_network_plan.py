@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from explorer.deployment.compilation import chosen
 from explorer.layout.canonical import contents
+from explorer.network import network_plan
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS
 from explorer.network.document import load
 from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
+from explorer.network.planning import Planned, solve
 from explorer.network.problem import Cost
 from explorer.network.spaces import Space
 from explorer.network.terms import joined
 from explorer.network.transitions import Host, Laid, lacking, model, models
 from explorer.network.wishes import Wishes
 from explorer.operators import resolve
+from explorer.report import network_plan as report
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -91,7 +97,8 @@ def test_vectors_are_found_by_what_they_hold(found: Found) -> None:
             wanted = read.pack(data).reshape(-1, width)
             missing = sum(not ((written == row) | (row == 0)).all(axis=1).any() for row in wanted)
             held, asked = (Laid("", 0, 1, contents(x).astype(np.int32)) for x in (out, read))
-            counted = lacking(held, asked)
+            lack = lacking(held, asked)
+            counted = lack.made + lack.blank
             assert missing <= counted <= missing + int((wanted == 0).any(axis=1).sum())
 
 
@@ -203,3 +210,23 @@ def test_rules_of_a_user(found: Found, tmp_path: Path) -> None:
     path.write_text("q(0). q(X+1) :- q(X).")
     with pytest.raises(InputError, match="must end"):
         plan_network(*asked, seconds=1, rules=[path])
+
+
+def test_interrupted(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best plan until Ctrl-C is given, without further searches, and told as not proven."""
+    begun = []
+
+    def interrupted(*arguments: Any, **options: Any) -> Planned:
+        begun.append(arguments)
+        return replace(solve(*arguments, **options), proven=False, interrupted=True)
+
+    monkeypatch.setattr(network_plan, "solve", interrupted)
+    result = planned(found)
+    assert len(begun) == 1
+    assert result.planned.plans
+    told = " ".join(report.lines(result))
+    assert "not proven" in told
+    assert "no plan" not in told.replace("no plan has fewer", "")
+    for use in (chosen, lambda plan: own_best(plan, "conv1", plan.wishes)):
+        with pytest.raises(KeyboardInterrupt):
+            use(result)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
+from explorer.network import onnx_file
 from explorer.network.graph import Accelerated, Host, Network
 from explorer.network.onnx_import import Imported, load
 from explorer.network.reference import run
@@ -402,3 +405,40 @@ def test_no_file(tmp_path: Path) -> None:
     """A file that is not there is refused."""
     with pytest.raises(InputError, match="missing"):
         load(tmp_path / "none.onnx")
+
+
+def test_what_is_too_large_is_not_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constants that would fill the memory are left to the host, and not even begun."""
+    evaluated: list[str] = []
+    whole = ReferenceEvaluator
+
+    def noted(node: onnx.NodeProto, **options: Any) -> Any:
+        evaluated.append(node.output[0])
+        return whole(node, **options)
+
+    monkeypatch.setattr(onnx_file, "ReferenceEvaluator", noted)
+    many = np.zeros(2**14, np.int64)
+    constants: dict[str, Array] = {
+        "row": many[None], "column": many[:, None], "shape": np.array([2**20, 2**20]),
+        "one": np.array(1), "limit": np.array(2**40), "step": np.array(-1), "ones": many[:4],
+    }  # fmt: skip
+    large = [
+        helper.make_node("Expand", ["one", "shape"], ["expanded"]),
+        helper.make_node("Add", ["row", "column"], ["added"]),
+        helper.make_node("Range", ["one", "limit", "one"], ["counted"]),
+        helper.make_node("Gather", ["column", "row"], ["gathered"], axis=1),
+        helper.make_node("ConstantOfShape", ["shape"], ["filled"]),
+    ]
+    small = [
+        helper.make_node("Range", ["limit", "one", "one"], ["none"]),
+        helper.make_node("Gather", ["row", "ones"], ["few"], axis=1),
+        helper.make_node("Concat", ["ones", "ones"], ["joined"], axis=0),
+    ]
+    outputs = (*(node.output[0] for node in large), "y")
+    model = floats(
+        [*large, *small, helper.make_node("Relu", ["x"], ["y"])], [1, 4], constants, outputs
+    )
+    load(saved(model, tmp_path))
+    assert set(evaluated) == {"none", "few", "joined"}

@@ -133,6 +133,46 @@ def test_rules_of_a_user(tmp_path: Path) -> None:
     assert found.plans[0].choices["first"] == "fast"
 
 
+def dense(random: Random, size: int, most: int) -> Problem:
+    """A graph in which each node reads all before it, with transitions between four layouts."""
+    names, layouts = [f"n{i}" for i in range(size)], [f"L{i}" for i in range(4)]
+    nodes = []
+    for i, name in enumerate(names):
+        candidates = tuple(
+            Candidate(
+                f"c{k}",
+                Cost(random.randint(1000, 2000)),
+                tuple((read, random.choice(layouts)) for read in names[:i]),
+                ((name, random.choice(layouts)),),
+            )
+            for k in range(most)
+        )
+        nodes.append(Node(name, candidates))
+    passages = {
+        (name, written, read): Cost(random.choice((0, random.randint(1, 2000))))
+        for name in names
+        for written in layouts
+        for read in layouts
+        if written != read
+    }
+    return Problem(tuple(nodes), passages)
+
+
+def test_dense_graphs() -> None:
+    """Where joins would outgrow their nodes, the solver is left with no more rows than there were.
+
+    Its optimum is that of the problem as it is.
+    """
+    wishes = Wishes(("cycles",))
+    for size, most in ((9, 6), (12, 8)):
+        problem = dense(Random(3), size, most)
+        found, whole = (solve(problem, wishes, reductions=r) for r in (True, False))
+        assert found.proven
+        assert found.plans[0].cost == whole.plans[0].cost
+        assert found.account.nodes > 1
+        assert found.account.left <= found.account.candidates == size * most
+
+
 def test_time_that_ends() -> None:
     """Without time to prove anything there is a plan all the same, and a bound below it."""
     problem = network(Random(3), "dense", 14, 5)

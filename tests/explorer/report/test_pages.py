@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import CLASSES
+from explorer.embedding.several import term_by_term
 from explorer.operators import resolve
 from explorer.ranking.best_first import Ranking, rank
 from explorer.ranking.explore import embeddings, gemm_intrinsic
@@ -61,7 +62,7 @@ return found;
 # What the lanes' tables say, as lines of words.
 LANES = """
 const rows = table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent));
-return [...document.querySelectorAll("#lanes > *")].flatMap(element => {
+return [...document.querySelectorAll(`#${arguments[0]} > *`)].flatMap(element => {
   if (element.tagName === "P") return [[element.textContent]];
   const table = element.querySelector("table"), aside = element.querySelector("p");
   const title = element.querySelector("figcaption").textContent;
@@ -230,10 +231,35 @@ def test_lanes_are_those_that_python_draws(window: Browser, shown: Path, ranking
                 step,
             )
             assert isinstance(evaluation.embedding, Embedding)
-            drawn = [" ".join(row).replace(" %)", "%)") for row in window.run(LANES)]
+            drawn = [" ".join(row).replace(" %)", "%)") for row in window.run(LANES, "lanes")]
             expected = picture(evaluation.embedding, operator, intrinsic, step)
             assert words_of(drawn) == words_of(list(expected)), (name, step)
     assert seen >= {"swapped", "strided", "fused", "skewed", "diagonal", "multi"}
+    assert window.said() == []
+
+
+def test_several_terms_each_have_their_lanes(window: Browser, tmp_path: Path) -> None:
+    """Of a sum the page draws the lanes of each term's own steps, and lists layouts of all."""
+    operator, config = resolve("conv2d:n=1,c=8,h=4,w=4,k=4,r=1,s=1,concat=5+3"), Config.default()
+    found = embeddings(operator, config, ("padded", "multi"))[:3]
+    ranking = rank(operator, config, found, top=None, effort=1, jobs=1)
+    path = tmp_path / "map.html"
+    path.write_text(page(ranking, words(operator.name, "default", "portable", 1)), encoding="utf-8")
+    window.open(path)
+    intrinsic, best = gemm_intrinsic(config), ranking.evaluations[0]
+    for number, (embedding, term) in enumerate(term_by_term(best.embedding, operator), start=1):
+        suffix, step = ("" if number == 1 else f"-{number}"), number
+        window.run(
+            "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
+            "e.dispatchEvent(new Event('input'))",
+            f"step{suffix}",
+            step,
+        )
+        drawn = [" ".join(row).replace(" %)", "%)") for row in window.run(LANES, f"lanes{suffix}")]
+        assert words_of(drawn) == words_of(list(picture(embedding, term, intrinsic, step)))
+    text = window.run("return document.getElementById('details').innerText")
+    for named in ("Lanes of term 2", "data1 on port inp", "weight2 on port wgt"):
+        assert named in text
     assert window.said() == []
 
 

@@ -12,7 +12,7 @@ from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import Ranking, rank
-from explorer.study import cost, unit
+from explorer.study import cost, shared, unit
 from explorer.study.parameters import Point, point_of
 from explorer.study.unit import COLUMNS, Layer, Options, Row, Unit, best, evaluate
 from explorer.study.version import ROOT, model_version, modules
@@ -90,7 +90,7 @@ def test_no_schedule_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         explore.find(resolve(OPERATOR), Config.default(), "reference"), None, True, None
     )
     ranking = Ranking(resolve(OPERATOR), Config.default(), (), none, 3, 3, 3)
-    monkeypatch.setattr(unit, "rank", lambda *_, **__: ranking)
+    monkeypatch.setattr(shared, "rank", lambda *_, **__: ranking)
     (row,) = evaluate(asked())
     assert (row["status"], "cycles" in row) == ("unfit", False)
     assert "fits the scratchpads" in row["reason"]
@@ -104,7 +104,7 @@ def test_no_reference_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.reference
         return replace(found, reference=replace(found.reference, scheduled=None))
 
-    monkeypatch.setattr(unit, "rank", without_reference)
+    monkeypatch.setattr(shared, "rank", without_reference)
     (row,) = evaluate(asked())
     assert (row["status"], row["reference_cycles"]) == ("ok", None)
     (row,) = evaluate(asked(options=replace(OPTIONS, objectives=("speedup",))))

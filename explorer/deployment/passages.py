@@ -1,0 +1,92 @@
+"""How a tensor gets from the layout that a program writes to one that another reads.
+
+By the same rule as plans count (`explorer.network.transitions`), but with the place of each vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.deployment.content import Content, serves
+from explorer.layout.canonical import IDLE, ZERO
+from explorer.network.transitions import GARBAGE, Kind, Lacking
+
+BLANK, MADE, UNUSED = -1, -2, -3
+"""Vectors of nothing but zeros, those that the host makes of elements, and those that nobody needs.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """How a tensor is passed on.
+
+    Attributes:
+        kind: as plans call it.
+        sources: of each entry that is read, which entry that is written it is; or `BLANK`, `MADE`,
+            `UNUSED`. Empty where that is not looked at.
+    """
+
+    kind: Kind
+    sources: NDArray[np.int64]
+
+    @property
+    def direct(self) -> bool:
+        """Whether STORE writes what is read."""
+        return self.kind in {"stored", "filled"}
+
+    @property
+    def filled(self) -> NDArray[np.int32]:
+        """The entries that the host has to write."""
+        return np.flatnonzero((self.sources == BLANK) | (self.sources == MADE)).astype(np.int32)
+
+
+_NOWHERE = np.zeros(0, np.int64)
+
+
+def passage(written: Content, read: Content, *, stores: bool) -> Passage:
+    """How what a program has written becomes what is to be read.
+
+    Args:
+        written: in the program's own order.
+        read: what another program reads of the same tensor.
+        stores: whether STOREs may write what is read.
+    """
+    if serves(written, read, by_host=False):
+        return Passage("none", _NOWHERE)
+    there, here = written.summands[0].index, read.summands[0].index
+    if not (stores and read.plain and there.shape[1] == here.shape[1]):
+        return Passage("host", _NOWHERE)
+    found = sources(there, here)
+    live = int(np.count_nonzero((here >= 0).any(axis=1)))
+    made, blank = (int(np.count_nonzero(found == code)) for code in (MADE, BLANK))
+    kind = Lacking(made, blank, live).kind(written.size, read.size, here.shape[1])
+    return Passage(kind, found if kind != "host" else _NOWHERE)
+
+
+def sources(there: NDArray[np.int32], here: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Of each entry that is read, which one that is written it is; see `Passage`.
+
+    Args:
+        there: elements by their flat index as they are written, (entries, lanes).
+        here: the same as they are read.
+    """
+    found = np.full(len(here), UNUSED)
+    used = here != IDLE
+    empty = (here < 0).all(axis=1)
+    found[empty & used.any(axis=1)] = BLANK
+    # What a program writes beside its elements is garbage, and no zero that somebody may want.
+    found[~empty] = MADE
+    held = np.where(there < 0, np.int32(GARBAGE), there)
+    left = np.flatnonzero(~empty & ~(here == ZERO).any(axis=1))
+    if not len(left):
+        return found
+    masks, which = np.unique(used[left], axis=0, return_inverse=True)
+    for number, mask in enumerate(masks):
+        rows = left[which.reshape(-1) == number]
+        places = {line.tobytes(): n for n, line in enumerate(np.ascontiguousarray(held[:, mask]))}
+        lines = np.ascontiguousarray(here[rows][:, mask])
+        found[rows] = [places.get(line.tobytes(), MADE) for line in lines]
+    return found

@@ -1,0 +1,220 @@
+"""What a plan costs as it is executed: its programs simulated with the stores that readers want.
+
+A plan counts stores in another order as free. Here they are simulated, in a few rounds: what the
+programs of a plan take on top is added to what its layouts cost, and the best plan under these
+costs is simulated in turn, until it holds nothing new. What is added never exceeds what a plan with
+these layouts takes, as long as a program with more stores takes no less; so the last round's
+optimum is a bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from explorer.deployment.programs import NodeProgram, compiled
+from explorer.deployment.stores import Director
+from explorer.network.network_plan import NetworkPlan
+from explorer.network.planning import solve
+from explorer.network.problem import Node, Plan, Problem, plan
+from explorer.network.tables import meets
+from explorer.network.wishes import Wishes
+
+ROUNDS = 12
+"""Plans that are looked for; most networks need fewer."""
+
+Choice = tuple[str, str]
+"""A node and its candidate."""
+
+Readers = frozenset[str]
+"""The layouts in which a program stores its output for its readers."""
+
+Extra = dict[Choice, dict[Readers, int]]
+"""Cycles that programs take on top, by what they store."""
+
+
+def simulated(
+    found: NetworkPlan,
+    *,
+    seconds: float | None = None,
+    free: bool = True,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> NetworkPlan:
+    """A network's plan, with the cycles that its programs have in the end.
+
+    Plans of a front, of candidates of which only cycles are known, and those whose transitions
+    nobody makes are left as they are.
+
+    Args:
+        found: the plan.
+        seconds: time for the solver, each round.
+        free: whether other plans may be looked for; else the one that is there is simulated.
+        on_progress: told when a plan was simulated.
+    """
+    options = found.assembled.options
+    known = all(o.schedule is not None for own in options.values() for o in own.values())
+    if not (found.planned.plans and known and found.rule.executable) or found.wishes.objectives:
+        return found
+    desk = _Desk(found, Director(found.config))
+    first = found.planned.plans[0]
+    plans = [desk.exact(first)]
+    on_progress(1)
+    bound = found.planned.bound
+    if free and found.rule.stores and _by_cycles(found.wishes):
+        bound = desk.search(plans, bound, seconds, on_progress)
+    fixed, greedy = (
+        None if other is None else desk.exact(other) for other in (found.fixed, found.greedy)
+    )
+    if free and not (found.wishes.pins or found.wishes.limits):
+        plans += [other for other in (fixed, greedy) if other is not None]
+    best = min(plans, key=lambda made: _rank(made, found.wishes))
+    planned = replace(found.planned, plans=(best,), bound=min(bound, best.cost.cycles))
+    return replace(found, planned=planned, fixed=fixed, greedy=greedy)
+
+
+def _by_cycles(wishes: Wishes) -> bool:
+    """Whether a plan of fewer cycles is a better one, and no limit is on them."""
+    return wishes.ranked[0] == "cycles" and "cycles" not in wishes.limits
+
+
+def _rank(made: Plan, wishes: Wishes) -> tuple[int, ...]:
+    return tuple(made.cost.of(metric) for metric in wishes.ranked)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """A plan's problem, and what is known of its programs.
+
+    Attributes:
+        found: the plan.
+        director: gives programs their stores.
+        own: programs as candidates have them, without constants.
+        extra: what programs take on top.
+    """
+
+    found: NetworkPlan
+    director: Director
+    own: dict[Choice, NodeProgram] = field(default_factory=dict)
+    extra: Extra = field(default_factory=dict)
+
+    def programs(self, made: Plan) -> dict[str, int]:
+        """Cycles of each program of a plan."""
+        network, options = self.found.network, self.found.assembled.options
+        programs = {}
+        for node in network.accelerated:
+            if node.name in options:
+                choice = node.name, made.choices[node.name]
+                if choice not in self.own:
+                    option = options[node.name][choice[1]]
+                    self.own[choice] = compiled(node, network, None, self.found.config, option)
+                programs[node.name] = self.own[choice]
+        if self.found.rule.stores:
+            programs = self.director.directed(network, programs)
+        return {name: program.cycles for name, program in programs.items()}
+
+    def exact(self, made: Plan) -> Plan:
+        """A plan of the problem with the cycles of its programs; and what they are, noted."""
+        options, more = self.found.assembled.options, 0
+        read, programs = dict(_stored(self.found, made)), self.programs(made)
+        for name, cycles in programs.items():
+            choice = name, made.choices[name]
+            extra = cycles - options[name][choice[1]].cycles
+            self.extra.setdefault(choice, {})[read[name]] = extra
+            more += extra
+        cost = made.cost._replace(cycles=made.cost.cycles + more)
+        return replace(made, cost=cost, programs=programs)
+
+    def search(
+        self,
+        plans: list[Plan],
+        bound: int,
+        seconds: float | None,
+        on_progress: Callable[[int], None],
+    ) -> int:
+        """Look for better plans, which are added to those that there are; the bound in the end."""
+        assembled, shared = self.found.assembled, True
+        problem = _pinned(assembled.problem, self.found.wishes)
+        wishes = replace(self.found.wishes, pins=())
+        for _ in range(ROUNDS):
+            solved = solve(self._guided(problem, shared=shared), wishes, seconds=seconds)
+            if not solved.plans:
+                break
+            if shared:
+                bound = max(bound, solved.bound)
+            choices = dict(solved.plans[0].choices)
+            if all(choices != dict(known.choices) for known in plans):
+                made = plan(assembled.problem, choices)
+                assert made is not None, "a plan of a problem with fewer candidates"
+                plans.append(self.exact(made))
+                on_progress(1)
+            elif shared:
+                # Nothing new below the bound. What stores for several readers take together is
+                # not in it, but tells where else to look.
+                shared = False
+            else:
+                break
+        return bound
+
+    def _guided(self, problem: Problem, *, shared: bool) -> Problem:
+        """The problem with what is known of programs added to the transitions that ask for it.
+
+        Args:
+            problem: nodes and transitions.
+            shared: a transition has its part only, so that all of a tensor together take no more
+                than the greatest of them.
+        """
+        readers = Counter(t for node in problem.nodes for t in {r for r, _ in _reads(node)})
+        passages = dict(problem.passages)
+        nodes = []
+        for node in problem.nodes:
+            candidates = []
+            for candidate in node.candidates:
+                known = self.extra.get((node.name, candidate.name))
+                if known is None:
+                    candidates.append(candidate)
+                    continue
+                ((tensor, label),) = candidate.writes
+                own = f"{label} of {candidate.name}"
+                candidates.append(replace(candidate, writes=((tensor, own),)))
+                share = readers[tensor] if shared else 1
+                for read in problem.layouts(tensor)[1]:
+                    cost = problem.passage(tensor, label, read)
+                    if cost is not None:
+                        more = _more(known, read, share)
+                        passages[tensor, own, read] = cost._replace(cycles=cost.cycles + more)
+            nodes.append(replace(node, candidates=tuple(candidates)))
+        return Problem(tuple(nodes), passages)
+
+
+def _reads(node: Node) -> tuple[tuple[str, str], ...]:
+    return node.candidates[0].reads
+
+
+def _more(known: Mapping[Readers, int], read: str, share: int) -> int:
+    """What a layout that is read adds to the cycles of the program that stores it."""
+    alone = known.get(frozenset({read}))
+    if alone is not None:
+        return max(alone, 0) // share
+    if share > 1:
+        return 0  # what it takes with others says nothing of it alone
+    return max((max(n, 0) // len(s) for s, n in known.items() if read in s), default=0)
+
+
+def _pinned(problem: Problem, wishes: Wishes) -> Problem:
+    """The problem without the candidates that pins exclude."""
+    nodes = []
+    for node in problem.nodes:
+        kept = tuple(c for c in node.candidates if meets(c, node.name, wishes))
+        nodes.append(replace(node, candidates=kept))
+    return Problem(tuple(nodes), problem.passages)
+
+
+def _stored(found: NetworkPlan, made: Plan) -> Iterator[tuple[str, Readers]]:
+    """Of each node that is programmed, the layouts in which it stores for its readers."""
+    kinds, read = found.assembled.kinds, dict[str, set[str]]()
+    for move in made.moves:
+        if kinds[move.tensor, move.written, move.read] in {"stored", "filled"}:
+            read.setdefault(move.tensor, set()).add(move.read)
+    for node in found.network.accelerated:
+        yield node.name, frozenset(read.get(node.output.tensor, ()))
