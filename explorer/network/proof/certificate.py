@@ -16,7 +16,7 @@ from isa.schema import Document
 
 
 class SearchedDocument(Document):
-    """A layout whose programs were searched."""
+    """A layout whose programs were searched; see `claim.Searched`."""
 
     node: str
     embedding: str
@@ -30,7 +30,17 @@ class SearchedDocument(Document):
 
 
 class Certificate(Document):
-    """A plan over all embeddings, and what its proof rests on."""
+    """A plan over all embeddings, and what its proof rests on.
+
+    Attributes:
+        network, configuration: names of what was planned, and for what.
+        on_host: nodes that the host runs.
+        transitions, host_cycles_per_byte, host_cycles_per_call: what passing tensors on costs.
+        classes: of embeddings.
+        cycles, bound, proven, operators, embeddings, reached, rounds: see `claim.Claim`.
+        plan: each node's candidate.
+        searched: all layouts whose programs were searched.
+    """
 
     network: str
     configuration: str

@@ -159,6 +159,7 @@ def answer(question: Question) -> list[Option | None]:
             made = dict(enumerate(_designs(question.operator, question.config, embedding)))
             last = embedding
         best = search(made[number], below=below)
-        program = best.best
-        found.append(program and scheduled(embedding.id, program, proven=best.proven))
+        program, proven = best.best, best.proven
+        name = embedding.id
+        found.append(None if program is None else scheduled(name, program, proven=proven))
     return found
