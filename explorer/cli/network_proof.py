@@ -67,9 +67,11 @@ def show(
         check_file(certificate, CERTIFICATE, (".json",))
 
     def interrupted() -> None:
-        if (known := proof.known(interrupted=True)) is not None:
+        known = proof.known(interrupted=True)
+        if known is not None:
             _show(known, proof, certificate, output)
-        typer.echo("explorer: interrupted: the best plan so far", err=True)
+        what = "the best plan so far" if known else "no plan yet"
+        typer.echo(f"explorer: interrupted: {what}", err=True)
 
     with partial(interrupted), running(jobs) as run, progress("searching all embeddings"):
         proof.run(run, seconds, _said)

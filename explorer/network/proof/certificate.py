@@ -38,6 +38,8 @@ class Certificate(Document):
         transitions, host_cycles_per_byte, host_cycles_per_call: what passing tensors on costs.
         classes: of embeddings.
         cycles, bound, proven, operators, embeddings, reached, rounds: see `claim.Claim`.
+        executed, fixed: cycles of the plan, and with TVM's layouts throughout (null where that is
+            no plan), as programs have them in the end, with the stores that readers want.
         plan: each node's candidate.
         searched: all layouts whose programs were searched.
     """
@@ -56,6 +58,8 @@ class Certificate(Document):
     embeddings: int
     reached: int
     rounds: int
+    executed: int
+    fixed: int | None
     plan: dict[str, str]
     searched: list[SearchedDocument]
 
@@ -80,6 +84,8 @@ def certificate(found: NetworkPlan, transitions: str, host: Host) -> Certificate
         embeddings=claim.embeddings,
         reached=claim.reached,
         rounds=claim.rounds,
+        executed=found.planned.plans[0].cost.cycles,
+        fixed=None if found.fixed is None else found.fixed.cost.cycles,
         plan=dict(found.planned.plans[0].choices),
         searched=[
             SearchedDocument(
