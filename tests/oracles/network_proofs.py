@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -45,15 +44,37 @@ FAR = 10**15
 GARBAGE = -7
 
 
+Numbers = NDArray[np.uint64]
+_WEIGHTS: Numbers = np.random.default_rng(2024).integers(0, 2**64, 2**12, np.uint64)
+
+
+def numbers(rows: NDArray[np.int32], lanes: NDArray[np.intp]) -> Numbers:
+    """A number for each vector; different ones have the same with a chance of 1 in 2^64."""
+    mixed = (rows.astype(np.int64).view(np.uint64) + np.uint64(17)) * _WEIGHTS[lanes]
+    found: Numbers = (mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Vectors that are wanted in some lanes: different ones, how often, and how many are zeros."""
+
+    lanes: tuple[int, ...]
+    vectors: Numbers
+    times: Array
+    empty: int
+
+
 @dataclass(eq=False, slots=True)
 class Held:
-    """What a layout holds: entries with lanes, or the plain tensor."""
+    """A layout: its size, lanes of an entry (0 if plain), and what is wanted or written."""
 
     size: int
     vector: int = 1
+    width: int = 0
     lanes: NDArray[np.int32] | None = None
-    groups: list[tuple[tuple[int, ...], Counter[bytes]]] | None = None
-    offers: dict[tuple[int, ...], set[bytes]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    offers: dict[tuple[int, ...], Numbers] = field(default_factory=dict)
 
 
 Wide = tuple[bool, int, tuple[object, ...]]
@@ -109,8 +130,12 @@ class Checker:
                 found = np.where(found >= 0, names[found], found)
             memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
             vector = self.config.element_bytes(memory)
+            lanes = found.astype(np.int32)
+            # What is only read is kept as numbers: with windows it is much.
+            kept = lanes if view is node.output or self.trial else None
             self.known[key] = len(self.held)
-            self.held.append(Held(len(found) * vector, vector, found.astype(np.int32)))
+            width, asked = lanes.shape[1], list(self.asked(lanes))
+            self.held.append(Held(len(lanes) * vector, vector, width, kept, asked))
         return self.known[key]
 
     def plain(self, size: int) -> int:
@@ -120,27 +145,28 @@ class Checker:
             self.held.append(Held(size))
         return self.known["plain", size]
 
-    def groups(self, held: Held) -> list[tuple[tuple[int, ...], Counter[bytes]]]:
-        """Of each set of lanes that count together, the vectors wanted there, how often each."""
-        if held.groups is None:
-            assert held.lanes is not None
-            found: dict[tuple[int, ...], Counter[bytes]] = {}
-            for row in held.lanes:
-                lanes = tuple(np.flatnonzero(row != IDLE).tolist())
-                kept = row[list(lanes)]
-                if lanes:
-                    found.setdefault(lanes, Counter())[kept.tobytes()] += 1
-            held.groups = list(found.items())
-        return held.groups
+    def asked(self, held: NDArray[np.int32]) -> Iterator[Asked]:
+        """Of each set of lanes that count together, the vectors wanted there."""
+        left = held
+        while len(left):
+            counts = left[0] != IDLE
+            here = ((left != IDLE) == counts).all(axis=1)
+            lanes = np.flatnonzero(counts)
+            rows, left = left[here][:, lanes], left[~here]
+            if len(lanes):
+                empty = (rows == ZERO).all(axis=1)
+                found, times = np.unique(numbers(rows[~empty], lanes), return_counts=True)
+                number = int(np.count_nonzero(empty))
+                yield Asked(tuple(lanes.tolist()), found, times.astype(np.int64), number)
 
-    def offers(self, held: Held, lanes: tuple[int, ...]) -> set[bytes]:
+    def offers(self, held: Held, lanes: tuple[int, ...]) -> Numbers:
         """The vectors that were written in some lanes; without meaning, they are none's."""
         if lanes not in held.offers:
             assert held.lanes is not None
             kept = held.lanes[:, lanes]
             empty = ZERO if self.trial else GARBAGE
-            rows = np.ascontiguousarray(np.where(kept < 0, np.int32(empty), kept))
-            held.offers[lanes] = {row.tobytes() for row in rows}
+            rows = np.where(kept < 0, np.int32(empty), kept)
+            held.offers[lanes] = np.unique(numbers(rows, np.array(lanes)))
         return held.offers[lanes]
 
     def cost(self, written: int, wanted: int, wide: Wide | None = None) -> int:
@@ -153,21 +179,19 @@ class Checker:
                 further, besides, _ = wide
                 moved = there.size + (0 if further else besides + 4 * here.size)
                 call = 0 if further else call
-            elif there.lanes is None and here.lanes is None:
+            elif not (there.width or here.width):
                 moved = 0
-            elif there.lanes is None or here.lanes is None:
+            elif not (there.width and here.width):
                 moved = there.size + here.size
             else:
                 lacking = live = empty = 0
-                same = there.lanes.shape[1] == here.lanes.shape[1]
-                for lanes, vectors in self.groups(here):
-                    offered = self.offers(there, lanes) if same else set()
-                    for vector, times in vectors.items():
-                        if set(np.frombuffer(vector, np.int32).tolist()) == {ZERO}:
-                            empty += 0 if self.trial else times
-                            continue
-                        live += times
-                        lacking += times if vector not in offered else 0
+                for asked in here.asked:
+                    empty += 0 if self.trial else asked.empty
+                    live += int(asked.times.sum())
+                    lacking += int(asked.times.sum())
+                    if there.width == here.width:
+                        found = np.isin(asked.vectors, self.offers(there, asked.lanes))
+                        lacking -= int(asked.times[found].sum())
                 moved = (2 * lacking + empty) * here.vector
                 if not self.trial and (lacking or empty):
                     whole = there.size + here.size
