@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from math import ceil
 from pathlib import Path
 from random import Random
@@ -300,23 +301,15 @@ def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
             wanted.setdefault(tensor, []).append(here)
     if any(len(readers) > 2 for readers in wanted.values()):
         raise NotImplementedError("more than two readers")
+    # A tensor's only reader shares with none.
     shared = {
-        t: tuple(sorted(set.intersection(*w) if len(w) > 1 else set())) for t, w in wanted.items()
+        tensor: tuple(sorted(set.intersection(*sets), key=repr)) if sets[1:] else ()
+        for tensor, sets in wanted.items()
     }
     made = {n.output.tensor for n in check.nodes}
     asked = {t for n in check.network.nodes if n not in check.nodes for t in n.reads}
     asked |= set(check.network.outputs)
-    axes: list[Axis] = []
-    state: Array = np.zeros((), np.int64)
-    for tensor, readers in wanted.items():
-        if tensor not in made:  # the host's
-            written = [check.plain(check.network.by_name[tensor].size)]
-            if check.trial:
-                written = sorted({n for reader in readers for n, _ in reader})
-            axes.append(Axis(tensor, tuple(written), shared[tensor]))
-            start = np.full((len(written), 1 + len(shared[tensor])), FAR)
-            start[:, 0] = 0
-            state = state[..., None] + start.reshape(-1)
+    axes, state = _given(check, {t: r for t, r in wanted.items() if t not in made}, shared)
     for i, node in enumerate(check.nodes):
         own = choices[node.name]
         out = node.output.tensor
@@ -324,16 +317,18 @@ def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
         width = 1 + len(axis.shared)
         after = np.full((*state.shape, len(axis.written) * width), FAR)
         plain = 0
-        for choice in own:
+        for reads, alike in groupby(sorted(own, key=_reads), key=_reads):
             costs = state
-            for tensor, number, wide in choice.reads:
-                costs = _reading(check, costs, axes, tensor, (number, wide))
-            if out in asked and not check.trial:
-                size = check.network.by_name[out].size
-                plain = check.cost(choice.writes, check.plain(size))
-            place = axis.written.index(choice.writes) * width
-            least = costs + (choice.least + plain)
-            np.minimum(after[..., place], least, out=after[..., place])
+            for tensor, number, wide in reads:
+                wanted_here = number, wide if wide[1] >= 0 else None
+                costs = _reading(check, costs, axes, tensor, wanted_here)
+            for choice in alike:
+                if out in asked and not check.trial:
+                    size = check.network.by_name[out].size
+                    plain = check.cost(choice.writes, check.plain(size))
+                place = axis.written.index(choice.writes) * width
+                least = costs + (choice.least + plain)
+                np.minimum(after[..., place], least, out=after[..., place])
         axes.append(axis)
         state = after
         for place in reversed(range(len(axes))):
@@ -341,6 +336,30 @@ def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
                 state = state.min(axis=place)
                 del axes[place]
     return int(state.min())
+
+
+def _given(
+    check: Checker,
+    wanted: Mapping[str, Sequence[set[Wanted]]],
+    shared: Mapping[str, tuple[Wanted, ...]],
+) -> tuple[list[Axis], Array]:
+    """The state at the beginning: tensors that the host writes."""
+    axes: list[Axis] = []
+    state: Array = np.zeros((), np.int64)
+    for tensor, readers in wanted.items():
+        written = [check.plain(check.network.by_name[tensor].size)]
+        if check.trial:
+            written = sorted({n for reader in readers for n, _ in reader})
+        axes.append(Axis(tensor, tuple(written), shared[tensor]))
+        start = np.full((len(written), 1 + len(shared[tensor])), FAR)
+        start[:, 0] = 0
+        state = state[..., None] + start.reshape(-1)
+    return axes, state
+
+
+def _reads(choice: Choice) -> tuple[tuple[str, int, Wide], ...]:
+    """What a choice reads, in a form that can be sorted."""
+    return tuple((tensor, number, wide or (False, -1, ())) for tensor, number, wide in choice.reads)
 
 
 def _reading(
@@ -373,6 +392,13 @@ def check(claim: Certificate, network: Network | None = None, again: int = 0) ->
     """
     checker = Checker(claim, network)
     choices = {node.name: checker.choices(node) for node in checker.nodes}
+    # What exceeds the plan even beside the least of all others is in no better one.
+    floors = {name: min(c.least for c in own) for name, own in choices.items()}
+    spare = claim.cycles - sum(floors.values())
+    choices = {
+        name: [c for c in own if c.exact or c.least <= floors[name] + spare]
+        for name, own in choices.items()
+    }
     exact = {name: [c for c in own if c.exact] for name, own in choices.items()}
     searched = sorted(checker.searched, key=repr)
     for operator, name, number in Random(1).sample(searched, min(again, len(searched))):
