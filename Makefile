@@ -14,7 +14,7 @@ demo: $(READY)  ## rank the embeddings of a DeepBench convolution
 	$(BIN)/explorer rank deepbench:conv/server/n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2
 
 test: $(READY)  ## run every test; those of pages need Chromium, and are skipped without
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 docs: $(READY)  ## build the documentation as a site, into build/site
 	@$(BIN)/python -c 'import mkdocs' 2> /dev/null || \

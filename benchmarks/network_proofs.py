@@ -41,7 +41,7 @@ writes the certificates in `network_proofs` and this table of them;
 all embeddings without jokers.
 
 *optimum* is the plan's cycles and *bound* what no plan over all *embeddings* undercuts, in every
-choice of layouts, with the default classes where no others are told. Stores in a reader's order
+choice of layouts, of the usual classes where no others are told. Stores in a reader's order
 count as free in both; *executed* has them simulated, and so have *TVM's layouts*, in brackets: how
 far above the bound. Jokers stood for all embeddings but those *looked at*, and so many layouts had
 their programs *searched*. Nodes that were handed to the host are in `network_proofs.csv`.
@@ -52,7 +52,7 @@ def row(found: Certificate) -> list[object]:
     """The row of a certificate."""
     return [
         found.network, found.configuration, " ".join(found.on_host), found.transitions,
-        found.host_cycles_per_byte, " ".join(found.classes), found.cycles, found.bound,
+        found.host_cycles_per_byte, " ".join(found.classes or ["usual"]), found.cycles, found.bound,
         found.proven, found.executed, found.fixed or "", found.embeddings, found.operators,
         found.reached, len(found.searched), found.rounds,
     ]  # fmt: skip
@@ -71,7 +71,11 @@ def table(found: Sequence[Certificate]) -> str:
             f"{cycles:,} ({100 * (cycles / one.bound - 1):.3g} %)" if cycles else "no plan"
             for cycles in (one.executed, one.fixed)
         ]
-        usual = "" if one.classes == list(DEFAULT_CLASSES) else f" ({', '.join(one.classes)})"
+        usual = (
+            ""
+            if one.classes in (None, list(DEFAULT_CLASSES))
+            else f" ({', '.join(one.classes or ())})"
+        )
         cells = [
             one.network, one.configuration, f"{float(Fraction(one.host_cycles_per_byte)):g}",
             f"{one.cycles:,}", f"{one.bound:,}" + ("" if one.proven else " (not proven)"), *above,
@@ -84,7 +88,7 @@ def table(found: Sequence[Certificate]) -> str:
 def proven(asked: argparse.Namespace, preset: str, price: Fraction) -> Certificate:
     """The certificate of a plan."""
     network = handed(shipped(asked.network), asked.on_host)
-    host, classes = Host(price), parse_classes(asked.classes)
+    host, classes = Host(price), parse_classes(asked.classes) if asked.classes else None
     search = Proof(network, Config.load(preset), asked.transitions, host, classes)
     search.check({})
     with running(asked.jobs) as run:
@@ -101,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", nargs="*", choices=list(PRESETS), default=["default"])
     parser.add_argument("--host-cycles-per-byte", nargs="+", type=Fraction, default=[Fraction(1)])
     parser.add_argument("--transitions", default="stored")
-    parser.add_argument("--classes", default=",".join(DEFAULT_CLASSES))
+    parser.add_argument("--classes")
     parser.add_argument("--on-host", nargs="*", default=[])
     parser.add_argument("--time-limit", type=float)
     parser.add_argument("--jobs", type=int)

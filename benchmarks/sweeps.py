@@ -1,4 +1,4 @@
-"""Sweeps: memory, throughput of workers, and fronts of large tables."""
+"""Sweeps: memory, throughput of workers, what units share, and fronts of large tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +19,15 @@ import pandas as pd
 
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.study import cost
-from explorer.study.backends import Inline, Local
+from explorer.study.backends import Inline, Local, Work
 from explorer.study.dominance import pareto_mask
+from explorer.study.expression import Expression
 from explorer.study.parameters import Grid
-from explorer.study.study import Study, make
+from explorer.study.store import encode
+from explorer.study.study import Study, load, make
 from explorer.study.sweep import sweep
-from explorer.study.unit import Options
+from explorer.study.unit import Options, evaluate, evaluate_in_turn
+from explorer.study.version import model_version
 from isa.config import Config
 
 TINY = "gemm:m=4,n=16,k=16"
@@ -75,6 +79,38 @@ def throughput() -> Iterator[str]:
     )
 
 
+def shared_part() -> Study:
+    """A part of the study that ships: two blocks, every third layer, all optima proven."""
+    whole = load(Path(__file__).parents[1] / "studies" / "vta_deepbench.yaml")
+    square = Expression.parse("LOG_BLOCK_IN == 4 and LOG_BLOCK_OUT == 4", "benchmark")
+    options = replace(whole.options, effort=None)
+    return replace(whole, layers=whole.layers[::3], constraints=(square,), options=options)
+
+
+def seconds_of(work: Work) -> tuple[float, list[bytes]]:
+    """CPU seconds of this process for that part, after a unit that is not counted; its parts."""
+    units = list(shared_part().units(model_version()))
+    work(units[0])
+    begin = time.process_time()
+    rows = [work(unit) for unit in units[1:]]
+    spent = time.process_time() - begin
+    return spent, [encode(unit.key, found) for unit, found in zip(units[1:], rows, strict=True)]
+
+
+def sharing() -> Iterator[str]:
+    """CPU seconds of a part of the shipped study, unit by unit and with what units share."""
+    found = []
+    for work in (evaluate, evaluate_in_turn):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found.append(pool.submit(seconds_of, work).result())
+    (alone, parts), (shared, others) = found
+    assert parts == others
+    yield (
+        f"{len(parts)} units, all proven: {alone:.1f} s one by one, {shared:.1f} s sharing: "
+        f"{alone / shared:.2f} times as fast, equal bytes"
+    )
+
+
 def fronts() -> Iterator[str]:
     """Seconds for the front of a million rows, of independent and of opposed objectives."""
     draw = np.random.default_rng(0)
@@ -95,4 +131,4 @@ def fronts() -> Iterator[str]:
             yield f"{ROWS:,} rows x {objectives} {kind}: {size:,} on the front, {spent:.2f} s"
 
 
-BENCHMARKS = (memory, throughput, fronts)
+BENCHMARKS = (memory, throughput, sharing, fronts)

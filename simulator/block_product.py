@@ -99,15 +99,19 @@ def _sum_up(builder: Any, places: Any, terms: Any, width: Any, lanes: int, chain
     sums = [cgutils.alloca_once(builder, floats) for _ in range(chains)]
     for total in sums:
         builder.store(zero, total)
-    start = ir.Constant(terms.type, 0)
+    start, bits = ir.Constant(terms.type, 0), ir.IntType(_INT.width * chains)
     with cgutils.for_range_slice(builder, start, terms, step, terms.type) as (first, _):
-        for chain, total in enumerate(sums):
-            k = builder.add(first, ir.Constant(terms.type, chain))
-            factor = _broadcast(builder, builder.load(builder.gep(row, [k])), floats)
-            weights = builder.gep(matrix, [builder.mul(k, width)])
-            weights = builder.load(builder.bitcast(weights, octets.as_pointer()), align=1)
-            weights = builder.sitofp(weights, floats)
-            builder.store(builder.call(fma, [factor, weights, builder.load(total)]), total)
+        # Lanes that an embedding leaves idle hold zeros, whose products need not be added.
+        inputs = builder.bitcast(builder.gep(row, [first]), bits.as_pointer())
+        inputs = builder.load(inputs, align=4)
+        with builder.if_then(builder.icmp_unsigned("!=", inputs, ir.Constant(bits, 0))):
+            for chain, total in enumerate(sums):
+                k = builder.add(first, ir.Constant(terms.type, chain))
+                factor = _broadcast(builder, builder.load(builder.gep(row, [k])), floats)
+                weights = builder.gep(matrix, [builder.mul(k, width)])
+                weights = builder.load(builder.bitcast(weights, octets.as_pointer()), align=1)
+                weights = builder.sitofp(weights, floats)
+                builder.store(builder.call(fma, [factor, weights, builder.load(total)]), total)
     target = builder.bitcast(acc, integers.as_pointer())
     result = builder.load(target, align=4)
     for total in sums:

@@ -15,7 +15,7 @@ from numba.core import event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import NativeLowering, NopythonRewrites
 from numba.extending import lower_builtin, register_jitable, type_callable
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class _PartCompiler(CompilerBase):
         """The steps, in order."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.passes = [
-            (_Translating if step is NativeLowering else step, what) for step, what in passes.passes
+            (_Translating if step is NativeLowering else step, what)
+            for step, what in passes.passes
+            if step is not NopythonRewrites  # fuses expressions of arrays, which parts have none of
         ]
         passes.finalize()
         return [passes]

@@ -155,7 +155,8 @@ def merge(
     order, heads = np.empty(n, np.int64), np.full(len(Queue), n)
     tokens, lost = np.zeros(len(Counter), np.int64), np.full(2, NO_COUNTER)
     switches, limits = interleaving.switches(n), (semantics.tokens, int(semantics.full))
-    done = _merge(table, queue, switches, _RANKS, order, heads, tokens, lost, limits)
+    following = np.empty(n, np.int64)
+    done = _merge(table, queue, switches, _RANKS, order, following, heads, tokens, lost, limits)
     stuck = _stuck(table, heads, tokens, limits)
     return Merged(
         order[:done],
@@ -256,19 +257,19 @@ def _merge(
     switches: NDArray[np.int64],
     ranks: Table,
     order: NDArray[np.int64],
+    following: NDArray[np.int64],
     heads: NDArray[np.int64],
     tokens: NDArray[np.int64],
     lost: NDArray[np.int64],
     limits: tuple[int, int],
 ) -> int:
-    """Fill in the order; how many instructions it holds.
+    """Fill in the order, and what follows each instruction in its queue; how long the order is.
 
     Afterwards ``heads`` are the next instructions by `Queue`, n after the last, ``tokens`` wait by
     `Counter`, and ``lost`` holds the first push beyond the least capacity and its counter.
     ``limits`` are a counter's capacity and `Full`.
     """
     n = len(table)
-    following = np.empty(n, np.int64)
     for i in range(n - 1, -1, -1):
         following[i] = heads[queue[i]]
         heads[queue[i]] = i
@@ -316,5 +317,5 @@ def _move_tokens(
             tokens[counter] += 1 if flag >= 2 else -1
             if tokens[counter] > MAX_TOKENS and lost[1] == NO_COUNTER:
                 lost[0], lost[1] = i, counter
-            if limits[1] == _LOSES:
-                tokens[counter] = min(tokens[counter], limits[0])
+            if limits[1] == _LOSES and tokens[counter] > limits[0]:
+                tokens[counter] = limits[0]

@@ -224,6 +224,8 @@ def _add_products(
 def _product(left: NDArray[np.int8], right: NDArray[np.int8]) -> NDArray[np.int32]:
     """The matrix products of (b, m, k) and (b, k, n), modulo 2^32, block by block."""
     (b, m, k), n = left.shape, right.shape[2]
+    if k == 1:
+        return np.multiply(left, right, dtype=np.int32)
     # A row of a product takes k + n elements: as many at a time as a block has room for.
     deep = min(k, _BLOCK)
     wide = max(1, min(n, _BLOCK // deep))
@@ -233,9 +235,6 @@ def _product(left: NDArray[np.int8], right: NDArray[np.int8]) -> NDArray[np.int3
     steps = ((b, batch), (m, high), (n, wide), (k, deep))
     for i, y, x, z in itertools.product(*(_cut(extent, step) for extent, step in steps)):
         one, other = left[i, y, z], right[i, z, x]
-        if k == 1:
-            product[i, y, x] = np.multiply(one, other, dtype=np.int32)
-            continue
         block = one.astype(np.float64) @ other.astype(np.float64)
         # To 64 bits first: what is out of range of 32 wraps there, and is undefined from a float.
         product[i, y, x] += block.astype(np.int64).astype(np.int32)

@@ -34,6 +34,12 @@ STAGES = (
 """The stages of `explorer` in the order in which data flows; each may import those before it."""
 
 KNOW_CLINGO = {"explorer.embedding", "explorer.network"}
+START_PROCESSES = {"explorer.ranking.workers"}
+PROCESSES = {
+    "multiprocessing", "subprocess", "concurrent.futures.ProcessPoolExecutor", "os.fork",
+    "os.posix_spawn",
+}  # fmt: skip
+"""What processes are started with. (Dask starts its own in `explorer.study.backends`, deaf too.)"""
 
 
 def imported(path: Path, module: str) -> Iterator[str]:
@@ -124,6 +130,13 @@ def test_clingo_in_its_place(root: Path, package: str) -> None:
         and not any(name == known or name.startswith(f"{known}.") for known in KNOW_CLINGO)
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_processes_are_started_in_one_place(root: Path, package: str) -> None:
+    """Only the module that makes them deaf to Ctrl-C starts processes."""
+    wrong = {name for name, names in modules(root, package) if names & PROCESSES}
+    assert wrong <= START_PROCESSES
 
 
 def test_every_form_of_import_is_seen(tmp_path: Path) -> None:

@@ -459,9 +459,7 @@ def bench(
     Raises:
         InputError: there are no such workloads, or a layer has no program.
     """
-    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
-
     asked = [e.reference for e in catalogue(suite)] if isinstance(suite, str) else suite
     layers = [operator_of(each) for each in asked]
     rows = gains.table(layers, config_of(config), classes_of(classes), verify=verify, jobs=jobs)
-    return pd.DataFrame(rows)
+    return gains.measured(rows)

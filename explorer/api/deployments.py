@@ -40,7 +40,7 @@ class Planning(TypedDict, total=False):
     pin: TextsLike
     count: int
     effort: int | None
-    classes: ClassesLike
+    classes: ClassesLike | None
     shape: Mapping[str, tuple[int, ...]] | None
     concat: Literal["terms", "host"]
     jobs: int | None
@@ -159,6 +159,8 @@ def _inputs(network: Network, data: Arrays, otherwise: Arrays) -> dict[str, Arra
     for name in network.inputs:
         tensor = network.by_name[name]
         allowed = f"an array of {tensor.dtype}, {tensor.shape}, is needed"
+        if tensor.shape is None:
+            allowed = "the model leaves its shape open: emit it with a shape"
         if name not in data and name not in otherwise:
             raise InputError("data", name, None, allowed)
         array = np.asarray(data[name] if name in data else otherwise[name])

@@ -16,7 +16,6 @@ from explorer.api.arguments import (
     texts_of,
 )
 from explorer.deployment.pricing import simulated
-from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
 from explorer.network.graph import Network
@@ -28,6 +27,7 @@ from explorer.network.proof.plans import Proof
 from explorer.network.spaces import running
 from explorer.network.transitions import model, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
+from explorer.study.candidates import answering
 
 NetworkLike = Network | str | Path
 
@@ -58,15 +58,20 @@ def network_plan(
     count: int = CANDIDATES,
     effort: int | None = None,
     candidate_cycles: Path | None = None,
-    classes: ClassesLike = DEFAULT_CLASSES,
+    classes: ClassesLike | None = None,
     time_limit: float | None = None,
     shape: Mapping[str, tuple[int, ...]] | None = None,
     concat: Literal["terms", "host"] = "terms",
     over: Literal["listed", "all"] = "listed",
     on_host: TextsLike = (),
     jobs: int | None = 1,
+    store: Path | None = None,
+    dask: str | None = None,
 ) -> NetworkPlan:
     """The best embedding for each node of a network; see ``explorer network plan --help``.
+
+    The programs of the plan, and of those beside it, are simulated with the stores that they have
+    in the end, but for fronts and candidates of a table.
 
     Args:
         network: an object, the name of a shipped network, or the path of a document or ONNX model.
@@ -82,7 +87,7 @@ def network_plan(
         count: embeddings evaluated for each operator.
         effort: programs simulated for each layout at most; None for proven cycles.
         candidate_cycles: a table to take candidates from (`explorer.network.given`).
-        classes: of embeddings that may be used.
+        classes: of embeddings that may be used; None for those of `explorer network plan`.
         time_limit: seconds for the solver.
         shape: shapes of inputs of an ONNX model.
         concat: what becomes of Concat: ``terms`` or ``host``.
@@ -91,6 +96,8 @@ def network_plan(
             rules, table or effort can be given with these, and transitions that store.
         on_host: nodes that the host runs, whatever programs they have.
         jobs: processes; None for one a core.
+        store: a directory that keeps candidates, so that none is evaluated twice.
+        dask: the address of a Dask scheduler to evaluate candidates on, or ``local:N``.
 
     Raises:
         InputError: an argument is unusable.
@@ -108,7 +115,8 @@ def network_plan(
     if over == "all":
         given: dict[str, object] = {"pin": pins, "require": limits, "pareto": pareto}
         given |= {"rules": rules, "candidate_cycles": candidate_cycles, "effort": effort}
-        proof = Proof(found, machine, transitions, host, classes_of(classes), wishes)
+        named = None if classes is None else classes_of(classes)
+        proof = Proof(found, machine, transitions, host, named, wishes)
         proof.check(given)
         with running(jobs) as run:
             proof.run(run, time_limit)
@@ -118,9 +126,11 @@ def network_plan(
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:
-        chosen = classes_of(classes)
-        with running(jobs) as run:
-            spaces, hosts = candidates(found, machine, count, chosen, run=run, effort=effort)
+        chosen = None if classes is None else classes_of(classes)
+        with answering(jobs, store, dask) as answers, running(jobs) as run:
+            spaces, hosts = candidates(
+                found, machine, count, chosen, run=run, effort=effort, answers=answers
+            )
     planned = plan_network(
         found, machine, spaces, hosts, rule, host, wishes, pins, time_limit, rules
     )

@@ -104,7 +104,7 @@ def bench(
                     on_progress=advance,
                 )
             )
-        frame = table_of(rows)
+        frame = gains.measured(rows)
         lines = gains.summary(frame)
         if out is None and wants_json():
             every_row += rows

@@ -30,7 +30,7 @@ from explorer.operators import resolve
 from explorer.program import verification
 from explorer.ranking import explore
 from explorer.report.describe import describe_embedding, describe_evaluation, record
-from explorer.report.lanes import picture
+from explorer.report.lanes import pictures
 from explorer.report.timeline import SUFFIXES
 from explorer.report.timeline import image as timeline_image
 from explorer.report.timeline import lines as draw_timeline
@@ -80,6 +80,17 @@ ComparedClassesOption = Annotated[
     ),
 ]
 """Of commands that search layouts, too."""
+NodeClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        help=f"Classes of embeddings besides plain tiles: {', '.join(CLASSES)}; or all. By default "
+        f"{USUAL_CLASSES}, and diagonal for operators such as depthwise convolutions.",
+        show_default=False,
+    ),
+]
+"""Of commands about networks."""
 TilesOption = Annotated[
     bool,
     typer.Option(
@@ -249,7 +260,9 @@ def show(
         chosen = find_any([term.computation for term in op.terms], intrinsic, embedding)
         each = term_by_term(chosen, op)
         named = chosen.id
-        text = "\n\n".join(describe_embedding(*pair, intrinsic, step) for pair in each)
+        texts = [describe_embedding(*pair, intrinsic, step) for pair in each]
+        heads = [f"Term {n}: " if len(each) > 1 else "" for n, _ in enumerate(each, start=1)]
+        text = "\n\n".join(map(str.__add__, heads, texts))
     if wants_json():
         typer.echo(json.dumps({"embedding": named, "text": text.splitlines()}, indent=2))
         return
@@ -260,10 +273,11 @@ def _pictures(
     each: Sequence[tuple[Embedding, Computation]], intrinsic: Computation, step: int
 ) -> Iterator[str]:
     """The lanes of a step of each term; several stand under headings."""
-    for number, (embedding, term) in enumerate(each, start=1):
+    drawn = zip(each, pictures(each, intrinsic, step), strict=True)
+    for number, ((embedding, _), lines) in enumerate(drawn, start=1):
         if len(each) > 1:
             yield f"term {number}, {embedding.id}"
-        yield from picture(embedding, term, intrinsic, step)
+        yield from lines
 
 
 def _show_timeline(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import wants_json
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -17,16 +17,18 @@ from explorer.cli.network_plan import (
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    StoreOption,
     TransitionsOption,
     gathered,
+    named_classes,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
 from explorer.deployment.pricing import simulated
-from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import model, priced
 from explorer.network.wishes import Wishes, check_ids, check_names
+from explorer.report.counting import counted
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
@@ -44,10 +46,11 @@ def map_(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Draw the candidates of every node, and the best plan, as a page to explore.
 
@@ -58,10 +61,10 @@ def map_(
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
         if planned.planned.interrupted:
@@ -75,4 +78,4 @@ def map_(
     if wants_json():
         typer.echo(json.dumps({"file": str(out), "candidates": listed, "bytes": size}))
         return
-    typer.echo(f"{out}: {listed:,} candidates, {size:,} bytes")
+    typer.echo(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")

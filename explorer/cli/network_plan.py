@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,10 @@ import typer
 
 from explorer.cli import network_proof
 from explorer.cli.common import note
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
-from explorer.cli.interrupts import INTERRUPTED
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
+from explorer.cli.interrupts import INTERRUPTED, partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.output import JobsOption, OutputOption, progress, show_table
+from explorer.cli.output import JobsOption, OutputOption, check_folder, progress, show_table
 from explorer.cli.preferences import TimeLimitOption
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
@@ -25,10 +27,11 @@ from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
 from explorer.network.proof.plans import Proof
-from explorer.network.spaces import Space, running
+from explorer.network.spaces import ROUNDS, Space, running
 from explorer.network.transitions import model, models, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
+from explorer.study.candidates import answering
 from isa.computation import Operator
 from isa.config import Config
 
@@ -105,6 +108,26 @@ CertificateOption = Annotated[
         help="With --over all: what is claimed, and the cycles of all that was searched for it.",
     ),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Directory that keeps candidates with their cycles: what is there is not evaluated "
+        "again, by any of these commands.",
+        callback=lambda path: check_folder(path, "give the name of one", "--store"),
+        show_default=False,
+    ),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Dask scheduler to evaluate candidates on, or local:N.",
+        show_default=False,
+    ),
+]
 RulesOption = Annotated[
     list[Path] | None,
     typer.Option("--rules", metavar="FILE", help="Rules of your own over encodings/network.lp."),
@@ -131,7 +154,7 @@ def plan(
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     candidate_cycles: TableOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
@@ -139,6 +162,8 @@ def plan(
     on_host: OnHostOption = None,
     certificate: CertificateOption = None,
     jobs: JobsOption = None,
+    store: StoreOption = None,
+    dask: DaskOption = None,
     output: OutputOption = None,
 ) -> None:
     """Choose an embedding for each node such that the whole network is best.
@@ -152,7 +177,7 @@ def plan(
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_rules(rules or ())
@@ -164,39 +189,65 @@ def plan(
             "--rules": rules,
         }
         given |= {"--candidate-cycles": candidate_cycles, "--effort": effort}
+        given |= {"--store": store, "--dask": dask}
         proof = Proof(found, machine, transitions, host, chosen, wishes)
         network_proof.show(proof, given, time_limit, certificate, jobs, output)
         return
     network_proof.check_listed(certificate)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    spaces, hosts = gathered(
+        found, machine, count, chosen, jobs, candidate_cycles, effort, store, dask
+    )
     with progress("planning"):
         planned = plan_network(
             found, machine, spaces, hosts, rule, host, wishes, pin or (), time_limit, rules or ()
         )
-    with progress("simulating plans") as advance:
-        planned = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
-    _show(planned, objectives, output)
+
+    def interrupted() -> None:
+        so_far = replace(planned, planned=replace(planned.planned, interrupted=True))
+        with suppress(typer.Exit):
+            _show(so_far, objectives, output)
+        told = "explorer: programs were not simulated: stores in another order count as free"
+        typer.echo(told, err=True)
+
+    with partial(interrupted), progress("simulating plans") as advance:
+        final = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
+    _show(final, objectives, output)
+
+
+def named_classes(text: str | None) -> tuple[str, ...] | None:
+    """The classes that are named; None if none are."""
+    return None if text is None else parse_classes(text)
 
 
 def gathered(
     network: Network,
     config: Config,
     count: int,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     jobs: int | None,
     table: Path | None,
     effort: int | None,
+    store: Path | None = None,
+    dask: str | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and what the host runs: evaluated, or from a table."""
     if table is not None:
         return given_candidates(table, network, config)
     operators = len({node.operator for node in network.accelerated})
     with (
-        progress(f"candidates of {operators} operators, in two rounds", 2 * operators) as advance,
+        answering(jobs, store, dask) as answers,
+        progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
         running(jobs) as run,
     ):
         return candidates(
-            network, config, count, classes, run=run, on_progress=advance, effort=effort
+            network,
+            config,
+            count,
+            classes,
+            run=run,
+            on_progress=advance,
+            effort=effort,
+            answers=answers,
         )
 
 

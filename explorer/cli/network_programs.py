@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from explorer.cli.common import note, paragraph, wants_json
 from explorer.cli.embeddings import (
     TRACE,
-    USUAL_CLASSES,
-    ClassesOption,
     ConfigOption,
     InterleavingOption,
+    NodeClassesOption,
     SeedOption,
     TraceOption,
 )
@@ -31,8 +30,10 @@ from explorer.cli.network_plan import (
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    StoreOption,
     TransitionsOption,
     gathered,
+    named_classes,
 )
 from explorer.cli.output import (
     JobsOption,
@@ -54,7 +55,6 @@ from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
-from explorer.embedding.facts import parse_classes
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, executable, priced
@@ -100,8 +100,9 @@ class _Asked:
     pins: tuple[str, ...]
     count: int
     effort: int | None
-    classes: str
+    classes: str | None
     jobs: int | None
+    store: Path | None
 
 
 def _compiled(found: Subject, asked: _Asked) -> Compiled:
@@ -112,10 +113,12 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     """
     network, machine = found.network, Config.load(asked.config)
     rule = executable(asked.transitions)
-    classes = parse_classes(asked.classes)
+    classes = named_classes(asked.classes)
     check_names(asked.pins, network)
     check_ids(asked.pins, network, machine)
-    spaces, hosts = gathered(network, machine, asked.count, classes, asked.jobs, None, asked.effort)
+    spaces, hosts = gathered(
+        network, machine, asked.count, classes, asked.jobs, None, asked.effort, asked.store
+    )
     with progress("planning"):
         planned = plan_network(
             network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
@@ -137,13 +140,14 @@ def verify(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     target: TargetOption = TARGETS[0],
     schedule: InterleavingOption = "program",
     seed: SeedOption = 0,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
     output: OutputOption = None,
 ) -> None:
     """Execute a planned network and compare every tensor with the integer reference.
@@ -153,7 +157,7 @@ def verify(
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
     )
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
@@ -237,18 +241,19 @@ def emit(
     pin: PinOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     target: TargetOption = TARGETS[0],
     seed: SeedOption = 0,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
     one_by_one = _one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs
+        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
     )
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
@@ -367,7 +372,7 @@ def _files(option: str, text: str, names: tuple[str, ...]) -> dict[str, Path]:
         name, equals, file = part.rpartition("=")
         known = name if equals else next(iter(names[place : place + 1]), None)
         if known not in names or known is None:
-            allowed = f"{len(names)} files, of {', '.join(names)}, or NAME=FILE"
+            allowed = f"{counted(len(names), 'file')}, of {', '.join(names)}, or NAME=FILE"
             raise InputError(option, "", part, allowed)
         if known in found:
             raise InputError(option, known, file, "is given twice")
@@ -392,5 +397,7 @@ def _given(network: Network, text: str, otherwise: Mapping[str, Array]) -> dict[
             found[name] = otherwise[name]
         else:
             allowed = f"a file of {tensor.dtype}, {tensor.shape}, is needed"
+            if tensor.shape is None:
+                allowed = "the model leaves its shape open: emit it with --shape"
             raise InputError("--data", name, None, allowed)
     return found

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import note
-from explorer.cli.embeddings import USUAL_CLASSES, ClassesOption, ConfigOption
+from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
     CandidatesOption,
@@ -17,13 +17,14 @@ from explorer.cli.network_plan import (
     HostCallsOption,
     PinOption,
     RequireOption,
+    StoreOption,
     TableOption,
     TransitionsOption,
     gathered,
+    named_classes,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
 from explorer.deployment.pricing import simulated
-from explorer.embedding.facts import parse_classes
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
@@ -46,10 +47,11 @@ def why(
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     candidate_cycles: TableOption = None,
-    classes: ClassesOption = USUAL_CLASSES,
+    classes: NodeClassesOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
     jobs: JobsOption = None,
+    store: StoreOption = None,
     output: OutputOption = None,
 ) -> None:
     """Tell what a node's own best embedding would cost elsewhere in the plan.
@@ -59,11 +61,11 @@ def why(
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
-    rule, chosen = model(transitions), parse_classes(classes)
+    rule, chosen = model(transitions), named_classes(classes)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_node(found, node)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort)
+    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
         planned = simulated(planned)

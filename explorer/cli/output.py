@@ -98,18 +98,19 @@ _ENCODERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 }
 
 
-def check_folder(path: Path | None, instead: str) -> Path | None:
+def check_folder(path: Path | None, instead: str, option: str = OPTION) -> Path | None:
     """The path as given, once it is known not to mean standard output, which holds no folder.
 
     Args:
         path: of ``--out``.
         instead: what prints what there is to say of the folder.
+        option: by which the folder is given.
 
     Raises:
         InputError: it does.
     """
     if path is not None and path == STANDARD:
-        raise InputError(OPTION, "", str(path), f"a folder is written; {instead}")
+        raise InputError(option, "", str(path), f"a folder is written; {instead}")
     return path
 
 
@@ -153,7 +154,9 @@ def check_file(path: Path, option: str, suffixes: Sequence[str] = ()) -> None:
 
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", "--workers", min=1, help="Worker processes; by default one a core."),
+    typer.Option(
+        "--jobs", "--workers", min=1, max=1024, help="Worker processes; by default one a core."
+    ),
 ]
 
 OutputOption = Annotated[

@@ -9,15 +9,17 @@ optimum is a bound.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.stores import Director
+from explorer.network.assembly import PLAIN
 from explorer.network.network_plan import NetworkPlan
-from explorer.network.planning import solve
-from explorer.network.problem import Node, Plan, Problem, plan
+from explorer.network.planning import Conflict, Planned, solve
+from explorer.network.problem import Plan, Problem, plan
 from explorer.network.tables import meets
 from explorer.network.wishes import Wishes
 
@@ -27,8 +29,8 @@ ROUNDS = 12
 Choice = tuple[str, str]
 """A node and its candidate."""
 
-Readers = frozenset[str]
-"""The layouts in which a program stores its output for its readers."""
+Readers = tuple[frozenset[str], bool]
+"""The layouts in which a program stores its output, and whether others read its own order."""
 
 Extra = dict[Choice, dict[Readers, int]]
 """Cycles that programs take on top, by what they store."""
@@ -43,39 +45,53 @@ def simulated(
 ) -> NetworkPlan:
     """A network's plan, with the cycles that its programs have in the end.
 
-    Plans of a front, of candidates of which only cycles are known, and those whose transitions
-    nobody makes are left as they are.
+    Plans of a front, of candidates of which only cycles are known, those whose transitions nobody
+    makes, and those that the user has ended the search for are left as they are.
 
     Args:
         found: the plan.
-        seconds: time for the solver, each round.
+        seconds: time for the solver, in all rounds together.
         free: whether other plans may be looked for; else the one that is there is simulated.
         on_progress: told when a plan was simulated.
     """
+    if found.planned.interrupted:
+        return found
     options = found.assembled.options
     known = all(o.schedule is not None for own in options.values() for o in own.values())
-    if not (found.planned.plans and known and found.rule.executable) or found.wishes.objectives:
+    able = known and found.rule.executable and not found.planned.interrupted
+    if not (found.planned.plans and able) or found.wishes.objectives:
         return found
     desk = _Desk(found, Director(found.config))
     first = found.planned.plans[0]
     plans = [desk.exact(first)]
     on_progress(1)
     bound = found.planned.bound
-    if free and found.rule.stores and _by_cycles(found.wishes):
+    wishes = found.wishes
+    matters = found.rule.stores and "cycles" in {wishes.ranked[0], *wishes.limits}
+    if free and matters and found.planned.proven:
         bound = desk.search(plans, bound, seconds, on_progress)
     fixed, greedy = (
         None if other is None else desk.exact(other) for other in (found.fixed, found.greedy)
     )
-    if free and not (found.wishes.pins or found.wishes.limits):
+    if free and not (wishes.pins or wishes.limits):
         plans += [other for other in (fixed, greedy) if other is not None]
-    best = min(plans, key=lambda made: _rank(made, found.wishes))
-    planned = replace(found.planned, plans=(best,), bound=min(bound, best.cost.cycles))
+    planned = _best(found, plans, bound)
     return replace(found, planned=planned, fixed=fixed, greedy=greedy)
 
 
-def _by_cycles(wishes: Wishes) -> bool:
-    """Whether a plan of fewer cycles is a better one, and no limit is on them."""
-    return wishes.ranked[0] == "cycles" and "cycles" not in wishes.limits
+def _best(found: NetworkPlan, plans: Sequence[Plan], bound: int) -> Planned:
+    """The best of the plans that keep to a limit on cycles; if none does, that is told."""
+    wishes = found.wishes
+    limit = wishes.limits.get("cycles")
+    kept = [made for made in plans if limit is None or made.cost.cycles <= limit]
+    if kept:
+        best = min(kept, key=lambda made: _rank(made, wishes))
+        least = min(bound, best.cost.of(wishes.ranked[0]))
+        return replace(found.planned, plans=(best,), bound=least)
+    cycles = min(made.cost.cycles for made in plans)
+    told = f"without it, the plans that were simulated take {cycles:,} cycles or more"
+    conflict = Conflict((f"cycles<={limit}",), (told,))
+    return replace(found.planned, plans=(), conflict=conflict)
 
 
 def _rank(made: Plan, wishes: Wishes) -> tuple[int, ...]:
@@ -136,8 +152,12 @@ class _Desk:
         assembled, shared = self.found.assembled, True
         problem = _pinned(assembled.problem, self.found.wishes)
         wishes = replace(self.found.wishes, pins=())
+        deadline = None if seconds is None else time.monotonic() + seconds
         for _ in range(ROUNDS):
-            solved = solve(self._guided(problem, shared=shared), wishes, seconds=seconds)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            solved = solve(self._guided(problem, shared=shared), wishes, seconds=left)
             if not solved.plans:
                 break
             if shared:
@@ -164,7 +184,10 @@ class _Desk:
             shared: a transition has its part only, so that all of a tensor together take no more
                 than the greatest of them.
         """
-        readers = Counter(t for node in problem.nodes for t in {r for r, _ in _reads(node)})
+        reads = [set(node.candidates[0].reads) for node in problem.nodes]
+        # The host reads the plain order in every plan, so that a program always keeps its own.
+        kept = {tensor for own in reads for tensor, label in own if label == PLAIN}
+        readers = Counter(t for own in reads for t in {t for t, label in own if label != PLAIN})
         passages = dict(problem.passages)
         nodes = []
         for node in problem.nodes:
@@ -177,28 +200,32 @@ class _Desk:
                 ((tensor, label),) = candidate.writes
                 own = f"{label} of {candidate.name}"
                 candidates.append(replace(candidate, writes=((tensor, own),)))
-                share = readers[tensor] if shared else 1
+                share = readers[tensor] if shared else 0
                 for read in problem.layouts(tensor)[1]:
                     cost = problem.passage(tensor, label, read)
                     if cost is not None:
-                        more = _more(known, read, share)
+                        more = _more(known, read, share, kept=tensor in kept)
                         passages[tensor, own, read] = cost._replace(cycles=cost.cycles + more)
             nodes.append(replace(node, candidates=tuple(candidates)))
         return Problem(tuple(nodes), passages)
 
 
-def _reads(node: Node) -> tuple[tuple[str, str], ...]:
-    return node.candidates[0].reads
+def _more(known: Mapping[Readers, int], read: str, share: int, *, kept: bool) -> int:
+    """What a layout that is read adds to the cycles of the program that stores it.
 
-
-def _more(known: Mapping[Readers, int], read: str, share: int) -> int:
-    """What a layout that is read adds to the cycles of the program that stores it."""
-    alone = known.get(frozenset({read}))
+    Args:
+        known: what the program takes on top, by what it stores.
+        read: the layout.
+        share: readers that this is shared among, so that it is no more than a plan takes; 0 for a
+            guess, which may be more.
+        kept: whether the program keeps its own order in any case.
+    """
+    alone = known.get((frozenset({read}), kept))
     if alone is not None:
-        return max(alone, 0) // share
-    if share > 1:
+        return max(alone, 0) // max(share, 1)
+    if share:
         return 0  # what it takes with others says nothing of it alone
-    return max((max(n, 0) // len(s) for s, n in known.items() if read in s), default=0)
+    return max((max(n, 0) // len(s) for (s, _), n in known.items() if read in s), default=0)
 
 
 def _pinned(problem: Problem, wishes: Wishes) -> Problem:
@@ -211,10 +238,13 @@ def _pinned(problem: Problem, wishes: Wishes) -> Problem:
 
 
 def _stored(found: NetworkPlan, made: Plan) -> Iterator[tuple[str, Readers]]:
-    """Of each node that is programmed, the layouts in which it stores for its readers."""
-    kinds, read = found.assembled.kinds, dict[str, set[str]]()
+    """Of each node that is programmed, what it stores."""
+    kinds, read, kept = found.assembled.kinds, dict[str, set[str]](), set[str]()
     for move in made.moves:
         if kinds[move.tensor, move.written, move.read] in {"stored", "filled"}:
             read.setdefault(move.tensor, set()).add(move.read)
+        else:
+            kept.add(move.tensor)
     for node in found.network.accelerated:
-        yield node.name, frozenset(read.get(node.output.tensor, ()))
+        tensor = node.output.tensor
+        yield node.name, (frozenset(read.get(tensor, ())), tensor in kept)

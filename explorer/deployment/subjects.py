@@ -62,8 +62,16 @@ class Subject:
 
     def inputs(self) -> dict[str, Array]:
         """Random inputs."""
-        rng = np.random.default_rng(self.seed)
-        return {n: _random(self.network.by_name[n], rng) for n in self.network.inputs}
+        rng, found = np.random.default_rng(self.seed), {}
+        for name in self.network.inputs:
+            tensor = self.network.by_name[name]
+            if tensor.shape is None:
+                allowed = (
+                    "the model leaves it open: NAME=1x3x224x224 is needed, or a document with it"
+                )
+                raise InputError("--shape", name, None, allowed)
+            found[name] = _random(tensor, rng)
+        return found
 
     def tensors(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """All tensors that vary, by the integer reference; see `explorer.network.integers`."""

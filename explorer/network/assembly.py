@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -140,12 +141,12 @@ class Desk:
         What is made of the tensor counts: only what is alike can be made once for several readers.
         """
         vector = next(v for v in option.origin.alu.dense if name in {p.name for p in v.parts})
-        summands, varying, besides = [], list[str](), 0
+        summands, varying, constants = [], list[str](), set[Tensor]()
         for part in vector.parts:
             view = node.views[part.name]
             tensor = self.tensor(view.tensor)
             if tensor.constant:
-                besides += tensor.bytes
+                constants.add(tensor)
             else:
                 varying.append(tensor.name)
             own = operand(node.operator, part.name)
@@ -158,7 +159,8 @@ class Desk:
         number = f" {vector.const:+}" if vector.const else ""
         found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
         further = tensor_name != varying[0]
-        self.widened[tensor_name, found] = _Widened(label, further, 0 if further else besides)
+        besides = 0 if further else sum(tensor.bytes for tensor in constants)
+        self.widened[tensor_name, found] = _Widened(label, further, besides)
         return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
@@ -184,7 +186,9 @@ class Desk:
             small = self.held(layout, view, strict)
             text = f"{small.shape}{vector}".encode() + small.tobytes()
             digest = hashlib.blake2b(text, digest_size=16).hexdigest()
-            self.laid[key] = Laid(digest, layout.entries * vector, vector, small)
+            # What is held is told anew when it is compared: all of it at once takes gigabytes.
+            again = partial(self.held, layout, view, strict)
+            self.laid[key] = Laid(digest, layout.entries * vector, vector, again)
         return self.laid[key]
 
     def vector(self, layout: Layout) -> int:
@@ -267,11 +271,12 @@ class Desk:
         passages: dict[tuple[str, str, str], Cost] = {}
         known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
         for tensor, ends in read.items():
-            for there in written[tensor]:
-                for here in ends:
-                    wide, by_host = self.widened.get((tensor, here)), tensor in self.free
+            # Reader by reader, so that what is compared is kept of all writers but one reader.
+            for here in ends:
+                wide, by_host = self.widened.get((tensor, here)), tensor in self.free
+                second = self.named[tensor][wide.label if wide else here]
+                for there in written[tensor]:
                     first = self.named[tensor][there]
-                    second = self.named[tensor][wide.label if wide else here]
                     size = first.size, second.size
                     pair = (first.key, second.key, *size, wide and replace(wide, label=""))
                     if (*pair, by_host) not in known:
@@ -282,6 +287,7 @@ class Desk:
                         )
                     key = (tensor, there, here)
                     kinds[key], passages[key] = known[*pair, by_host]
+                second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages

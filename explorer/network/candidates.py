@@ -6,7 +6,8 @@ add a residual: as int8, through port inp, or as int32, which the host makes of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from explorer.embedding.several import AnyEmbedding
@@ -15,7 +16,8 @@ from explorer.layout.design import Design, designs, reference_designs
 from explorer.layout.packed import Layout
 from explorer.network.graph import Accelerated, Network, View, operand
 from explorer.ranking.explore import gemm_intrinsic, reference
-from explorer.schedule.search import Scheduled, search
+from explorer.schedule.lowering import Lowering
+from explorer.schedule.search import search
 from explorer.schedule.space import Schedule
 from isa.computation import Operator
 from isa.config import Config
@@ -58,6 +60,24 @@ class Option:
     memory: int
     origin: Design
     schedule: Schedule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept of an option: all else follows from it, and from the embedding.
+
+    Attributes:
+        name: as of the option.
+        design: number of its design among those of the embedding, or of TVM's.
+        schedule: of its best program.
+        cycles, proven: as of the option.
+    """
+
+    name: str
+    design: int
+    schedule: Schedule
+    cycles: int
+    proven: bool
 
 
 def programmed(node: Accelerated, network: Network) -> str:
@@ -109,28 +129,52 @@ def options(
         embedding: how it is laid onto the instruction.
         effort: programs to simulate for each layout at most; None for proven cycles.
     """
-    found = []
-    for design in designs(operator, config, gemm_intrinsic(config), embedding):
-        best = search(design, effort=effort)
-        if best.best is not None:
-            found.append((best.best, best.proven))
-    found.sort(key=lambda f: f[0].cycles)
+    return restored(operator, config, embedding, measured(operator, config, embedding, effort))
+
+
+def measured(
+    operator: Operator, config: Config, embedding: AnyEmbedding, effort: int | None = None
+) -> list[Measured]:
+    """What there is to know of the options of an embedding; arguments as for `options`."""
+    found: list[tuple[int, int, Schedule, bool]] = []
+    least: dict[object, int] = {}
+    made = list(enumerate(designs(operator, config, gemm_intrinsic(config), embedding)))
+    # A residual as int32 needs the host whatever comes before, and more of it than as int8: so
+    # only fewer cycles make it worth anything. Ways of adding constants are told by cycles alone.
+    for number, design in sorted(made, key=lambda m: len(m[1].alu.dense)):
+        alike = (design.inp, design.wgt, design.further)
+        # The host may sum several to one vector, which can be less than all of them as int8.
+        single = all(len(vector.parts) == 1 for vector in design.alu.dense)
+        limit = least.get(alike, math.inf) if single else math.inf
+        outcome = search(design, effort=effort, below=limit)
+        if outcome.best is not None:
+            cycles = outcome.best.cycles
+            least[alike] = min(cycles, least.get(alike, cycles))
+            found.append((cycles, number, outcome.best.code.schedule, outcome.proven))
+    found.sort(key=lambda f: f[:2])
     return [
-        scheduled(numbered(embedding.id, i), best, proven=proven)
-        for i, (best, proven) in enumerate(found, start=1)
+        Measured(numbered(embedding.id, i), number, schedule, cycles, proven)
+        for i, (cycles, number, schedule, proven) in enumerate(found, start=1)
     ]
+
+
+def restored(
+    operator: Operator, config: Config, embedding: AnyEmbedding, found: Iterable[Measured]
+) -> list[Option]:
+    """The options of an embedding that was measured."""
+    made = list(designs(operator, config, gemm_intrinsic(config), embedding))
+    return [_restored(each, made) for each in found]
+
+
+def _restored(found: Measured, made: Sequence[Design]) -> Option:
+    code = Lowering(made[found.design]).code(found.schedule)
+    made_of = option(found.name, found.cycles, code.design, code.origin, proven=found.proven)
+    return replace(made_of, schedule=found.schedule)
 
 
 def numbered(name: str, number: int) -> str:
     """The name of an embedding's layouts of some number, from 1, the fastest first."""
     return name if number == 1 else f"{name}#{number}"
-
-
-def scheduled(name: str, best: Scheduled, *, proven: bool) -> Option:
-    """A design with its best program."""
-    code = best.code
-    made = option(name, best.cycles, code.design, code.origin, proven=proven)
-    return replace(made, schedule=code.schedule)
 
 
 def option(name: str, cycles: int, design: Design, origin: Design, *, proven: bool) -> Option:
@@ -154,21 +198,41 @@ def option(name: str, cycles: int, design: Design, origin: Design, *, proven: bo
     return Option(name, design.embedding, cycles, proven, layouts, wide, memory, origin)
 
 
+_FIXED = {REFERENCE: False, REFERENCE_TERMS: True}
+"""TVM's options, and whether residuals are added as int8."""
+
+
 def fixed(operator: Operator, config: Config, effort: int | None = None) -> list[Option]:
     """TVM's embedding with its fixed layouts; none where TVM has none, or it does not fit.
 
     Beside it stands, where there is a residual, the same with the residual as int8. Arguments as
     for `options`.
     """
-    embedding = reference(operator, config)
-    if embedding is None:
-        return []
+    return restored_fixed(operator, config, measured_fixed(operator, config, effort))
+
+
+def measured_fixed(operator: Operator, config: Config, effort: int | None = None) -> list[Measured]:
+    """What there is to know of TVM's options; arguments as for `options`."""
     found = []
-    for name, terms in ((REFERENCE, False), (REFERENCE_TERMS, True)):
-        made = reference_designs(operator, config, gemm_intrinsic(config), embedding, terms=terms)
+    for name in _FIXED:
         # An order of layouts and not a choice: the first that fits.
-        outcomes = (search(design, effort=effort) for design in made)
-        first = next((o for o in outcomes if o.best is not None), None)
-        if first is not None and first.best is not None:
-            found.append(scheduled(name, first.best, proven=first.proven))
+        outcomes = (search(d, effort=effort) for d in _fixed_designs(operator, config, name))
+        for number, outcome in enumerate(outcomes):
+            if outcome.best is not None:
+                best, proven = outcome.best, outcome.proven
+                found.append(Measured(name, number, best.code.schedule, best.cycles, proven))
+                break
     return found
+
+
+def restored_fixed(operator: Operator, config: Config, found: Iterable[Measured]) -> list[Option]:
+    """TVM's options that were measured."""
+    return [_restored(f, list(_fixed_designs(operator, config, f.name))) for f in found]
+
+
+def _fixed_designs(operator: Operator, config: Config, name: str) -> Iterator[Design]:
+    embedding = reference(operator, config)
+    if embedding is not None:
+        yield from reference_designs(
+            operator, config, gemm_intrinsic(config), embedding, terms=_FIXED[name]
+        )

@@ -87,7 +87,7 @@ def _rows(path: Path) -> dict[str, list[_Row]]:
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(str(path), "", str(error).strip(), "CSV") from None
     if missing := [name for name in COLUMNS if name not in table]:
-        raise InputError(str(path), "columns", missing[0], ", ".join(COLUMNS))
+        raise InputError(str(path), missing[0], None, f"columns are {', '.join(COLUMNS)}")
     found: dict[str, list[_Row]] = {}
     for line, row in enumerate(table[list(COLUMNS)].fillna("").to_dict("records"), start=2):
         place = f"line {line}"
@@ -96,7 +96,9 @@ def _rows(path: Path) -> dict[str, list[_Row]]:
                 raise InputError(str(path), f"{place}, {name}", row[name], "0 or 1")
         cycles = row["cycles"]
         if not (cycles.isdecimal() and len(cycles) <= 15 and int(cycles)):
-            raise InputError(str(path), f"{place}, cycles", cycles, "a whole number from 1 on")
+            raise InputError(
+                str(path), f"{place}, cycles", cycles, "from 1 on, in at most 15 digits"
+            )
         way = (row["inp_halo"] == "1", row["inp_padded"] == "1", row["wgt_halo"] == "1")
         found.setdefault(row["operator"], []).append(
             _Row(place, row["embedding"], way, int(cycles))

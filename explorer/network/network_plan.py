@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.network.assembly import Assembled, assemble
 from explorer.network.candidates import (
     REFERENCE,
@@ -16,6 +15,7 @@ from explorer.network.candidates import (
     options,
     programmed,
 )
+from explorer.network.evaluation import Answers
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
@@ -136,13 +136,16 @@ def candidates(
     network: Network,
     config: Config,
     count: int = CANDIDATES,
-    classes: Sequence[str] = DEFAULT_CLASSES,
+    classes: Sequence[str] | None = None,
     *,
     run: Run = map,
     on_progress: Progress = lambda _: None,
     effort: int | None = None,
+    answers: Answers | None = None,
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
     """The candidates of every operator, and the nodes that the host runs, with the reason.
+
+    Arguments as for `spaces`.
 
     Raises:
         InputError: the network's layouts do not fit into the memory that is free.
@@ -151,7 +154,7 @@ def candidates(
     hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
     hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
-    found = spaces(left, config, count, classes, run, on_progress, effort)
+    found = spaces(left, config, count, classes, run, on_progress, effort, answers)
     for node in left.accelerated:
         if not found[node.operator].all():
             hosts[node.name] = "no schedule fits the scratchpads"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Planned:
         account: what was reduced beforehand.
         conflict: where there is no plan, why.
         interrupted: whether the user ended the search.
+        rules: ground rules that the solver was given; none where the reductions left no plan.
+        conflicts: that its search met.
     """
 
     plans: tuple[Plan, ...]
@@ -66,6 +68,8 @@ class Planned:
     account: Account
     conflict: Conflict | None = None
     interrupted: bool = False
+    rules: int = 0
+    conflicts: int = 0
 
 
 def solve(
@@ -127,7 +131,8 @@ def _searched(
         return Planned((), True, 0, account)
     facts = instance(reduced, wishes, names)
     search = _Search(problem, wishes, reduced, facts, Program(reduced, facts, rules), seconds)
-    return search.front(account) if wishes.objectives else search.best(account)
+    planned = search.front(account) if wishes.objectives else search.best(account)
+    return replace(planned, rules=search.program.size, conflicts=sum(search.conflicts))
 
 
 def _names(problem: Problem) -> dict[str, list[str]]:
@@ -144,15 +149,16 @@ class _Search:
     facts: Instance
     program: Program
     seconds: float | None
+    conflicts: list[int] = field(default_factory=list)
 
     def best(self, account: Account) -> Planned:
         """The best plan."""
         plans = []
         if self.seconds is not None:
             # Proofs by cores may end with no plan at all: so there is one to begin with.
-            first = self.program.solve(seconds=self.seconds, any_one=True)
+            first = self.solve(self.seconds, any_one=True)
             plans += [self.plan(first)] if first.choices else []
-        found = self.program.solve(seconds=self.seconds)
+        found = self.solve(self.seconds)
         plans += [self.plan(found)] if found.choices else []
         if found.interrupted and not plans:
             raise KeyboardInterrupt
@@ -163,6 +169,12 @@ class _Search:
         kept = () if ranked is None else (ranked,)
         return Planned(kept, found.exhausted, bound, account, None, found.interrupted)
 
+    def solve(self, seconds: float | None, *, any_one: bool = False) -> Found:
+        """One run of the solver."""
+        found = self.program.solve(seconds=seconds, any_one=any_one)
+        self.conflicts.append(found.conflicts)
+        return found
+
     def front(self, account: Account) -> Planned:
         """The plans that none dominates, by cutting off what each found one dominates."""
         plans: list[Plan] = []
@@ -171,7 +183,7 @@ class _Search:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return self._front(plans, account, proven=False)
-            found = self.program.solve(seconds=left)
+            found = self.solve(left)
             if found.interrupted and not plans:
                 raise KeyboardInterrupt
             if not found.exhausted:

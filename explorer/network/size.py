@@ -6,9 +6,10 @@ from explorer.network.graph import Network
 from explorer.program.memory import check_size, needed
 
 # Bytes an element of a layout while what it holds is told: flat indices in 64 bits, twice, what is
-# live and inside, and the indices in 32 bits that are kept.
-_AT_ONCE, _KEPT = 32, 4
-_LAYOUTS = 16  # of a tensor that are kept to be compared, as an order of magnitude
+# live and inside; and what is kept while layouts of one tensor are compared, in 32 bits: the
+# indices, those of vectors that are compared, and numbers of these.
+_AT_ONCE, _KEPT = 32, 12
+_LAYOUTS = 16  # of a tensor, as an order of magnitude
 _FLOAT = 8  # bytes an element that host nodes may compute with
 
 
@@ -20,10 +21,8 @@ def check_plan(network: Network) -> None:
     """
     tensors = network.by_name
     views = [view for node in network.accelerated for view in (*node.inputs, node.output)]
-    varying = [tensors[v.tensor] for v in views if not tensors[v.tensor].constant]
-    # Tensors of one shape share what is known of a layout.
-    sizes = list({tensor.shape: tensor.size for tensor in varying}.values())
-    size = _AT_ONCE * max(sizes, default=0) + _KEPT * _LAYOUTS * sum(sizes)
+    sizes = [tensors[v.tensor].size for v in views if not tensors[v.tensor].constant]
+    size = (_AT_ONCE + _KEPT * _LAYOUTS) * max(sizes, default=0)
     check_size(network.name, size, "smaller nodes can be planned; show needs no tensors")
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import clingo
 from clingo import Number, Symbol
@@ -30,6 +31,7 @@ class Found:
         interrupted: whether the user ended it.
         bound: the first level's least sum that is not excluded, in scaled units; 0 if not known.
         core: requirements that together exclude every plan, where there is none.
+        conflicts: that the search met.
     """
 
     choices: dict[str, int | str] | None
@@ -37,6 +39,7 @@ class Found:
     interrupted: bool
     bound: int = 0
     core: frozenset[Symbol] = frozenset()
+    conflicts: int = 0
 
 
 class Program:
@@ -93,7 +96,20 @@ class Program:
             interrupted = pressed.is_set()
         choices = _choices(models[0]) if models else None
         done = bool(result.exhausted) or (any_one and choices is not None)
-        return Found(choices, done, interrupted, self._bound(bounds), core)
+        conflicts = self._statistic("solving", "solvers", "conflicts")
+        return Found(choices, done, interrupted, self._bound(bounds), core, conflicts)
+
+    @property
+    def size(self) -> int:
+        """Ground rules."""
+        return self._statistic("problem", "lp", "rules")
+
+    def _statistic(self, *names: str) -> int:
+        """A number that clingo keeps of its last search."""
+        found: Any = self._control.statistics
+        for name in names:
+            found = found[name]
+        return int(found)
 
     def _bound(self, bounds: Sequence[Sequence[int]]) -> int:
         """The first metric's bound: of two limbs, the high one says all that can be said."""

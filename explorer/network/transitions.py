@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
@@ -96,14 +96,21 @@ class Laid:
         key: equal for layouts that hold the same elements, lane by lane.
         size: bytes in DRAM.
         vector: bytes of an entry.
-        held: the tensor's elements by their flat index, (entries, lanes), see
-            `explorer.layout.canonical.contents`; None for the plain tensor.
+        source: `held`, or what tells it; None for the plain tensor.
     """
 
     key: str
     size: int
     vector: int = 1
-    held: Rows | None = None
+    source: Rows | Callable[[], Rows] | None = None
+
+    @cached_property
+    def held(self) -> Rows | None:
+        """The tensor's elements by their flat index, (entries, lanes); None for the plain tensor.
+
+        As `explorer.layout.canonical.contents` has them.
+        """
+        return self.source() if callable(self.source) else self.source
 
     @cached_property
     def wanted(self) -> list[tuple[tuple[int, ...], Rows]]:
@@ -166,7 +173,7 @@ class Laid:
 
     def forget(self) -> None:
         """Give back what was kept for further comparisons, which takes more than the layout."""
-        for name in ("wanted", "_asked", "_offered"):
+        for name in ("held", "wanted", "_asked", "_offered"):
             self.__dict__.pop(name, None)
 
 
@@ -349,8 +356,10 @@ def passed(
 
 
 def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
-    if written.held is None or read.held is None:
-        return written.held is read.held
+    if written.source is None or read.source is None:
+        return written.source is read.source
+    assert written.held is not None
+    assert read.held is not None
     if written.held.shape != read.held.shape:
         return False
     if by_host and written.key == read.key:

@@ -47,15 +47,15 @@ _GATES = {"vanilla": 1, "gru": 3, "lstm": 4}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A workload of a suite.
+    """A workload of a suite; several terms are added up.
 
     Attributes:
         reference: what `resolve` takes.
         kind: the operator's kind.
-        dims: its dimensions, as ``n=1 oc=64 …``.
+        dims: its dimensions, as ``n=1 oc=64 …``, of each term.
         macs: multiply-accumulates.
-        in0: elements of the first input.
-        in1: elements of the second input, usually the weights.
+        in0: elements of first inputs.
+        in1: elements of second inputs, usually the weights.
         out: elements of the output.
     """
 
@@ -162,10 +162,11 @@ def group(reference: str) -> str:
 
 
 def _entry(reference: str, operator: Operator) -> Entry:
-    computation = operator.computation
-    dims = " ".join(f"{d.name}={d.extent}" for d in computation.dims)
-    sizes = (computation.in0.size, computation.in1.size, computation.out.size)
-    return Entry(reference, operator.kind, dims, computation.macs, *sizes)
+    terms = [term.computation for term in operator.terms]
+    dims = " + ".join(" ".join(f"{d.name}={d.extent}" for d in term.dims) for term in terms)
+    inputs = (sum(t.in0.size for t in terms), sum(t.in1.size for t in terms))
+    macs = sum(term.macs for term in terms)
+    return Entry(reference, operator.kind, dims, macs, *inputs, operator.out.size)
 
 
 def _shipped(text: str) -> Operator:

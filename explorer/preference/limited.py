@@ -106,7 +106,10 @@ def _culprit(
     search = _Search(work, rules, each=True)
     with closing(search):
         kind, _ = search.answer(seconds, stopped)
-    return search.rule if kind in {*_LIMITS, "examined"} else None
+    if search.rule is not None and kind in {*_LIMITS, "examined"}:
+        return search.rule
+    # Not even the program without them was grounded in time: what may be told from the rules alone.
+    return next((rule for rule, _ in in_turn(rules) if rule.endless), None)
 
 
 def _exceeded(rules: Sequence[Path], kind: str, seconds: float, culprit: Rule | None) -> InputError:
@@ -156,7 +159,8 @@ class _Search:
 
         Each rule that is grounded alone has the whole time.
         """
-        deadline = time.monotonic() + seconds
+        # Loading the process is no rule's fault.
+        deadline = time.monotonic() + seconds + SECONDS * self._each
         asked = False
         while True:
             while not self._answers.poll(_POLL):

@@ -7,11 +7,11 @@ it. Each further set admits one class more, so that its best is never worse than
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from explorer.embedding.ascending import Ascending
-from explorer.embedding.enumeration import enumerate_embeddings
+from explorer.embedding.several import AnyEmbedding, enumerate_any
 from explorer.ranking.candidates import Candidates
 from explorer.ranking.explore import Evaluation, evaluate, gemm_intrinsic
 from isa.computation import Operator
@@ -40,14 +40,19 @@ def by_class(
     """
     least: dict[str, int | None] = {}
     best, judged = math.inf, set[str]()
-    plain = enumerate_embeddings(operator.computation, gemm_intrinsic(config), ())
+    terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
+    plain = enumerate_any(terms, intrinsic, ())
     ids = {embedding.id for embedding in plain}
     for count, step in enumerate(STEPS):
         for evaluation in known:
             if evaluation.scheduled and (evaluation.embedding.id in ids or count > 0):
                 best = min(best, evaluation.scheduled.cycles)
         classes = ORDER[:count]
-        found = Ascending(operator.computation, gemm_intrinsic(config), classes) if count else plain
+        found: Sequence[AnyEmbedding] | Ascending = plain
+        if count and len(terms) > 1:
+            found = enumerate_any(terms, intrinsic, classes)
+        elif count:
+            found = Ascending(terms[0], intrinsic, classes)
         waiting = Candidates(operator, config, found)
         while chosen := waiting.take(1, best - 1):  # those that are left have greater bounds
             for embedding in chosen:
@@ -80,7 +85,7 @@ def summary(frame: pd.DataFrame, wasted: pd.Series[bool]) -> list[str]:
         ratios = frame["reference_cycles"] / frame[column].astype(float)
         means = (_mean(ratios[wasted]), _mean(ratios))
         name = "tiles of one dimension an axis" if step == "tile" else f"and {step}"
-        shares = f"{int(ratios.notna().sum())} of {len(frame)}"
+        shares = f"{int(frame[column].notna().sum())} of {len(frame)}"
         lines.append(f"| {name} | {means[0]} | {means[1]} | {shares} |")
     return lines
 

@@ -188,6 +188,14 @@ def table(
             on_progress(1)
 
 
+def measured(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    """Rows of `table` as a frame; a baseline that no layer has is a column of numbers, too."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+    frame = pd.DataFrame(rows)
+    return frame.astype({name: float for name in frame if frame[name].isna().all()})
+
+
 def summary(frame: pd.DataFrame) -> list[str]:
     """The headline: geometric means over all layers and over those that the reference wastes."""
     wasted = frame[frame["reference_utilisation"] < WASTED]
@@ -220,11 +228,12 @@ def class_table(frame: pd.DataFrame) -> list[str]:
 
 def _speeds(part: pd.DataFrame) -> str:
     """The geometric means, each over the layers that have such a baseline."""
-    return " and ".join(
-        f"{_geomean(part[column]):.2f} times {base}"
-        + (f" ({known} layers)" if (known := int(part[column].notna().sum())) < len(part) else "")
-        for column, base in _BASES.items()
-    )
+    said = []
+    for column, base in _BASES.items():
+        known = int(part[column].notna().sum())
+        some = f" ({known} layers)" if known < len(part) else ""
+        said += [f"{_geomean(part[column]):.2f} times {base}{some}"] if known else []
+    return " and ".join(said) or "no baseline"
 
 
 def _geomean(values: pd.Series[float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.several import term_by_term
@@ -14,7 +14,7 @@ from explorer.layout.stored import places
 from explorer.program.stepwise import arrangements, utilisation
 from explorer.ranking.best_first import describe
 from explorer.ranking.explore import Evaluation, gemm_intrinsic
-from explorer.report.lanes import picture
+from explorer.report.lanes import picture, pictures
 from explorer.schedule.lowering import Code
 from isa.computation import Computation
 from isa.fields import Column, Memory, Opcode
@@ -87,8 +87,7 @@ def describe_evaluation(evaluation: Evaluation, step: int = 0) -> str:
             continue
         lines += _section(title, layout_lines(layout))
     lines += _section("Steps", _steps(code.design))
-    for name, (embedding, term) in zip(named, each, strict=True):
-        drawn = picture(embedding, term, intrinsic, step)
+    for name, drawn in zip(named, pictures(each, intrinsic, step), strict=True):
         lines += _section(f"Lanes in step {step}{name}", drawn)
     lines += _section("Schedule", schedule_lines(code))
     lines += _section("Program", instruction_lines(code))
@@ -128,7 +127,7 @@ def record(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _section(title: str, body: Iterator[str]) -> list[str]:
+def _section(title: str, body: Iterable[str]) -> list[str]:
     return [title, *(f"  {line}" for line in body), ""]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase, digits
 
@@ -48,6 +48,23 @@ def picture(
         yield from _port(intrinsic.tensor(port_role), tensor, intrinsic, drawn)
     busy = int(drawn.live.sum())
     yield f"{busy} of {drawn.live.size} lanes work ({busy / drawn.live.size:.1%})"
+
+
+def pictures(
+    each: Sequence[tuple[Embedding, Computation]], intrinsic: Computation, step: int = 0
+) -> list[list[str]]:
+    """The lines of the picture of each term; of one that has fewer steps, how many it has.
+
+    Raises:
+        InputError: no term has such a step.
+    """
+    steps = [nest(embedding, term).steps for embedding, term in each]
+    if step not in range(most := max(steps)):
+        raise InputError("--step", "", step, f"steps are 0 to {most - 1}")
+    return [
+        list(picture(*pair, intrinsic, step)) if step < own else [f"it has {own} steps"]
+        for pair, own in zip(each, steps, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from explorer.network.graph import Accelerated, Network, Node
+from explorer.report.counting import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def summary(network: Network) -> str:
     exact = sum(row.exact is True for row in accelerated)
     inexact = sum(row.exact is False for row in accelerated)
     text = (
-        f"{network.name}: {len(found)} nodes, {len(accelerated)} accelerated with "
+        f"{network.name}: {counted(len(found), 'node')}, {len(accelerated)} accelerated with "
         f"{network.macs:,} multiply-accumulates, {len(found) - len(accelerated)} by the host"
     )
     if exact or inexact:

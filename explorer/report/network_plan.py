@@ -45,9 +45,9 @@ def proof(found: NetworkPlan) -> str:
     """What is proven of what."""
     planned, account = found.planned, found.planned.account
     of = f"of the {counted(account.candidates, 'candidate')} listed"
-    first = planned.plans[0].cost
-    excess = 100 * (first.cycles / planned.bound - 1) if planned.bound else 0.0
-    least = f"no plan has fewer than {planned.bound:,} cycles"
+    first, metric = planned.plans[0].cost, found.wishes.ranked[0]
+    excess = 100 * (first.of(metric) / planned.bound - 1) if planned.bound else 0.0
+    least = f"no plan has fewer than {planned.bound:,} {metric}"
     least += f", at most {excess:.3g} % above it" if planned.bound else ""
     if planned.proven and planned.plans[0].programs and excess:
         # What stores in another order take is known of the plans that were simulated.

@@ -27,11 +27,10 @@ from concurrent.futures import (
 )
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from explorer.ranking.workers import Workers, deaf
-from explorer.study.parameters import IN_TURN, SCRATCHPADS
-from explorer.study.unit import Row, Unit, evaluate_in_turn
+from explorer.study.unit import Row, evaluate_in_turn
 from isa.errors import InputError
 
 ATTEMPTS = 3
@@ -40,6 +39,21 @@ PORTION = 16  # units of a portion, at most: what a worker that dies has been do
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Keyed(Protocol):
+    """What can be handed out: its answer follows from its key."""
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that its rows follow from."""
+
+    @property
+    def family(self) -> object:
+        """What units share that may follow from each other."""
+
+
+_U = TypeVar("_U", bound=Keyed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Answer:
     is_input: bool = False
 
 
-Work = Callable[[Unit], list[Row]]
+Work = Callable[[Any], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +82,11 @@ class Task:
 
     work: Work = evaluate_in_turn
 
-    def __call__(self, units: Sequence[Unit]) -> list[Answer]:
+    def __call__(self, units: Sequence[Keyed]) -> list[Answer]:
         """The answers to units."""
         return [self._answer(unit) for unit in units]
 
-    def _answer(self, unit: Unit) -> Answer:
+    def _answer(self, unit: Keyed) -> Answer:
         try:
             return Answer(self.work(unit))
         except InputError as error:
@@ -183,7 +197,9 @@ class Dask(Backend):
                     n_workers=int(count),
                     threads_per_worker=1,
                     dashboard_address=":0",  # any free port
-                    silence_logs="ERROR",
+                    # Errors of units come back as answers. What is left are workers that miss the
+                    # scheduler's heartbeat while both are ended.
+                    silence_logs="CRITICAL",
                 )
         else:
             _ask(address, timeout)
@@ -264,8 +280,8 @@ class Given(Backend):
 
 
 def run(
-    units: Iterable[Unit], count: int, backend: Backend, work: Work = evaluate_in_turn
-) -> Generator[tuple[Unit, Answer], None, None]:
+    units: Iterable[_U], count: int, backend: Backend, work: Work = evaluate_in_turn
+) -> Generator[tuple[_U, Answer], None, None]:
     """Each unit with its answer, in the order in which they are done.
 
     The backend is closed when the last answer is out, or the generator is closed.
@@ -278,27 +294,29 @@ def run(
     """
     finished = False
     try:
-        run = _Run(iter(units), count, backend, Task(work))
-        while run.hand_out():
-            yield from run.answers()
+        yield from answers(units, count, backend, work)
         finished = True
     finally:
         backend.close(at_once=not finished)
 
 
-def _family(unit: Unit) -> tuple[object, ...]:
-    """What units share that may follow from each other: all but the sizes of scratchpads."""
-    return unit.layer.id, *(unit.point[name] for name in IN_TURN if name not in SCRATCHPADS)
+def answers(
+    units: Iterable[_U], count: int, backend: Backend, work: Work
+) -> Generator[tuple[_U, Answer], None, None]:
+    """As `run`, on a backend that stays open."""
+    run = _Run(iter(units), count, backend, Task(work))
+    while run.hand_out():
+        yield from run.answers()
 
 
-class _Run:
+class _Run(Generic[_U]):
     """What is out, and what has to be done again."""
 
-    def __init__(self, units: Iterator[Unit], count: int, backend: Backend, task: Task) -> None:
+    def __init__(self, units: Iterator[_U], count: int, backend: Backend, task: Task) -> None:
         self._units, self._left, self._backend, self._task = units, count, backend, task
         self._next = next(units, None)
-        self._out: dict[Future[list[Answer]], list[Unit]] = {}
-        self._suspects: deque[Unit] = deque()
+        self._out: dict[Future[list[Answer]], list[_U]] = {}
+        self._suspects: deque[_U] = deque()
         self._deaths: Counter[str] = Counter()
 
     def hand_out(self) -> bool:
@@ -315,19 +333,19 @@ class _Run:
                 self._recover()
         return bool(self._out)
 
-    def _portion(self, slots: int) -> list[Unit]:
+    def _portion(self, slots: int) -> list[_U]:
         """The next units of one family: of all that are left, half a share of each slot at most."""
         most = min(self._backend.portion, max(1, self._left // (2 * slots)))
-        units: list[Unit] = []
+        units: list[_U] = []
         while self._next is not None and len(units) < most:
-            if units and _family(self._next) != _family(units[0]):
+            if units and self._next.family != units[0].family:
                 break
             units.append(self._next)
             self._next = next(self._units, None)
         self._left -= len(units)
         return units
 
-    def answers(self) -> Iterator[tuple[Unit, Answer]]:
+    def answers(self) -> Iterator[tuple[_U, Answer]]:
         """Those that come next."""
         alone = len(self._out) == 1
         broken = False
@@ -346,7 +364,7 @@ class _Run:
         if broken:
             self._recover()
 
-    def _lost(self, units: Sequence[Unit], guilty: bool) -> Iterator[tuple[Unit, Answer]]:
+    def _lost(self, units: Sequence[_U], guilty: bool) -> Iterator[tuple[_U, Answer]]:
         """Do units again whose worker died, unless one alone has had its last attempt."""
         for unit in units:
             self._deaths[unit.key] += guilty

@@ -31,59 +31,22 @@ class _Solved:
     ranking: Ranking
 
 
-class Shared(threading.local):
-    """Embeddings and rankings of the last operator and block, of each thread its own."""
+class Block:
+    """An operator's embeddings in one block, and their latest rankings."""
 
-    def __init__(self) -> None:
-        """Nothing is known yet."""
-        self._key: object = None
-        self._known: Prepared | InputError | None = None
+    def __init__(self, prepared: Prepared) -> None:
+        """Nothing is ranked yet."""
+        self.prepared = prepared
         self._solved: deque[_Solved] = deque(maxlen=MOST)
 
-    def prepared(
-        self,
-        layer: str,
-        operator: Operator,
-        config: Config,
-        classes: Sequence[str],
-        all_tiles: bool,
-    ) -> Prepared:
-        """An operator's embeddings.
-
-        Args:
-            layer: the hash of what it computes.
-            operator: what is embedded.
-            config: gives the block.
-            classes: of embeddings.
-            all_tiles: see `Prepared`.
-
-        Raises:
-            InputError: there is none.
-        """
-        key = (layer, operator.name, tuple(config.axes.items()), tuple(classes), all_tiles)
-        if key != self._key or self._known is None:
-            self._solved.clear()
-            try:
-                self._known = Prepared(operator, config, classes, all_tiles=all_tiles)
-            except InputError as error:
-                self._known = error
-            self._key = key
-        if isinstance(self._known, InputError):
-            raise self._known.with_traceback(None)  # which would grow with every unit
-        return self._known
-
     def rank(
-        self,
-        prepared: Prepared,
-        config: Config,
-        candidates: Counted,
-        top: int | None,
-        effort: int | None,
+        self, config: Config, candidates: Counted, top: int | None, effort: int | None
     ) -> Ranking:
         """The ranking of some of the embeddings; see `best_first.rank`.
 
         Where every optimum is proven, it is carried over from larger scratchpads if it can be.
         """
+        prepared = self.prepared
         if effort is None:
             for solved in self._solved:
                 asked_alike = solved.top == top and solved.candidates == candidates
@@ -99,3 +62,44 @@ class Shared(threading.local):
                 self._solved.clear()
             self._solved.append(_Solved(candidates, top, ranking))
         return ranking
+
+
+class Shared(threading.local):
+    """The last operator in the last block, of each thread its own."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._last: tuple[object, Block | InputError] | None = None
+
+    def block(
+        self,
+        layer: str,
+        operator: Operator,
+        config: Config,
+        classes: Sequence[str],
+        all_tiles: bool,
+    ) -> Block:
+        """An operator's embeddings.
+
+        Args:
+            layer: the hash of what it computes.
+            operator: what is embedded.
+            config: gives the block.
+            classes: of embeddings.
+            all_tiles: see `Prepared`.
+
+        Raises:
+            InputError: there is none.
+        """
+        key = (layer, operator.name, tuple(config.axes.items()), tuple(classes), all_tiles)
+        if self._last is None or self._last[0] != key:
+            found: Block | InputError
+            try:
+                found = Block(Prepared(operator, config, classes, all_tiles=all_tiles))
+            except InputError as error:
+                found = error
+            self._last = key, found  # in one step, for those who go on after Ctrl-C
+        last = self._last[1]
+        if isinstance(last, InputError):
+            raise last.with_traceback(None)  # which would grow with every unit
+        return last

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -38,6 +38,48 @@ _GIVEN = ("unit", "layer", "configuration", "model", "status", "reason", *PARAME
 _UNIT, _DIGEST = b"unit", b"digest"  # metadata of a part
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 SCHEMA = pa.schema([(name, _TYPES[kind]) for name, (kind, _) in COLUMNS.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the parts of a store hold.
+
+    Attributes:
+        folder: where they are in the store.
+        schema: of their rows.
+        option: of the command line by which the store is named.
+        problem: why rows are none that a part can hold; None if they are some.
+    """
+
+    folder: str
+    schema: pa.Schema
+    option: str
+    problem: Callable[[pa.Table], str | None]
+
+    @classmethod
+    def of(
+        cls,
+        folder: str,
+        columns: Mapping[str, type],
+        option: str,
+        problem: Callable[[pa.Table], str | None] = lambda _: None,
+    ) -> Kind:
+        """A kind by the types of its columns."""
+        schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+        return cls(folder, schema, option, problem)
+
+
+def _without_status(table: pa.Table) -> str | None:
+    """A digest can be made for any rows; what follows relies on these."""
+    if not table.num_rows or any(table[name].null_count for name in _GIVEN):
+        return "it has no rows, or rows without a status"
+    if not set(table["status"].to_pylist()) <= set(STATUSES):
+        return "it has a status that there is not"
+    return None
+
+
+UNITS = Kind("parts", SCHEMA, "--out", _without_status)
+"""Rows of a study's units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +124,18 @@ class Store:
         path: its directory.
         model: the model version that its latest sweep had.
         options: how its units are evaluated, as `explorer.study.unit.Options.describe`.
+        kind: what its parts hold.
     """
 
     path: Path
     model: str
     options: Mapping[str, Any]
+    kind: Kind = UNITS
 
     @classmethod
-    def create(cls, path: Path, options: Mapping[str, Any], model: str) -> Store:
+    def create(
+        cls, path: Path, options: Mapping[str, Any], model: str, kind: Kind = UNITS
+    ) -> Store:
         """The store in a directory, which is made where there is none.
 
         Raises:
@@ -99,11 +145,11 @@ class Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not (path / "store.json").exists() and any(path.iterdir()):
-                raise InputError(
-                    "--out", "", str(path), "a new directory, an empty one, or a store"
-                )
+                allowed = "a new directory, an empty one, or a store"
+                raise InputError(kind.option, "", str(path), allowed)
         except OSError as error:
-            raise InputError("--out", "", str(path), f"cannot be made: {error.strerror}") from None
+            allowed = f"cannot be made: {error.strerror}"
+            raise InputError(kind.option, "", str(path), allowed) from None
         if (path / "store.json").exists():
             found = cls.open(path)
             for name, value in options.items():
@@ -113,7 +159,7 @@ class Store:
                         "of different options are not mixed; use another directory"
                     )
                     raise InputError("options", name, value, allowed)
-        return cls(path, model, dict(options))
+        return cls(path, model, dict(options), kind)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -140,10 +186,11 @@ class Store:
         try:
             handle = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
         except OSError as error:
-            raise _unwritable(self.path, error) from None
+            raise self._unwritable(self.path, error) from None
         try:
             if not _lock(handle):
-                raise InputError("--out", "", str(self.path), "another sweep is writing there")
+                allowed = "another sweep is writing there"
+                raise InputError(self.kind.option, "", str(self.path), allowed)
             for left in self.path.glob("**/.*.tmp"):
                 left.unlink(missing_ok=True)
             content = {"format": FORMAT, "model": self.model, "options": dict(self.options)}
@@ -154,7 +201,7 @@ class Store:
 
     def part(self, key: str) -> Path:
         """Where a unit's part is, or would be."""
-        return self.path / "parts" / key[:2] / f"{key}.parquet"
+        return self.path / self.kind.folder / key[:2] / f"{key}.parquet"
 
     def find(self, key: str) -> pa.Table | None:
         """A unit's rows, or None if it is not done.
@@ -163,7 +210,7 @@ class Store:
             InputError: its part is damaged.
         """
         path = self.part(key)
-        return read_part(path) if path.exists() else None
+        return read_part(path, self.kind) if path.exists() else None
 
     def write(self, key: str, rows: Sequence[Row]) -> None:
         """Keep a unit's rows.
@@ -171,7 +218,7 @@ class Store:
         Raises:
             InputError: they cannot be written; what was written before is still there.
         """
-        self._write(self.part(key), encode(key, rows))
+        self._write(self.part(key), encode(key, rows, self.kind.schema))
 
     def name_layers(self, workload: str, layers: Sequence[NamedLayer]) -> None:
         """Keep what the layers of a workload are called.
@@ -200,7 +247,9 @@ class Store:
 
     def parts(self) -> list[Path]:
         """All parts, of every model version, sorted by key."""
-        return sorted((self.path / "parts").glob("*/*.parquet"), key=lambda path: path.name)
+        return sorted(
+            (self.path / self.kind.folder).glob("*/*.parquet"), key=lambda path: path.name
+        )
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write a file in one step: under another name first, which nobody reads."""
@@ -218,13 +267,17 @@ class Store:
                     temporary.unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise self._unwritable(path, error) from None
+
+    def _unwritable(self, path: Path, error: OSError) -> InputError:
+        allowed = f"cannot be written: {error.strerror}; finished parts are kept"
+        return InputError(self.kind.option, "", str(path), allowed)
 
 
-def encode(key: str, rows: Sequence[Row]) -> bytes:
+def encode(key: str, rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> bytes:
     """A part's bytes: the same for the same rows."""
-    columns = {name: [row.get(name) for row in rows] for name in COLUMNS}
-    table = pa.table(columns, schema=SCHEMA)
+    columns = {name: [row.get(name) for row in rows] for name in schema.names}
+    table = pa.table(columns, schema=schema)
     table = table.replace_schema_metadata({_UNIT: key.encode(), _DIGEST: _digest(table)})
     buffer = BytesIO()
     # A part has a row or a few: what is for long columns would be most of it.
@@ -238,7 +291,7 @@ def encode(key: str, rows: Sequence[Row]) -> bytes:
     return buffer.getvalue()
 
 
-def read_part(path: Path) -> pa.Table:
+def read_part(path: Path, kind: Kind = UNITS) -> pa.Table:
     """The rows of a part.
 
     Raises:
@@ -248,37 +301,27 @@ def read_part(path: Path) -> pa.Table:
     data = read_bytes(path, advice, _MOST_PART)
     with parsing(str(path), advice, "a damaged part"):
         table = pq.ParquetFile(BytesIO(data), pre_buffer=False).read(use_threads=False)
-        problem = _problem(table, path.stem)
+        problem = _problem(table, path.stem, kind)
     if problem:
         raise InputError(str(path), "", "a damaged part", f"{advice} ({problem})")
     return table
 
 
-def _problem(table: pa.Table, key: str) -> str | None:
+def _problem(table: pa.Table, key: str, kind: Kind) -> str | None:
     """Why a table is not the part of a unit."""
     metadata = table.schema.metadata or {}
-    if not table.schema.equals(SCHEMA):
+    if not table.schema.equals(kind.schema):
         return "its columns are not a part's"
     if metadata.get(_UNIT) != key.encode():
         return "it belongs to another unit"
     if metadata.get(_DIGEST) != _digest(table):
         return "its content has changed"
-    # A digest can be made for any rows; what follows relies on these.
-    if not table.num_rows or any(table[name].null_count for name in _GIVEN):
-        return "it has no rows, or rows without a status"
-    if not set(table["status"].to_pylist()) <= set(STATUSES):
-        return "it has a status that there is not"
-    return None
+    return kind.problem(table)
 
 
 def _digest(table: pa.Table) -> bytes:
     """A hash of a part's rows. Parquet's checksums would leave out headers and lengths."""
     return hashlib.sha256(json.dumps(table.to_pylist()).encode()).hexdigest().encode()
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    allowed = f"cannot be written: {error.strerror}; finished parts are kept"
-    return InputError("--out", "", str(path), allowed)
 
 
 def _json(content: object) -> bytes:

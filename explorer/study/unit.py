@@ -20,7 +20,15 @@ from explorer.ranking.candidates import Counted
 from explorer.study.cost import Costs
 from explorer.study.dominance import pareto_mask
 from explorer.study.expression import Expression
-from explorer.study.parameters import PARAMETERS, Point, configuration, label, sizes
+from explorer.study.parameters import (
+    IN_TURN,
+    PARAMETERS,
+    SCRATCHPADS,
+    Point,
+    configuration,
+    label,
+    sizes,
+)
 from explorer.study.shared import Shared
 from explorer.study.version import model_version
 from isa.computation import Epilogue, Operator, Stage, Term
@@ -152,7 +160,7 @@ class Layer:
         terms = self.operator.terms
         if len(terms) > 1 or terms[0].fill is not None:
             stages = [_content(stage) for stage in self.operator.stages]
-            return _hash({"kind": self.operator.kind, "stages": stages}, 16)
+            return content_hash({"kind": self.operator.kind, "stages": stages}, 16)
         content = {
             "kind": self.operator.kind,
             "computation": asdict(self.operator.computation),
@@ -161,9 +169,9 @@ class Layer:
         # Of its epilogue where it is one, not of its steps: so stored results keep their names.
         epilogue = Epilogue.of(self.operator.steps, self.operator.out)
         if epilogue is not None:
-            return _hash(content | {"epilogue": asdict(epilogue)}, 16)
+            return content_hash(content | {"epilogue": asdict(epilogue)}, 16)
         steps = [[type(step).__name__, asdict(step)] for step in self.operator.steps]
-        return _hash(content | {"steps": steps}, 16)
+        return content_hash(content | {"steps": steps}, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +194,16 @@ class Unit:
     def key(self) -> str:
         """32 hexadecimal digits: the hash of everything that its rows follow from."""
         content = (self.layer.id, self.point, self.options.describe(), self.model)
-        return _hash(content, 32)
+        return content_hash(content, 32)
+
+    @property
+    def family(self) -> tuple[object, ...]:
+        """What units share that may follow from each other: all but the sizes of scratchpads."""
+        return self.layer.id, *(self.point[name] for name in IN_TURN if name not in SCRATCHPADS)
 
 
-def _hash(content: object, digits: int) -> str:
+def content_hash(content: object, digits: int) -> str:
+    """So many hexadecimal digits, the same for the same plain data."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
@@ -215,21 +229,19 @@ def evaluate(unit: Unit, known: Shared | None = None) -> list[Row]:
         return [shared | {"status": UNENCODABLE, "reason": reason}]
     operator, options, known = unit.layer.operator, unit.options, known or Shared()
     try:
-        prepared = known.prepared(
-            unit.layer.id, operator, config, options.classes, options.all_tiles
-        )
+        block = known.block(unit.layer.id, operator, config, options.classes, options.all_tiles)
     except InputError as error:
         return [shared | {"status": UNEMBEDDABLE, "reason": str(error)}]
     conditions = options.conditions()
     values = shared | unit.point
     early = [c for c in conditions if c.names <= {*EARLY, *PARAMETERS}]
-    found = kept = prepared.counted
+    found = kept = block.prepared.counted
     if early:
         steps = ((item, _steps(operator, config, item[0])) for item in found.items)
         kept = Counted(tuple(item for item, row in steps if _meets(early, values | row)))
     if not len(kept):
         return [shared | {"status": EXCLUDED, "reason": _unmet(early, len(found))}]
-    ranking = known.rank(prepared, config, kept, options.candidates, options.effort)
+    ranking = block.rank(config, kept, options.candidates, options.effort)
     rows = [shared | row for row in _rows(ranking, options.costs)]
     if not rows:
         reason = f"none of {len(kept)} embeddings has a schedule that fits the scratchpads"

@@ -1,8 +1,9 @@
 """The model version: a hash of every source that can change what a unit evaluates to.
 
-It covers the modules that `explorer.study.unit` imports, directly or not, found by reading their
-import statements, and the data they read: encodings and intrinsics. A change of any of them, even
-of a comment, is another version; the alternative is a number that somebody forgets to raise.
+It covers the modules that `explorer.study.unit` imports, or another one that is named, directly or
+not, found by reading their import statements, and the data they read: encodings and intrinsics. A
+change of any of them, even of a comment, is another version; the alternative is a number that
+somebody forgets to raise.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ _PACKAGES = {name: _HOME / name for name in ("explorer", "isa", "simulator")}
 
 
 @cache
-def model_version() -> str:
-    """Release and hash, as ``0.1.0+1f2e3d4c5b6a``; the same on every machine."""
+def model_version(root: str = ROOT) -> str:
+    """Release and hash, as ``0.1.0+1f2e3d4c5b6a``; the same on every machine.
+
+    Args:
+        root: the module that evaluates.
+    """
     digest = hashlib.sha256()
     data = [*encodings(), *sorted((_PACKAGES["isa"] / "intrinsics").glob("*.yaml"))]
-    code = modules(ROOT)
+    code = modules(root)
     named = [*((path.name, path) for path in data), *sorted(code.items())]
     for name, path in named:
         text = path.read_text(encoding="utf-8")  # which has one kind of line ends

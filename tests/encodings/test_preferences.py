@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
+from threading import Event
 
+import clingo
 import pytest
 from clingo import Symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.embedding import solver
+from explorer.embedding.control import held_back
 from explorer.embedding.facts import CLASSES
 from explorer.embedding.metrics import ROLES_BY_NAME, Keep, Metric, Wishes
 from explorer.embedding.rule_files import profiles
@@ -291,21 +295,27 @@ def test_a_limited_front_is_a_prefix(method: Method) -> None:
 
 
 @contextmanager
-def ctrl_c_after(seconds: float) -> Iterator[None]:
-    """Ctrl-C comes so much later, once the solver is being waited for."""
+def ctrl_c_at_the_first_answer() -> Iterator[None]:
+    """Ctrl-C comes when the solver has given an answer, and it goes on once that is known."""
+    known: list[Event] = []
+    symbols = clingo.Model.symbols
 
-    def interrupt(_: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code.co_name == "wait":
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.raise_signal(signal.SIGINT)
+    @contextmanager
+    def noted() -> Iterator[Event]:
+        with held_back() as pressed:
+            known.append(pressed)
+            yield pressed
 
-    handler = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
-    try:
+    def given(model: clingo.Model, **options: bool) -> Sequence[clingo.Symbol]:
+        if not known[-1].is_set():  # once: nobody holds back one that comes later
+            os.kill(os.getpid(), signal.SIGINT)
+            known[-1].wait()
+        return symbols(model, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clingo.Model, "symbols", given)
+        patch.setattr(solver, "held_back", noted)
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 def test_ctrl_c_between_runs_keeps_the_points(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,12 +342,12 @@ def test_ctrl_c_ends_a_run_with_what_it_has_found() -> None:
     wishes = Wishes(parse_preferences("transform.weight"))  # all answers have 0: it is constant
     classes = ("padded", "multi", "strided", "swapped")
     program = Problem(resolve(LARGE), config, wishes, classes, all_tiles=True).search()
-    with ctrl_c_after(0.5):
+    with ctrl_c_at_the_first_answer():
         found = program.solve("enum")
     assert found.interrupted
     assert not found.exhausted
     assert found.models
-    with ctrl_c_after(0.5):
+    with ctrl_c_at_the_first_answer():
         best = optimum(program, everything=True)
     assert best.answers
     assert not best.complete

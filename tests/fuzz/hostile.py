@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
@@ -79,6 +80,12 @@ def accepts_or_says(work: Callable[[], object]) -> None:
         work()
     except InputError as error:
         check_message(str(error))
+
+
+def said(error: str) -> list[str]:
+    """The lines on standard error but those of progress, which a busy machine has time to write."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    return [line for line in lines if not re.fullmatch(r".*: \d+( s| of \d+)?", line)]
 
 
 def check_message(text: str) -> None:

@@ -38,6 +38,7 @@ from tests.fuzz.hostile import (
     budget,
     check_message,
     mutants,
+    said,
     words,
 )
 
@@ -189,7 +190,8 @@ def _run(path: Path, image: Path) -> None:
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code in (0, 2)
     if result.exit_code:
-        check_message(result.stderr.rstrip("\n").removeprefix("explorer: error: "))
+        (line,) = said(result.stderr)
+        check_message(line.removeprefix("explorer: error: "))
 
 
 # What reads the text of an argument or option.

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from explorer import cli
-from tests.fuzz.hostile import MOST, budget, words
+from tests.fuzz.hostile import MOST, budget, said, words
 
 SMALL = "gemm:m=4,n=4,k=4"
 ARGUMENTS = {
@@ -63,7 +63,7 @@ def _check(code: int, error: str) -> None:
     assert "Traceback" not in error
     assert code in (0, 1, 2), error
     if code == 2:
-        lines = [line for line in error.splitlines() if line.strip()]
+        lines = said(error)
         assert len(lines) == 1, error
         assert len(lines[0]) <= MOST + 20, error
 

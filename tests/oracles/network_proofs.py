@@ -33,6 +33,7 @@ from explorer.network.handing import handed
 from explorer.network.models import resolve
 from explorer.network.proof.certificate import Certificate, read
 from explorer.network.proof.claim import Searched
+from explorer.network.spaces import usual_classes
 from explorer.ranking.explore import embeddings, gemm_intrinsic, reference, steps_of
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import search
@@ -207,7 +208,8 @@ class Checker:
         """All layouts of all embeddings, and TVM's, with what no program of them undercuts."""
         intrinsic = gemm_intrinsic(self.config)
         floors: dict[int, int] = {}
-        for embedding in embeddings(operator, self.config, self.claim.classes):
+        classes = usual_classes(operator) if self.claim.classes is None else self.claim.classes
+        for embedding in embeddings(operator, self.config, classes):
             steps = steps_of(operator, embedding)
             if steps not in floors:
                 floors[steps] = compute_bound(operator, self.config, steps)

@@ -36,7 +36,7 @@ class Certificate(Document):
         network, configuration: names of what was planned, and for what.
         on_host: nodes that the host runs.
         transitions, host_cycles_per_byte, host_cycles_per_call: what passing tensors on costs.
-        classes: of embeddings.
+        classes: of embeddings; null for the usual ones.
         cycles, bound, proven, operators, embeddings, reached, rounds: see `claim.Claim`.
         executed, fixed: cycles of the plan, and with TVM's layouts throughout (null where that is
             no plan), as programs have them in the end, with the stores that readers want.
@@ -50,7 +50,7 @@ class Certificate(Document):
     transitions: str
     host_cycles_per_byte: str
     host_cycles_per_call: int
-    classes: list[str]
+    classes: list[str] | None
     cycles: int
     bound: int
     proven: bool
@@ -76,7 +76,7 @@ def certificate(found: NetworkPlan, transitions: str, host: Host) -> Certificate
         transitions=transitions,
         host_cycles_per_byte=str(host.per_byte),
         host_cycles_per_call=host.per_call,
-        classes=list(claim.classes),
+        classes=None if claim.classes is None else list(claim.classes),
         cycles=claim.cycles,
         bound=claim.bound,
         proven=claim.proven,

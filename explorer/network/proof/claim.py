@@ -32,7 +32,7 @@ class Claim:
     Attributes:
         cycles: of the plan.
         bound: cycles that no plan of the scope undercuts.
-        classes: of embeddings, whose answers are the scope.
+        classes: of embeddings, whose answers are the scope; None for the usual ones.
         operators: different ones of the nodes that are programmed.
         embeddings: of all these, each operator counted once.
         reached: embeddings that were looked at with their layouts; jokers stood for the others.
@@ -44,7 +44,7 @@ class Claim:
 
     cycles: int
     bound: int
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     operators: int
     embeddings: int
     reached: int
@@ -65,9 +65,10 @@ class Claim:
 
     def lines(self) -> Iterator[str]:
         """The claim and its scope in sentences."""
+        named = "usual classes" if self.classes is None else f"classes {', '.join(self.classes)}"
         scope = (
-            f"the {self.embeddings:,} embeddings of {self.operators} operators "
-            f"(classes {', '.join(self.classes)}; every choice of layouts)"
+            f"the {self.embeddings:,} embeddings of {self.operators} operators ({named}; every "
+            "choice of layouts)"
         )
         if self.proven:
             yield f"proven over {scope}: no plan has fewer cycles"

@@ -13,7 +13,7 @@ from explorer.network.proof.claim import Claim, Searched
 from explorer.network.proof.relaxation import Relaxation
 from explorer.network.proof.search import Closing, Progress
 from explorer.network.proof.ways import Pool, Way, pool
-from explorer.network.spaces import Run, Space
+from explorer.network.spaces import Run, Space, usual_classes
 from explorer.network.transitions import Host as HostCost
 from explorer.network.transitions import Model, model
 from explorer.network.wishes import Wishes
@@ -30,7 +30,7 @@ class Proof:
     Attributes:
         network, config: what is planned, and for what.
         rule_name, host: the transitions, and what the host's work costs.
-        classes: of embeddings.
+        classes: of embeddings; None for `usual_classes`.
         wishes: what decides between plans of equal cycles.
         hosts: nodes that the host runs, with the reason.
         closing: the search; None before its beginning.
@@ -41,7 +41,7 @@ class Proof:
     config: Config
     rule_name: str
     host: HostCost
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | None
     wishes: Wishes = field(default_factory=Wishes)
     hosts: dict[str, str] = field(default_factory=dict)
     closing: Closing | None = None
@@ -166,10 +166,11 @@ class _Pools:
     """Makes the pool of an operator; None where no program fits."""
 
     config: Config
-    classes: Sequence[str]
+    classes: Sequence[str] | None
 
     def __call__(self, operator: Operator) -> Pool | None:
-        found = pool(operator, self.config, self.classes)
+        named = usual_classes(operator) if self.classes is None else self.classes
+        found = pool(operator, self.config, named)
         return found if found.begin() else None
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Design, designs
-from explorer.network.candidates import Option, fixed, option, scheduled
+from explorer.network.candidates import Option, fixed, option
 from explorer.ranking.explore import embeddings, gemm_intrinsic, steps_of
 from explorer.schedule.bound import compute_bound, lower_bound
-from explorer.schedule.search import search
+from explorer.schedule.search import Scheduled, search
 from isa.computation import Operator
 from isa.config import Config
 
@@ -159,7 +159,12 @@ def answer(question: Question) -> list[Option | None]:
             made = dict(enumerate(_designs(question.operator, question.config, embedding)))
             last = embedding
         best = search(made[number], below=below)
-        program, proven = best.best, best.proven
-        name = embedding.id
-        found.append(None if program is None else scheduled(name, program, proven=proven))
+        found.append(None if best.best is None else _scheduled(embedding.id, best.best))
     return found
+
+
+def _scheduled(name: str, best: Scheduled) -> Option:
+    """A design with its best program; the search has proven it, as its effort is not limited."""
+    code = best.code
+    made = option(name, best.cycles, code.design, code.origin, proven=True)
+    return replace(made, schedule=code.schedule)

@@ -74,7 +74,7 @@ def test_steps_and_trace(home: tuple[Path, Subject], root: Path) -> None:
         (("HOME/net",), "--data"),
         (("HOME/net", "--data", "HOME/small.npy"), "small.npy"),
         (("HOME/net", "--data", "no=HOME/image.npy"), "no"),
-        (("HOME/net", "--data", "HOME/image.npy,HOME/image.npy"), "1 files"),
+        (("HOME/net", "--data", "HOME/image.npy,HOME/image.npy"), "1 file, of"),
         (("HOME/net", "--data", "HOME/none.npy"), "none.npy"),
         (("HOME/net", "--data", "HOME/image.npy", "--out", "HOME/out.txt"), ".npy"),
         (("HOME/net", "--data", "HOME/image.npy", "--as", "other"), "fsim"),

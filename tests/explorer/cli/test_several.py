@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,37 @@ def test_spaces_of_several_terms_at_the_command_line(
     chosen = next(line for line in listed if "/@" in line).split(",multi")[0].split('"')[1]
     assert CliRunner().invoke(app, ["why", path, chosen]).exit_code == 0
     assert "about" in (tmp_path / "map.html").read_text(encoding="utf-8")
-    assert "1 * identity" not in refused(["enumerate", path, "--encoding", "unstructured"])
+    assert "at most 8" in refused(["enumerate", path, "--encoding", "unstructured"])
+
+
+def test_layers_of_several_terms_have_no_baseline(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bench` finds the best of each set of classes, and says that it compares with nothing."""
+    monkeypatch.chdir(root)
+    result = CliRunner().invoke(
+        app, ["bench", "docs/two_sums.yaml", "--jobs", "1", "--verify", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "no baseline on all 1 layers" in result.stdout
+    assert "executed bit-exactly: 1 of 1" in result.stdout
+    assert "| and swapped | – | – | 1 of 1 |" in (tmp_path / "two_sums.md").read_text()
+    listed = CliRunner().invoke(app, ["operators", "docs/two_sums.yaml", "--reference", "--json"])
+    (row,) = json.loads(listed.stdout)
+    assert (row["macs"], row["in0"], row["dims"]) == (4, 4, "m=2 n=1 k=1 + m=2 n=1 k=1")
+    assert row["tvm_embedding"] == "none"
+
+
+def test_several_terms_on_another_instruction(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`show` describes each term there, `enumerate` the layouts of all their tensors."""
+    monkeypatch.chdir(root)
+    lanes = ["--intrinsic", "docs/two_lanes.yaml"]
+    shown = CliRunner().invoke(app, ["show", "docs/two_sums.yaml", "x=m:2 + x=m:2", *lanes])
+    assert shown.exit_code == 0, shown.output
+    assert "Packed other on port a" in shown.stdout.partition("Term 2: x=m:2")[2]
+    listed = CliRunner().invoke(app, ["enumerate", "docs/two_sums.yaml", *lanes, "--layouts"])
+    assert listed.exit_code == 0, listed.output
+    assert {"data", "weight", "output", "other", "scale"} <= set(listed.stdout.split())
 
 
 def test_preferences_sweeps_and_steps_take_several_terms(
@@ -105,6 +136,10 @@ def test_programs_of_several_terms_at_the_command_line(
         if command in ("rank", "show"):
             assert "z=r:16" in result.stdout
     assert CliRunner().invoke(app, ["run", "program"]).exit_code == 0
+    late = CliRunner().invoke(app, ["show", path, embedding, "--lanes", "--step", "200"])
+    assert "it has 128 steps" in late.stdout.partition("term 2")[0]
+    assert "lanes work" in late.stdout.partition("term 2")[2]
+    assert "steps are 0 to 255" in refused(["show", path, embedding, "--step", "256"])
     assert "TVM has no embedding" in refused(["verify", path, "reference"])
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from benchmarks.sweep_page import page
 from explorer.cli import app
 from explorer.cli.front_tables import is_table, read
 from explorer.study.dominance import pareto
@@ -232,10 +233,13 @@ def test_tables_and_operators_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_shipped_fronts(root: Path) -> None:
-    """The fronts in results/ are those of the rows there."""
+    """The rows in results/ are all proven, by one version; the fronts and the page are theirs."""
     rows = pd.read_parquet(root / "results" / "vta_deepbench.parquet")
     assert len(rows) == 15 * 204
+    assert rows["model"].nunique() == 1
     found = rows[rows["status"] == "ok"]
+    assert found["proven"].all()
+    assert page(root / "results") == (root / "results" / "vta_deepbench.md").read_text()
     front = pareto(found, ["cycles", "area", "energy"], group_by=["operator"])
     shipped = pd.read_csv(root / "results" / "vta_deepbench_layers.csv")
     assert shipped["unit"].tolist() == front["unit"].tolist()

@@ -203,6 +203,18 @@ def test_host_without_a_model(folder: Path) -> None:
         library(replace(deployment, models={}))
 
 
+def test_open_shapes(made: Made) -> None:
+    """An input whose shape the model leaves open is asked for by the option that tells it."""
+    found, _ = made
+    network = found.network
+    tensors = tuple(
+        replace(t, shape=None) if t.name in network.inputs else t for t in network.tensors
+    )
+    other = Subject(replace(network, tensors=tensors), found.values, None, 0)
+    with pytest.raises(InputError, match="--shape"):
+        other.inputs()
+
+
 def test_timeline(made: Made) -> None:
     """Steps follow each other without gaps, and the trace has each instruction and node once."""
     _, compiled = made

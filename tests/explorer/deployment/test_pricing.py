@@ -12,17 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import explorer
+from explorer.api.deployments import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.host_work import total
 from explorer.deployment.pricing import simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
+from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
 from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
+from explorer.operators import resolve
+from isa.computation import Add
+from isa.computation import Tensor as Operand
 from isa.config import Config
 from simulator.interleaving import Interleaving
 from tests.explorer.network.quantised import Writer
@@ -44,10 +50,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     z = writer.product("Conv", y, (16, 32, 3, 3), pads=[1] * 4, strides=[2, 2])
     pool = writer.through("MaxPool", y, (1, 32, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
     path: Path = tmp_path_factory.mktemp("plan") / "plan.onnx"
-    outputs = [z, writer.product("Conv", pool, (16, 32, 1, 1))]
+    outputs = [
+        writer.product("Conv", z, (32, 16, 1, 1), strides=[2, 2]),
+        writer.product("Conv", pool, (16, 32, 1, 1)),
+    ]
     path.write_bytes(writer.model(*outputs).SerializeToString())
     found = subject(str(path))
-    spaces, hosts = candidates(found.network, B2, 6, effort=1)
+    spaces, hosts = candidates(found.network, B2, 4, effort=1)
     plans = {
         name: plan_network(found.network, B2, spaces, hosts, model(name), HOST, Wishes())
         for name in NAMES
@@ -67,7 +76,7 @@ def drawn(planned: NetworkPlan) -> Iterator[dict[str, str]]:
     asked: dict[str, tuple[str, str, str]] = {}
     for key, kind in planned.assembled.kinds.items():
         asked.setdefault(kind, key)
-    for key in (*asked.values(), *[("", "", "")] * 6):
+    for key in (*asked.values(), *[("", "", "")] * 4):
         tensor, written, read = key
         choices = {}
         for node in problem.nodes:
@@ -106,7 +115,8 @@ def test_counted_as_done(name: str, made: Made) -> None:
         filled += sum(action.source >= 0 for action in fills)
         seen = execute(deployment, given, found.host, interleaving=order)
         assert all(np.array_equal(array, wanted[tensor]) for tensor, array in seen.items())
-    assert kinds.keys() == set(planned.assembled.kinds.values())
+    every = {"none", "host"} | ({"stored", "filled"} if name == "stored" else set())
+    assert kinds.keys() == every == set(planned.assembled.kinds.values())
     assert bool(filled) == (name == "stored")
 
 
@@ -127,6 +137,21 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
 
 
+def test_limits_of_cycles(made: Made) -> None:
+    """A limit on cycles is kept by what programs take; where no plan does that, it is told."""
+    _, plans = made
+    free = plans["stored"]
+    least = simulated(free).planned.plans[0].cost.cycles
+    wishes = Wishes(("host-bytes", "cycles"), {"cycles": least + 1000})
+    found = simulated(replace(free, wishes=wishes))
+    (best,) = found.planned.plans
+    assert least <= best.cost.cycles <= least + 1000
+    none = simulated(replace(free, wishes=Wishes(limits={"cycles": least - 1}))).planned
+    assert not none.plans
+    assert none.conflict is not None
+    assert none.conflict.lines()[0] == f"cycles<={least - 1} cannot be met"
+
+
 def test_own_best(made: Made) -> None:
     """What a node's own best costs is the difference of two plans whose programs are simulated."""
     _, plans = made
@@ -145,3 +170,58 @@ def test_left_as_they_are(made: Made) -> None:
     assert simulated(front) is front
     trial = replace(planned, rule=model("trial"))
     assert simulated(trial) is trial
+
+
+def test_what_is_planned_is_emitted(root: Path) -> None:
+    """The sums of a plan are those of the network that the same arguments verify."""
+    path = root / "docs" / "small_network.yaml"
+    asked = Planning(transitions="stored", count=1, effort=1, jobs=1, classes=("padded",))
+    planned = explorer.network_plan(path, "b2", **asked)
+    verified = explorer.network_verify(path, "b2", **asked)
+    assert verified.right
+    cost, work = planned.planned.plans[0].cost, total(verified.deployment, Host())
+    assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
+    assert work.cycles + sum(s.alone for s in verified.deployment.segments) == cost.cycles
+
+
+def test_residuals_of_several_shifts() -> None:
+    """A tensor that is added twice, in different steps, is widened twice; so the plan counts."""
+    part = resolve("conv2d:n=1,c=16,h=4,w=4,k=16,r=1,s=1,residual=1")
+    place = next(i for i, stage in enumerate(part.stages) if isinstance(stage, Add))
+    first = part.stages[place]
+    assert isinstance(first, Add)
+    assert isinstance(first.value, Operand)
+    second = replace(first, value=replace(first.value, name="second"), left=1)
+    stages = (*part.stages[: place + 1], second, *part.stages[place + 1 :])
+    operator = replace(part, stages=stages)
+    operands = ("data", "weight", first.value.name, "second")
+    names = ("data", "weight", "added")
+    tensors = [Tensor(n, operand(operator, n).shape, constant=n == "weight") for n in names[:2]]
+    tensors.append(Tensor("added", operator.out.shape))
+    views = [
+        View.plain(o, n, operand(operator, o).shape)
+        for o, n in zip(operands, (*names, "added"), strict=True)
+    ]
+    out = Tensor("sum", operator.out.shape)
+    view = View.plain("output", "sum", out.shape or ())
+    node = Accelerated("node", operator, tuple(views), view)
+    given = tuple(n for n in names if n != "weight")
+    network = Network("sums", given, ("sum",), (*tensors, out), (node,))
+    weight = np.random.default_rng(1).integers(-8, 8, operand(operator, "weight").shape, np.int8)
+    found = Subject(network, {"weight": weight}, None, 0)
+    spaces, hosts = candidates(network, B2, 1, ("padded",), effort=1)
+    planned = plan_network(network, B2, spaces, hosts, model("stored"), HOST, Wishes())
+    together = 0
+    for name, option in planned.assembled.options["node"].items():
+        choices = {n.name: n.candidates[0].name for n in planned.assembled.problem.nodes}
+        taken = plan(planned.assembled.problem, choices | {"node": name})
+        assert taken is not None
+        deployment = Compiled(network, found.values, B2, {"node": option}, stores=True).deployment()
+        work = total(deployment, HOST)
+        cost = taken.cost
+        assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
+        assert work.cycles + option.cycles == cost.cycles
+        seen = execute(deployment, found.inputs(), found.host)
+        assert np.array_equal(seen["sum"], found.tensors(found.inputs())["sum"])
+        together += len(option.wide) == 2
+    assert together

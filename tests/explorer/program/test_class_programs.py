@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.embedding.digits import Embedding
@@ -16,17 +15,19 @@ from explorer.ranking import explore
 from isa.computation import Operator
 from isa.config import Config
 from simulator.lint import lint
+from tests import seeded
 from tests.strategies import configs, operators
+
+EXAMPLES = 63
 
 
 @pytest.mark.slow
-def test_every_mix_of_classes_is_exact() -> None:
+@pytest.mark.parametrize("seeds", [(0, 1), (2, 3)])
+def test_every_mix_of_classes_is_exact(seeds: tuple[int, ...]) -> None:
     """Of all mixes of classes that an operator admits, some drawn ones compute it as programs."""
     seen: Counter[str] = Counter()
     mixes: set[tuple[str, ...]] = set()
 
-    @settings(max_examples=250)
-    @given(operators(5, epilogues=True), configs(), st.data())
     def run(operator: Operator, config: Config, data: st.DataObject) -> None:
         intrinsic = explore.gemm_intrinsic(config)
         kinds: dict[tuple[str, ...], list[Embedding]] = {}
@@ -44,8 +45,9 @@ def test_every_mix_of_classes_is_exact() -> None:
                 seen.update(mix)
                 mixes.add(mix)
 
-    run()
+    for seed in seeds:
+        seeded.run(run, seed, EXAMPLES, operators(5, epilogues=True), configs(), st.data())
     print(f"{len(mixes)} mixes: {dict(seen)}")
     assert len(mixes) > 20
     assert seen["tile"]
-    assert all(seen[name] >= 10 for name in CLASSES if name != "padded")
+    assert all(seen[name] >= 5 for name in CLASSES if name != "padded")

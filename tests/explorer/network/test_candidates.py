@@ -1,0 +1,114 @@
+"""Candidates of nodes: which options there are, how they are kept, and that they fit neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.layout.canonical import form
+from explorer.layout.design import designs
+from explorer.network.candidates import Option, fixed, option, options
+from explorer.network.evaluation import COLUMNS, Request, answer
+from explorer.network.graph import Accelerated, Network, Tensor, View
+from explorer.network.network_plan import candidates, plan_network
+from explorer.network.spaces import survey, usual_classes
+from explorer.network.transitions import Host, model
+from explorer.network.wishes import Wishes
+from explorer.operators import resolve
+from explorer.ranking.explore import gemm_intrinsic
+from explorer.schedule.search import search
+from isa.config import Config
+
+B2 = Config.load("b2")
+JOINING = resolve("conv2d:n=1,c=16,h=6,w=6,k=16,r=3,s=3,pad=1,residual=1,bias=1,bias_bits=8")
+
+
+def content(found: Option) -> object:
+    """All that plans and programs take from an option."""
+    layouts = {name: form(layout) for name, layout in found.layouts.items()}
+    return layouts, replace(found, layouts={})
+
+
+def test_options_left_out_are_no_better() -> None:
+    """Each design's cycles are those of its own search; where one is missing, another does as well.
+
+    That is one with the same layouts whose residual comes in as int8, or that is added as here.
+    """
+    embedding = next(e for _, e in survey(JOINING, B2).ordered if e.id == "x=oh%2/y=oc:16/z=ic:16")
+    listed = options(JOINING, B2, embedding)
+    kept = [(found.origin, found.cycles) for found in listed]
+    made = list(designs(JOINING, B2, gemm_intrinsic(B2), embedding))
+    assert 0 < len(kept) < len(made)
+    for design in made:
+        best = search(design).best
+        assert best is not None
+        if any(design == other for other, _ in kept):
+            assert (design, best.cycles) in kept
+            continue
+        assert any(
+            cycles <= best.cycles
+            for other, cycles in kept
+            if (other.inp, other.wgt) == (design.inp, design.wgt)
+            if len(other.alu.dense) <= len(design.alu.dense)
+        )
+    assert [found.cycles for found in listed] == sorted(found.cycles for found in listed)
+
+
+def test_rows_have_all_of_an_option() -> None:
+    """Options that are made again of rows are those that the search had found."""
+    place = survey(JOINING, B2)
+    asked = Request(JOINING, B2, tuple(place.ordered), 3, None)
+    rows = answer(asked)
+    assert all(set(row) == set(COLUMNS) for row in rows)
+    assert all(type(row[name]) is kind for row in rows for name, kind in COLUMNS.items())
+    place.take(asked, rows)
+    assert len(place.evaluated) == 3
+    assert [content(o) for o in place.fixed] == [content(o) for o in fixed(JOINING, B2)]
+    for several in (*place.evaluated.values(), place.fixed):
+        for found in several:
+            best = search(found.origin).best
+            assert best is not None
+            again = option(found.name, best.cycles, best.code.design, best.code.origin, proven=True)
+            assert content(found) == content(replace(again, schedule=best.code.schedule))
+
+
+@pytest.mark.parametrize(
+    ("text", "diagonal"),
+    [
+        ("depthwise2d:n=1,c=8,h=4,w=4,r=3,s=3,pad=1", True),
+        ("batched_matmul:b=4,m=2,n=16,k=16", True),
+        ("conv2d:n=1,c=8,h=4,w=4,k=16,r=3,s=3,pad=1", False),
+        ("gemm:m=4,n=16,k=16", False),
+    ],
+)
+def test_usual_classes(text: str, diagonal: bool) -> None:
+    """Diagonal embeddings are candidates where a dimension is one of all three tensors."""
+    expected = (*DEFAULT_CLASSES, "diagonal") if diagonal else DEFAULT_CLASSES
+    assert usual_classes(resolve(text)) == expected
+
+
+def test_depthwise_layers_need_no_host() -> None:
+    """Between point-wise convolutions, a depthwise one reads and writes what these have."""
+    size, texts = (1, 16, 6, 6), ("conv2d:n=1,c=16,h=6,w=6,k=16,r=1,s=1",
+                                  "depthwise2d:n=1,c=16,h=6,w=6,r=3,s=3,pad=1")  # fmt: skip
+    operators = [resolve(texts[0]), resolve(texts[1]), resolve(texts[0])]
+    tensors, nodes = [Tensor("t0", size)], []
+    for number, operator in enumerate(operators):
+        weight, term = Tensor(f"w{number}", operator.computation.in1.shape, constant=True), operator
+        tensors += [weight, Tensor(f"t{number + 1}", size)]
+        views = [
+            View.plain(term.computation.in0.name, f"t{number}", size),
+            View.plain(term.computation.in1.name, weight.name, weight.shape or ()),
+        ]
+        out = View.plain(term.out.name, f"t{number + 1}", size)
+        nodes.append(Accelerated(f"n{number}", operator, tuple(views), out))
+    network = Network("separable", ("t0",), ("t3",), tuple(tensors), tuple(nodes))
+    config = Config.default()  # one row a step: windows share all their vectors
+    spaces, hosts = candidates(network, config, 6)
+    assert not hosts
+    found = plan_network(network, config, spaces, hosts, model("stored"), Host(), Wishes())
+    (best,) = found.planned.plans
+    assert best.cost.host_copies == 2  # the network's input and output, which are plain
+    assert "c:" in best.choices["n1"]
