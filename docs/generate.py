@@ -104,6 +104,7 @@ _FILES = {
     "map": "`--out FILE.html`: the page.",
     "network map": "`--out FILE.html`: the page.",
     "network import": "`--out FILE.yaml` or `.json`: the document of the network.",
+    "network plan": "`--certificate FILE.json`: what a plan over all embeddings claims.",
     "schema": "`NAME --out FILE`: the schema.",
 }
 

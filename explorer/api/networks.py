@@ -19,9 +19,11 @@ from explorer.deployment.pricing import simulated
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import given_candidates
 from explorer.network.graph import Network
+from explorer.network.handing import handed
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.own_best import OwnBest, own_best
+from explorer.network.proof.plans import Proof
 from explorer.network.spaces import running
 from explorer.network.transitions import model, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
@@ -60,6 +62,8 @@ def network_plan(
     time_limit: float | None = None,
     shape: Mapping[str, tuple[int, ...]] | None = None,
     concat: Literal["terms", "host"] = "terms",
+    over: Literal["listed", "all"] = "listed",
+    on_host: TextsLike = (),
     jobs: int | None = 1,
     store: Path | None = None,
     dask: str | None = None,
@@ -87,6 +91,10 @@ def network_plan(
         time_limit: seconds for the solver.
         shape: shapes of inputs of an ONNX model.
         concat: what becomes of Concat: ``terms`` or ``host``.
+        over: what the plan is best of: the candidates ``listed``, or ``all`` embeddings of the
+            classes; `NetworkPlan.claim` then says what is proven. No pins, limits, objectives,
+            rules, table or effort can be given with these, and transitions that store.
+        on_host: nodes that the host runs, whatever programs they have.
         jobs: processes; None for one a core.
         store: a directory that keeps candidates, so that none is evaluated twice.
         dask: the address of a Dask scheduler to evaluate candidates on, or ``local:N``.
@@ -95,6 +103,7 @@ def network_plan(
         InputError: an argument is unusable.
     """
     found, machine = network_of(network, concat, shape), config_of(config)
+    found = handed(found, texts_of(on_host), "on_host")
     front, limits = parse_metrics(pareto, "pareto") if pareto else (), texts_of(require)
     wishes = Wishes(parse_metrics(prefer, "prefer"), parse_limits(limits, "require"), (), front)
     rule = model(transitions, "transitions")
@@ -103,6 +112,17 @@ def network_plan(
     check_names(pins, found, "pin")
     check_ids(pins, found, machine, "pin")
     check_rules(rules)
+    if over == "all":
+        given: dict[str, object] = {"pin": pins, "require": limits, "pareto": pareto}
+        given |= {"rules": rules, "candidate_cycles": candidate_cycles, "effort": effort}
+        named = None if classes is None else classes_of(classes)
+        proof = Proof(found, machine, transitions, host, named, wishes)
+        proof.check(given)
+        with running(jobs) as run:
+            proof.run(run, time_limit)
+        planned = proof.known()
+        assert planned is not None
+        return simulated(planned, free=False)
     if candidate_cycles is not None:
         spaces, hosts = given_candidates(candidate_cycles, found, machine)
     else:

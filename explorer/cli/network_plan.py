@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from explorer.cli import network_proof
 from explorer.cli.common import note
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED, partial
@@ -21,9 +22,11 @@ from explorer.embedding.facts import parse_classes
 from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Network
+from explorer.network.handing import handed
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.problem import METRICS
+from explorer.network.proof.plans import Proof
 from explorer.network.spaces import ROUNDS, Space, running
 from explorer.network.transitions import model, models, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
@@ -87,6 +90,24 @@ TableOption = Annotated[
         " and evaluate none; nodes that it lacks are the host's.",
     ),
 ]
+OverOption = Annotated[
+    network_proof.Over,
+    typer.Option(
+        help="What the plan is best of: the candidates listed, or all embeddings of the classes, "
+        "for which STORE has to write in the reader's order (--transitions stored or trial)."
+    ),
+]
+OnHostOption = Annotated[
+    list[str] | None,
+    typer.Option("--on-host", metavar="NODE", help="A node that the host runs, program or not."),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        help="With --over all: what is claimed, and the cycles of all that was searched for it.",
+    ),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(
@@ -137,6 +158,9 @@ def plan(
     time_limit: TimeLimitOption = None,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
+    over: OverOption = network_proof.Over.LISTED,
+    on_host: OnHostOption = None,
+    certificate: CertificateOption = None,
     jobs: JobsOption = None,
     store: StoreOption = None,
     dask: DaskOption = None,
@@ -148,6 +172,7 @@ def plan(
     ended the search; the best plan so far is then shown.
     """
     found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
+    found = handed(found, on_host or ())
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     objectives = parse_metrics(pareto, "--pareto") if pareto else ()
     ranked = parse_metrics(prefer, "--prefer")
@@ -156,6 +181,19 @@ def plan(
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_rules(rules or ())
+    if over is network_proof.Over.ALL:
+        given: dict[str, object] = {
+            "--pin": pin,
+            "--require": require,
+            "--pareto": pareto,
+            "--rules": rules,
+        }
+        given |= {"--candidate-cycles": candidate_cycles, "--effort": effort}
+        given |= {"--store": store, "--dask": dask}
+        proof = Proof(found, machine, transitions, host, chosen, wishes)
+        network_proof.show(proof, given, time_limit, certificate, jobs, output)
+        return
+    network_proof.check_listed(certificate)
     spaces, hosts = gathered(
         found, machine, count, chosen, jobs, candidate_cycles, effort, store, dask
     )

@@ -19,6 +19,7 @@ from explorer.network.evaluation import Answers
 from explorer.network.graph import Host, Network
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
+from explorer.network.proof.claim import Claim
 from explorer.network.size import check_plan
 from explorer.network.spaces import Progress, Run, Space, spaces
 from explorer.network.transitions import Host as HostCost
@@ -54,6 +55,7 @@ class NetworkPlan:
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
         rule: the transitions that there are.
+        claim: what is proven over all embeddings; None where that was not asked.
     """
 
     network: Network
@@ -65,6 +67,7 @@ class NetworkPlan:
     floor: int
     wishes: Wishes
     rule: Model
+    claim: Claim | None = None
 
     def frame(self) -> pd.DataFrame:
         """A row for each node of the plan, or for each plan of the front, which may be none."""

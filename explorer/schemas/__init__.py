@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from explorer.deployment.manifest import NetworkManifest
 from explorer.network import document as network_document
+from explorer.network.proof.certificate import Certificate
 from explorer.operators.stages_document import StagesDocument
 from explorer.schemas import network_outputs as networks
 from explorer.schemas import outputs
@@ -74,6 +75,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("costs", "a table of area and energy", "", _read(Table)),
     Entry("manifest", "the manifest of a program folder", "", _read(Manifest)),
     Entry("network-manifest", "the manifest of a network's folder", "", _read(NetworkManifest)),
+    Entry("certificate", "what a plan over all embeddings claims", "", _read(Certificate)),
     Entry("operators", "operators that ship", "operators", _rows(outputs.Shipped)),
     Entry("kinds", "the kinds of operator", "kinds", _rows(outputs.Kind)),
     Entry("facts", "the facts that clingo is given", "facts", _of(list[str])),

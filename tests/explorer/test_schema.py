@@ -52,6 +52,7 @@ CASES: tuple[tuple[str, str], ...] = (
     ("import", "network import docs/small_network.yaml --out net.json"),
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1"),
     ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1 --pareto cycles"),
+    ("plan", "network plan docs/small_network.yaml --transitions stored --over all --jobs 1"),
     ("changes", "network why docs/small_network.yaml conv1 --candidates 2 --jobs 1"),
     ("network-map", "network map docs/small_network.yaml --candidates 2 --jobs 1 --out n.html"),
     ("network-emission",

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
+import explorer
 from explorer.cli import GROUPS, app
 from explorer.network.document import load
 from explorer.network.shipped import shipped
@@ -104,6 +106,10 @@ def test_refused(arguments: tuple[str, ...], said: str) -> None:
         (("plan", "resnet18", "--pin", "nosuch=reference"), "'nosuch'"),
         (("plan", "resnet18", "--pin", "fc"), "NODE=ID"),
         (("plan", "resnet18", "--rules", "nosuch.lp"), "nosuch.lp: missing"),
+        (("plan", "resnet18", "--on-host", "nosuch"), "--on-host: 'nosuch'"),
+        (("plan", "resnet18", "--certificate", "a.json"), "only with --over all"),
+        (("plan", "resnet18", "--over", "all"), "'repack'"),
+        (("plan", "resnet18", "--over", "all", "--pareto", "cycles"), "--pareto"),
         (("why", "resnet18", "nosuch"), "'nosuch'"),
         (("why", "resnet18", "pool1"), "the host runs it"),
         (("map", "resnet18", "--pin", "nosuch=x", "--out", "map.html"), "'nosuch'"),
@@ -121,3 +127,17 @@ def test_wrong_names_are_told_at_once(
     assert found.exit_code == 2
     assert part in str(found.exception) + found.output
     assert not list(tmp_path.iterdir())
+
+
+def test_over_all_embeddings(root: Path, tmp_path: Path) -> None:
+    """The claim is told, and its certificate written; a search that ends early says how far off."""
+    path = str(root / "docs" / "small_network.yaml")
+    asked = ("plan", path, "--config=b2", "--transitions=stored", "--over=all", "--jobs=1")
+    found = run(*asked, f"--certificate={tmp_path / 'claim.json'}")
+    assert found.exit_code == 0, found.output
+    assert "proven over the 1,200 embeddings of 2 operators" in " ".join(found.output.split())
+    claim = json.loads((tmp_path / "claim.json").read_text(encoding="utf-8"))
+    assert claim["proven"]
+    assert claim["cycles"] == claim["bound"]
+    assert set(claim["plan"]) >= {"conv1", "conv2"}
+    Draft202012Validator(explorer.schema("certificate")).validate(claim)

@@ -1,0 +1,137 @@
+"""``python -m benchmarks.network_proofs NETWORK [options]``: optima over all embeddings.
+
+Plans the network over all embeddings on each machine, at each price of the host's bytes, and writes
+a certificate of each into ``network_proofs`` in the folder of results, and a table of all that are
+there: ``network_proofs.csv`` and ``network_proofs.md``. How long each took is printed.
+``python -m tests.oracles.network_proofs results/network_proofs/*.json`` checks the certificates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+
+from explorer.deployment.pricing import simulated
+from explorer.embedding.facts import DEFAULT_CLASSES, parse_classes
+from explorer.network.handing import handed
+from explorer.network.proof.certificate import Certificate, certificate, read, text
+from explorer.network.proof.plans import Proof
+from explorer.network.shipped import NETWORKS, shipped
+from explorer.network.spaces import running
+from explorer.network.transitions import Host
+from isa.config import PRESETS, Config
+
+COLUMNS = [
+    "network", "configuration", "on_host", "transitions", "host_cycles_per_byte", "classes",
+    "optimum", "bound", "proven", "executed", "fixed", "embeddings", "operators", "reached",
+    "searched", "rounds",
+]  # fmt: skip
+INTRODUCTION = """\
+# Optima over all embeddings
+
+`python -m benchmarks.network_proofs NETWORK --config MACHINE --host-cycles-per-byte 1 0.125`
+writes the certificates in `network_proofs` and this table of them;
+`python -m tests.oracles.network_proofs results/network_proofs/*.json` checks them by a sweep over
+all embeddings without jokers.
+
+*optimum* is the plan's cycles and *bound* what no plan over all *embeddings* undercuts, in every
+choice of layouts, of the usual classes where no others are told. Stores in a reader's order
+count as free in both; *executed* has them simulated, and so have *TVM's layouts*, in brackets: how
+far above the bound. Jokers stood for all embeddings but those *looked at*, and so many layouts had
+their programs *searched*. Nodes that were handed to the host are in `network_proofs.csv`.
+"""
+
+
+def row(found: Certificate) -> list[object]:
+    """The row of a certificate."""
+    return [
+        found.network, found.configuration, " ".join(found.on_host), found.transitions,
+        found.host_cycles_per_byte, " ".join(found.classes or ["usual"]), found.cycles, found.bound,
+        found.proven, found.executed, found.fixed or "", found.embeddings, found.operators,
+        found.reached, len(found.searched), found.rounds,
+    ]  # fmt: skip
+
+
+def table(found: Sequence[Certificate]) -> str:
+    """The page."""
+    lines = [
+        INTRODUCTION,
+        "| network | machine | host | optimum | bound | executed | TVM's layouts | embeddings "
+        "| looked at | searched |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        above = [
+            f"{cycles:,} ({100 * (cycles / one.bound - 1):.3g} %)" if cycles else "no plan"
+            for cycles in (one.executed, one.fixed)
+        ]
+        usual = (
+            ""
+            if one.classes in (None, list(DEFAULT_CLASSES))
+            else f" ({', '.join(one.classes or ())})"
+        )
+        cells = [
+            one.network, one.configuration, f"{float(Fraction(one.host_cycles_per_byte)):g}",
+            f"{one.cycles:,}", f"{one.bound:,}" + ("" if one.proven else " (not proven)"), *above,
+            f"{one.embeddings:,}{usual}", f"{one.reached:,}", f"{len(one.searched):,}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def proven(asked: argparse.Namespace, preset: str, price: Fraction) -> Certificate:
+    """The certificate of a plan."""
+    network = handed(shipped(asked.network), asked.on_host)
+    host, classes = Host(price), parse_classes(asked.classes) if asked.classes else None
+    search = Proof(network, Config.load(preset), asked.transitions, host, classes)
+    search.check({})
+    with running(asked.jobs) as run:
+        search.run(run, asked.time_limit, lambda known: print(known.line(), flush=True))
+    found = search.known()
+    assert found is not None
+    return certificate(simulated(found, free=False), asked.transitions, host)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write certificates and the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("network", choices=list(NETWORKS))
+    parser.add_argument("--config", nargs="*", choices=list(PRESETS), default=["default"])
+    parser.add_argument("--host-cycles-per-byte", nargs="+", type=Fraction, default=[Fraction(1)])
+    parser.add_argument("--transitions", default="stored")
+    parser.add_argument("--classes")
+    parser.add_argument("--on-host", nargs="*", default=[])
+    parser.add_argument("--time-limit", type=float)
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    asked = parser.parse_args(arguments)
+    folder: Path = asked.out / "network_proofs"
+    folder.mkdir(exist_ok=True)
+    for preset in asked.config:
+        for price in asked.host_cycles_per_byte:
+            begin, used = time.perf_counter(), _used()
+            made = proven(asked, preset, price)
+            name = f"{asked.network}_{preset}_{float(price):g}.json"
+            (folder / name).write_text(text(made), encoding="utf-8")
+            wall = time.perf_counter() - begin
+            print(f"{name}: {wall:.0f} s, {_used() - used:.0f} s of CPU", flush=True)
+    all_of_them = [read(path) for path in sorted(folder.glob("*.json"))]
+    rows = pd.DataFrame([row(one) for one in all_of_them], columns=COLUMNS)
+    rows.to_csv(asked.out / "network_proofs.csv", index=False)
+    (asked.out / "network_proofs.md").write_text(table(all_of_them), encoding="utf-8")
+
+
+def _used() -> float:
+    """CPU seconds of this process and of workers that have ended."""
+    parts = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(part.ru_utime + part.ru_stime for part in parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The best plan of a network over all embeddings of its operators, with what is proven of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from explorer.network.candidates import Option, numbered, programmed
+from explorer.network.graph import Host, Network
+from explorer.network.network_plan import NetworkPlan, plan_network
+from explorer.network.proof.claim import Claim, Searched
+from explorer.network.proof.relaxation import Relaxation
+from explorer.network.proof.search import Closing, Progress
+from explorer.network.proof.ways import Pool, Way, pool
+from explorer.network.spaces import Run, Space, usual_classes
+from explorer.network.transitions import Host as HostCost
+from explorer.network.transitions import Model, model
+from explorer.network.wishes import Wishes
+from isa.computation import Operator
+from isa.config import Config
+from isa.errors import InputError
+from isa.interrupts import pressed
+
+
+@dataclass(slots=True)
+class Proof:
+    """A search over all embeddings of a network, as far as it has come.
+
+    Attributes:
+        network, config: what is planned, and for what.
+        rule_name, host: the transitions, and what the host's work costs.
+        classes: of embeddings; None for `usual_classes`.
+        wishes: what decides between plans of equal cycles.
+        hosts: nodes that the host runs, with the reason.
+        closing: the search; None before its beginning.
+        latest: the best plan known, and its cycles in the search.
+    """
+
+    network: Network
+    config: Config
+    rule_name: str
+    host: HostCost
+    classes: tuple[str, ...] | None
+    wishes: Wishes = field(default_factory=Wishes)
+    hosts: dict[str, str] = field(default_factory=dict)
+    closing: Closing | None = None
+    latest: tuple[int, NetworkPlan] | None = None
+
+    @property
+    def rule(self) -> Model:
+        """The transitions."""
+        return model(self.rule_name)
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Check what is asked, before anything is computed.
+
+        Args:
+            given: values of options that cannot be met over all embeddings, by their names.
+
+        Raises:
+            InputError: one of these was given, preferences do not begin with cycles, or transitions
+                depend on orders in DRAM.
+        """
+        for name, value in given.items():
+            if value:
+                raise InputError(name, "", value, "only for plans of the candidates listed")
+        if self.wishes.ranked[0] != "cycles":
+            named = ",".join(self.wishes.ranked)
+            raise InputError("preferences", "", named, "cycles first, over all embeddings")
+        if not self.rule.stores:
+            allowed = "stored or trial: else orders in DRAM count, which schedules choose"
+            raise InputError("transitions", "", self.rule_name, allowed)
+
+    def run(
+        self,
+        run: Run,
+        seconds: float | None = None,
+        on_round: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        """Search until the plan is proven, or the time is up, which is looked at after each round.
+
+        Raises:
+            InputError: no node has a program.
+        """
+        if not self.rule.stores:
+            allowed = (
+                "stored or trial: else a layout's order in DRAM counts, which schedules choose"
+            )
+            raise InputError("--transitions", "", self.rule_name, allowed)
+        begin = time.monotonic()
+        network = self.network
+        self.hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
+        self.hosts |= {n.name: w for n in network.accelerated if (w := programmed(n, network))}
+        pools = self._pools(run)
+        if not pools:
+            raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+        relaxation = Relaxation(network, self.config, self.rule, self.host, self.hosts, pools)
+        self.closing = Closing(relaxation)
+        for progress in self.closing.rounds(run):
+            if self.latest is None or progress.best < self.latest[0]:
+                self.latest = progress.best, self._plan()
+            on_round(progress)
+            if pressed.is_set() or (seconds is not None and time.monotonic() - begin > seconds):
+                return
+
+    def _pools(self, run: Run) -> dict[Operator, Pool]:
+        """The embeddings of each operator; nodes without any program are the host's."""
+        nodes = [n for n in self.network.accelerated if n.name not in self.hosts]
+        operators = list(dict.fromkeys(n.operator for n in nodes))
+        made = run(_Pools(self.config, self.classes), operators)
+        pools = {p.operator: p for p in made if p is not None}
+        for node in nodes:
+            if node.operator not in pools:
+                self.hosts[node.name] = "no schedule fits the scratchpads"
+        return pools
+
+    def known(self, *, interrupted: bool = False) -> NetworkPlan | None:
+        """The best plan known, beside what others would do, with what is proven of it.
+
+        Args:
+            interrupted: whether the user has ended the search.
+        """
+        if self.latest is None or self.closing is None:
+            return None
+        found, known = self.latest[1], self.closing.progress
+        cycles = found.planned.plans[0].cost.cycles
+        claim = Claim(
+            cycles,
+            min(known.bound, cycles),
+            self.classes,
+            len(self.closing.pools),
+            known.embeddings,
+            known.reached,
+            known.rounds,
+            tuple(self._searched(self.closing.pools)),
+            known.exact,
+            interrupted,
+        )
+        return replace(found, claim=claim)
+
+    def _plan(self) -> NetworkPlan:
+        """The plan of the ways that the search has found to make the best one."""
+        assert self.closing is not None
+        pools = self.closing.pools
+        ways: dict[Operator, list[Way]] = {operator: [] for operator in pools}
+        for node in self.closing.relaxation.nodes:
+            ways[node.operator] += self.closing.chosen[node.name]
+        spaces = {o: _space(p, ways[o]) for o, p in pools.items()}
+        return plan_network(
+            self.network, self.config, spaces, self.hosts, self.rule, self.host, self.wishes
+        )
+
+    def _searched(self, pools: Mapping[Operator, Pool]) -> Iterable[Searched]:
+        first = {n.operator: n.name for n in reversed(self.network.accelerated)}
+        for operator, own in pools.items():
+            for way in own.ways:
+                if way.searched:
+                    cycles = way.cycles if way.exact else None
+                    name = way.option.embedding.id
+                    yield Searched(first[operator], name, way.number, cycles, way.cycles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """Makes the pool of an operator; None where no program fits."""
+
+    config: Config
+    classes: Sequence[str] | None
+
+    def __call__(self, operator: Operator) -> Pool | None:
+        named = usual_classes(operator) if self.classes is None else self.classes
+        found = pool(operator, self.config, named)
+        return found if found.begin() else None
+
+
+def _space(found: Pool, chosen: Iterable[Way]) -> Space:
+    """The ways that plans are made of: those chosen, and the fastest."""
+    exact = [w for w in found.ways if w.exact and w.number >= 0]
+    kept = {id(w): w for w in chosen if w.number >= 0}
+    if exact:
+        fastest = min(exact, key=lambda w: (w.cycles, w.option.name))
+        kept[id(fastest)] = fastest
+    by_id: dict[str, list[Option]] = {}
+    for way in sorted(kept.values(), key=lambda w: (w.cycles, w.number)):
+        by_id.setdefault(way.option.embedding.id, []).append(way.option)
+    evaluated = {
+        name: [replace(o, name=numbered(name, i)) for i, o in enumerate(options, start=1)]
+        for name, options in by_id.items()
+    }
+    own = [w.option for w in found.ways if w.number < 0]
+    return Space(found.operator, found.config, [], [], evaluated, own)

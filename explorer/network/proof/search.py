@@ -1,0 +1,191 @@
+"""The gap between the best plan known and what no plan undercuts, closed over all embeddings.
+
+Each round solves the relaxed network. Its optimum is the bound. A way whose best plan, with floors
+and jokers for true, is no better than the best one known is dropped for good; of the others the
+most promising are evaluated, and where a joker is among them its operator's limit is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explorer.network.proof.marginals import NEVER
+from explorer.network.proof.relaxation import Relaxation, Solved
+from explorer.network.proof.ways import Pool, Question, Way, answer
+from explorer.network.spaces import Run
+from isa.computation import Operator
+
+RAISED = 1.06
+"""The most that a limit is raised by in a round: when others are raised, it may need no more."""
+PORTION = 16
+"""Ways of an operator that are evaluated in a round at most."""
+NEAR = 2
+"""Ways are promising in the first such part of what is between the bound and the best plan."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a proof has come.
+
+    Attributes:
+        bound: cycles that no plan undercuts.
+        best: cycles of the best plan known; `NEVER` or more if none is.
+        rounds: relaxed networks solved.
+        embeddings: of all operators, each counted once.
+        reached: those whose layouts are known.
+        ways: of these, in all their layouts.
+        evaluated: ways whose programs were searched.
+        open: ways that may still be of use.
+        exact: whether rounds are exact; else the bound may stay below the best plan.
+    """
+
+    bound: int = 0
+    best: int = NEVER
+    rounds: int = 0
+    embeddings: int = 0
+    reached: int = 0
+    ways: int = 0
+    evaluated: int = 0
+    open: int = 0
+    exact: bool = True
+
+    def line(self) -> str:
+        """The same in a line."""
+        return (
+            f"round {self.rounds}: no plan below {self.bound:,} cycles, best {self.best:,}; "
+            f"{self.reached:,} of {self.embeddings:,} embeddings looked at, {self.evaluated:,} of "
+            f"{self.ways:,} layouts evaluated, {self.open:,} open"
+        )
+
+    @property
+    def proven(self) -> bool:
+        """Whether no plan is better than the best one known."""
+        return self.bound >= self.best
+
+
+@dataclass(slots=True)
+class Closing:
+    """A search for the best plan and its proof, which can be ended between rounds.
+
+    Attributes:
+        relaxation: the network.
+        progress: how far it is.
+        chosen: the ways of the best plan known; several of a node where those are as good.
+    """
+
+    relaxation: Relaxation
+    progress: Progress = field(default_factory=Progress)
+    chosen: dict[str, list[Way]] = field(default_factory=dict)
+
+    @property
+    def pools(self) -> Mapping[Operator, Pool]:
+        """The ways of each operator."""
+        return self.relaxation.pools
+
+    def rounds(self, run: Run) -> Iterator[Progress]:
+        """Rounds, until the gap is closed or nothing is left that could close it."""
+        for pool in self.pools.values():
+            pool.reach(pool.ordered[0][0])
+        while True:
+            self._plan(run)
+            solved = self.relaxation.solve()
+            known = self.progress
+            known.rounds += 1
+            known.exact = solved.exact
+            known.bound = max(known.bound, min(solved.least, known.best))
+            self._drop(solved)
+            self._count()
+            yield known
+            if known.proven or not self._advance(solved, run):
+                return
+
+    def _plan(self, run: Run) -> None:
+        """Find the best plan of the ways that there are, evaluating those that seem to make it."""
+        while True:
+            found = self.relaxation.solve(jokers=False)
+            if found.least >= self.progress.best:
+                return
+            asked: dict[Operator, dict[int, int]] = {}
+            for node in self.relaxation.nodes:
+                rows, marginals = found.rows[node.name]
+                pool = self.pools[node.operator]
+                best = rows.ways[marginals == found.least].tolist()
+                # An evaluated one will do, if there is one.
+                if not any(pool.ways[i].exact for i in best):
+                    asked.setdefault(node.operator, {})[best[0]] = found.least
+            if not asked:
+                break
+            self._ask(asked, run)
+        found = self.relaxation.solve(jokers=False, exact=True)
+        if found.least < self.progress.best:
+            self.progress.best = found.least
+            for node in self.relaxation.nodes:
+                rows, marginals = found.rows[node.name]
+                best = rows.ways[marginals == found.least].tolist()
+                self.chosen[node.name] = [self.pools[node.operator].ways[i] for i in best]
+
+    def _drop(self, solved: Solved) -> None:
+        """Drop ways that no better plan has; those of the best one known stay."""
+        best = self.progress.best
+        for operator, pool in self.pools.items():
+            for way, marginal in zip(pool.ways, solved.ways[operator].tolist(), strict=True):
+                if marginal > best or (marginal == best and not way.exact):
+                    way.dropped = True
+
+    def _count(self) -> None:
+        known, pools = self.progress, self.pools.values()
+        known.embeddings = sum(len(pool.ordered) for pool in pools)
+        known.reached = sum(pool.reached for pool in pools)
+        known.ways = sum(len(pool.ways) for pool in pools)
+        known.open = sum(1 for pool in pools for _ in pool.waiting())
+
+    def _advance(self, solved: Solved, run: Run) -> bool:
+        """Raise limits and evaluate ways where that may raise the bound; whether there were any."""
+        known = self.progress
+        gap = known.best - known.bound
+        near = known.bound + gap // NEAR if known.best < NEVER else known.bound
+        moved = False
+        for operator, pool in self.pools.items():
+            marginal = solved.jokers[operator]
+            if pool.joker is not None and marginal <= near and marginal < known.best:
+                # What costs so much more than the joker makes no better plan than it would.
+                useless = pool.joker + known.best - marginal
+                pool.reach(min(useless - 1, pool.joker * RAISED), useless)
+                moved = True
+        if moved:  # cheap, and some ways may then be dropped that would be evaluated now
+            return True
+        asked: dict[Operator, dict[int, int]] = {}
+        for operator, pool in self.pools.items():
+            marginals = solved.ways[operator]
+            for i in np.argsort(marginals, kind="stable").tolist():
+                marginal, own = int(marginals[i]), asked.setdefault(operator, {})
+                if marginal > near or marginal >= known.best or len(own) == PORTION:
+                    break
+                if not (pool.ways[i].exact or pool.ways[i].dropped):
+                    own[i] = marginal
+        self._ask(asked, run)
+        return any(asked.values())
+
+    def _ask(self, asked: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
+        """Search programs of ways of each operator, by number, with their marginals."""
+        questions, told = [], []
+        for operator, own in asked.items():
+            pool = self.pools[operator]
+            ways = [pool.ways[i] for i in own]
+            # What does not undercut this makes no plan better than the best one known.
+            limits = [
+                w.cycles + self.progress.best - m for w, m in zip(ways, own.values(), strict=True)
+            ]
+            packed = tuple(
+                (w.option.embedding, w.number, float(limit))
+                for w, limit in zip(ways, limits, strict=True)
+            )
+            questions.append(Question(operator, pool.config, packed))
+            told.append(ways)
+        for ways, question, options in zip(told, questions, run(answer, questions), strict=True):
+            for way, (_, _, below), found in zip(ways, question.ways, options, strict=True):
+                way.told(found, below)
+                self.progress.evaluated += 1

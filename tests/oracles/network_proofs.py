@@ -1,0 +1,435 @@
+"""The claim of a plan over all embeddings, checked by other means: a sweep over everything.
+
+``python -m tests.oracles.network_proofs [NETWORK.yaml] CERTIFICATE.json…`` takes what
+``explorer network plan --over all --certificate`` wrote. It lists all embeddings of all operators
+anew, no jokers: in each layout one costs the cycles that the certificate says, or at least its
+floor. A sweep over the nodes keeps, for each combination of layouts of tensors that are still read,
+what the nodes so far cost at the least. With cycles and floors that is the bound, and with cycles
+alone the optimum. The sweep shares with the planner what embeddings, layouts and floors are; what
+it does with them, costs of transitions included, is its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import groupby
+from math import ceil
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.layout.alu_passes import Vector
+from explorer.layout.canonical import IDLE, ZERO, contents, form
+from explorer.layout.design import Design, designs, reference_designs
+from explorer.layout.packed import Layout
+from explorer.network.graph import Accelerated, Network, View, operand
+from explorer.network.handing import handed
+from explorer.network.models import resolve
+from explorer.network.proof.certificate import Certificate, read
+from explorer.network.proof.claim import Searched
+from explorer.network.spaces import usual_classes
+from explorer.ranking.explore import embeddings, gemm_intrinsic, reference, steps_of
+from explorer.schedule.bound import compute_bound, lower_bound
+from explorer.schedule.search import search
+from isa.computation import Operator
+from isa.config import Config
+from isa.fields import Memory
+
+Array = NDArray[np.int64]
+FAR = 10**15
+GARBAGE = -7
+
+
+Numbers = NDArray[np.uint64]
+_WEIGHTS: Numbers = np.random.default_rng(2024).integers(0, 2**64, 2**12, np.uint64)
+
+
+def numbers(rows: NDArray[np.int32], lanes: NDArray[np.intp]) -> Numbers:
+    """A number for each vector; different ones have the same with a chance of 1 in 2^64."""
+    mixed = (rows.astype(np.int64).view(np.uint64) + np.uint64(17)) * _WEIGHTS[lanes]
+    found: Numbers = (mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Vectors that are wanted in some lanes: different ones, how often, and how many are zeros."""
+
+    lanes: tuple[int, ...]
+    vectors: Numbers
+    times: Array
+    empty: int
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """A layout: its size, lanes of an entry (0 if plain), and what is wanted or written."""
+
+    size: int
+    vector: int = 1
+    width: int = 0
+    lanes: NDArray[np.int32] | None = None
+    asked: list[Asked] = field(default_factory=list)
+    offers: dict[tuple[int, ...], Numbers] = field(default_factory=dict)
+
+
+Wide = tuple[bool, int, tuple[object, ...]]
+"""What the host makes as int32: into another tensor's copy, bytes of constants, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A layout of an embedding: what it reads (what it is as int32) and writes, and its cost."""
+
+    reads: tuple[tuple[str, int, Wide | None], ...]
+    writes: int
+    least: int
+    exact: bool
+
+
+class Checker:
+    """A certificate with what it is about."""
+
+    def __init__(self, claim: Certificate, network: Network | None = None) -> None:
+        self.claim = claim
+        whole = resolve(claim.network, "terms", {}) if network is None else network
+        known = {n.name for n in whole.accelerated}
+        self.network = handed(whole, [n for n in claim.on_host if n in known])
+        self.config = Config.load(claim.configuration)
+        self.price, self.call = Fraction(claim.host_cycles_per_byte), claim.host_cycles_per_call
+        self.trial = claim.transitions == "trial"
+        self.held: list[Held] = []
+        self.known: dict[tuple[object, ...], int] = {}
+        self.costs: dict[tuple[int, int, Wide | None], int] = {}
+        self.nodes = list(self.network.accelerated)
+        first: dict[str, Operator] = {n.name: n.operator for n in self.nodes}
+        self.searched: dict[tuple[Operator, str, int], Searched] = {}
+        for item in claim.searched:
+            found = item.read()
+            self.searched[first[found.node], found.embedding, found.design] = found
+
+    # ---------------------------------------------------------------- layouts
+
+    def lay(self, layout: Layout, node: Accelerated, view: View, strict: bool) -> int:
+        """The number of a layout of a network's tensor."""
+        tensor = node.operator.out if view is node.output else operand(node.operator, view.operand)
+        shape = self.network.by_name[view.tensor].shape
+        moves = (view.split, view.order, shape) if view.transposes else ()
+        key = (form(layout), layout.port, tensor.shape, strict, moves)
+        if key not in self.known:
+            found = contents(layout)
+            if strict or self.trial:
+                found[found == IDLE] = ZERO
+            if moves:
+                flat = np.arange(tensor.size).reshape(shape)
+                names = view.read(flat, tensor.shape).reshape(-1)
+                found = np.where(found >= 0, names[found], found)
+            memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
+            vector = self.config.element_bytes(memory)
+            lanes = found.astype(np.int32)
+            # What is only read is kept as numbers: with windows it is much.
+            kept = lanes if view is node.output or self.trial else None
+            self.known[key] = len(self.held)
+            width, asked = lanes.shape[1], list(self.asked(lanes))
+            self.held.append(Held(len(lanes) * vector, vector, width, kept, asked))
+        return self.known[key]
+
+    def plain(self, size: int) -> int:
+        """The number of a plain tensor."""
+        if ("plain", size) not in self.known:
+            self.known["plain", size] = len(self.held)
+            self.held.append(Held(size))
+        return self.known["plain", size]
+
+    def asked(self, held: NDArray[np.int32]) -> Iterator[Asked]:
+        """Of each set of lanes that count together, the vectors wanted there."""
+        left = held
+        while len(left):
+            counts = left[0] != IDLE
+            here = ((left != IDLE) == counts).all(axis=1)
+            lanes = np.flatnonzero(counts)
+            rows, left = left[here][:, lanes], left[~here]
+            if len(lanes):
+                empty = (rows == ZERO).all(axis=1)
+                found, times = np.unique(numbers(rows[~empty], lanes), return_counts=True)
+                number = int(np.count_nonzero(empty))
+                yield Asked(tuple(lanes.tolist()), found, times.astype(np.int64), number)
+
+    def offers(self, held: Held, lanes: tuple[int, ...]) -> Numbers:
+        """The vectors that were written in some lanes; without meaning, they are none's."""
+        if lanes not in held.offers:
+            assert held.lanes is not None
+            kept = held.lanes[:, lanes]
+            empty = ZERO if self.trial else GARBAGE
+            rows = np.where(kept < 0, np.int32(empty), kept)
+            held.offers[lanes] = np.unique(numbers(rows, np.array(lanes)))
+        return held.offers[lanes]
+
+    def cost(self, written: int, wanted: int, wide: Wide | None = None) -> int:
+        """Cycles of a transition."""
+        key = (written, wanted, wide)
+        if key not in self.costs:
+            there, here = self.held[written], self.held[wanted]
+            call = self.call
+            if wide is not None:
+                further, besides, _ = wide
+                moved = there.size + (0 if further else besides + 4 * here.size)
+                call = 0 if further else call
+            elif not (there.width or here.width):
+                moved = 0
+            elif not (there.width and here.width):
+                moved = there.size + here.size
+            else:
+                lacking = live = empty = 0
+                for asked in here.asked:
+                    empty += 0 if self.trial else asked.empty
+                    live += int(asked.times.sum())
+                    lacking += int(asked.times.sum())
+                    if there.width == here.width:
+                        found = np.isin(asked.vectors, self.offers(there, asked.lanes))
+                        lacking -= int(asked.times[found].sum())
+                moved = (2 * lacking + empty) * here.vector
+                if not self.trial and (lacking or empty):
+                    whole = there.size + here.size
+                    # With none of the vectors there, everything is made anew.
+                    moved = min(moved, whole) if lacking < live else whole
+            self.costs[key] = ceil(moved * self.price) + call if moved else 0
+        return self.costs[key]
+
+    # ---------------------------------------------------------------- choices
+
+    def designs(self, operator: Operator) -> Iterator[tuple[str, int, Design, int]]:
+        """All layouts of all embeddings, and TVM's, with what no program of them undercuts."""
+        intrinsic = gemm_intrinsic(self.config)
+        floors: dict[int, int] = {}
+        classes = usual_classes(operator) if self.claim.classes is None else self.claim.classes
+        for embedding in embeddings(operator, self.config, classes):
+            steps = steps_of(operator, embedding)
+            if steps not in floors:
+                floors[steps] = compute_bound(operator, self.config, steps)
+            for number, design in enumerate(designs(operator, self.config, intrinsic, embedding)):
+                yield embedding.id, number, design, max(floors[steps], lower_bound(design))
+        fixed = reference(operator, self.config)
+        if fixed is not None:
+            number = 0
+            for terms in (False, True):
+                own = list(reference_designs(operator, self.config, intrinsic, fixed, terms=terms))
+                if own:
+                    number -= 1
+                    yield fixed.id, number, own[0], lower_bound(own[0])
+
+    def widened(self, node: Accelerated, vector: Vector, tensor: str) -> Wide:
+        """What the host makes for a vector that is added as int32."""
+        tensors = [self.network.by_name[node.views[part.name].tensor] for part in vector.parts]
+        first = next(t.name for t in tensors if not t.constant)
+        besides = sum(t.bytes for t in tensors if t.constant)
+        parts = tuple(
+            (p.form, p.number, t.name) for p, t in zip(vector.parts, tensors, strict=True)
+        )
+        return tensor != first, besides, (*parts, vector.const)
+
+    def choices(self, node: Accelerated) -> list[Choice]:
+        """The choices of a node; of equal layouts the cheapest, exact or not."""
+        operator = node.operator
+        best: dict[tuple[object, ...], Choice] = {}
+        inputs = [(t.computation.in0, t.computation.in1) for t in operator.terms]
+        several = {
+            x.name
+            for t, pair in zip(operator.terms, inputs, strict=True)
+            for x in pair
+            if not t.constants
+        }
+        for embedding, number, design, floor in self.designs(operator):
+            found = self.searched.get((operator, embedding, number))
+            if number < 0 and found is None:
+                continue
+            ports = [design.inp, design.wgt, *(x for pair in design.further for x in pair)]
+            laid = {x.tensor.name: x for x in ports}
+            dense = list(zip(design.alu.dense, design.dense, strict=True))
+            for vector, layout in (*dense, *zip(design.alu.terms, design.terms, strict=True)):
+                laid |= {part.name: layout for part in vector.parts}
+            reads = []
+            for view in node.inputs:
+                if not self.network.by_name[view.tensor].constant:
+                    layout, name = laid[view.operand], view.operand
+                    place = self.lay(layout, node, view, name in several)
+                    wide = None
+                    for vector, _ in dense:
+                        if name in {part.name for part in vector.parts}:
+                            wide = self.widened(node, vector, view.tensor)
+                    reads.append((view.tensor, place, wide))
+            writes = self.lay(design.acc, node, node.output, False)
+            exact = found is not None and found.cycles is not None
+            least = floor if found is None else found.at_least
+            key = (*reads, writes, exact)
+            if key not in best or best[key].least > least:
+                best[key] = Choice(tuple(reads), writes, least, exact)
+        return list(best.values())
+
+
+# -------------------------------------------------------------------- the sweep
+
+
+Wanted = tuple[int, Wide | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A tensor in the state: the layouts written, times which shared copy has been made of it."""
+
+    tensor: str
+    written: tuple[int, ...]
+    shared: tuple[Wanted, ...]
+
+
+def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
+    """What a plan costs at the least.
+
+    Raises:
+        NotImplementedError: more than two nodes read a tensor.
+    """
+    last: dict[str, int] = {}
+    wanted: dict[str, list[set[Wanted]]] = {}
+    for i, node in enumerate(check.nodes):
+        for column, (tensor, *_) in enumerate(choices[node.name][0].reads):
+            last[tensor] = i
+            here = {(c.reads[column][1], c.reads[column][2]) for c in choices[node.name]}
+            wanted.setdefault(tensor, []).append(here)
+    if any(len(readers) > 2 for readers in wanted.values()):
+        raise NotImplementedError("more than two readers")
+    # A tensor's only reader shares with none.
+    shared = {
+        tensor: tuple(sorted(set.intersection(*sets), key=repr)) if sets[1:] else ()
+        for tensor, sets in wanted.items()
+    }
+    made = {n.output.tensor for n in check.nodes}
+    asked = {t for n in check.network.nodes if n not in check.nodes for t in n.reads}
+    asked |= set(check.network.outputs)
+    axes, state = _given(check, {t: r for t, r in wanted.items() if t not in made}, shared)
+    for i, node in enumerate(check.nodes):
+        own = choices[node.name]
+        out = node.output.tensor
+        axis = Axis(out, tuple(sorted({c.writes for c in own})), shared.get(out, ()))
+        width = 1 + len(axis.shared)
+        after = np.full((*state.shape, len(axis.written) * width), FAR)
+        plain = 0
+        for reads, alike in groupby(sorted(own, key=_reads), key=_reads):
+            costs = state
+            for tensor, number, wide in reads:
+                wanted_here = number, wide if wide[1] >= 0 else None
+                costs = _reading(check, costs, axes, tensor, wanted_here)
+            for choice in alike:
+                if out in asked and not check.trial:
+                    size = check.network.by_name[out].size
+                    plain = check.cost(choice.writes, check.plain(size))
+                place = axis.written.index(choice.writes) * width
+                least = costs + (choice.least + plain)
+                np.minimum(after[..., place], least, out=after[..., place])
+        axes.append(axis)
+        state = after
+        for place in reversed(range(len(axes))):
+            if last.get(axes[place].tensor, -1) <= i:
+                state = state.min(axis=place)
+                del axes[place]
+    return int(state.min())
+
+
+def _given(
+    check: Checker,
+    wanted: Mapping[str, Sequence[set[Wanted]]],
+    shared: Mapping[str, tuple[Wanted, ...]],
+) -> tuple[list[Axis], Array]:
+    """The state at the beginning: tensors that the host writes."""
+    axes: list[Axis] = []
+    state: Array = np.zeros((), np.int64)
+    for tensor, readers in wanted.items():
+        written = [check.plain(check.network.by_name[tensor].size)]
+        if check.trial:
+            written = sorted({n for reader in readers for n, _ in reader})
+        axes.append(Axis(tensor, tuple(written), shared[tensor]))
+        start = np.full((len(written), 1 + len(shared[tensor])), FAR)
+        start[:, 0] = 0
+        state = state[..., None] + start.reshape(-1)
+    return axes, state
+
+
+def _reads(choice: Choice) -> tuple[tuple[str, int, Wide], ...]:
+    """What a choice reads, in a form that can be sorted."""
+    return tuple((tensor, number, wide or (False, -1, ())) for tensor, number, wide in choice.reads)
+
+
+def _reading(
+    check: Checker, state: Array, axes: Sequence[Axis], tensor: str, wanted: Wanted
+) -> Array:
+    """The state after a tensor was read; the layout is made unless it is there."""
+    place = next(i for i, axis in enumerate(axes) if axis.tensor == tensor)
+    axis = axes[place]
+    width = 1 + len(axis.shared)
+    moved = np.moveaxis(state, place, -1)
+    parts = moved.reshape(*moved.shape[:-1], len(axis.written), width)
+    price = np.array([check.cost(w, *wanted) for w in axis.written], np.int64)
+    after = np.minimum(parts + price[:, None], FAR)
+    if wanted in axis.shared:
+        copy = 1 + axis.shared.index(wanted)
+        there = parts[..., copy]
+        fresh = parts.min(axis=-1) + price
+        after = np.full_like(parts, FAR)
+        after[..., copy] = np.minimum(there, fresh)
+    return np.moveaxis(after.reshape(moved.shape), -1, place)
+
+
+def check(claim: Certificate, network: Network | None = None, again: int = 0) -> tuple[int, int]:
+    """The optimum of what was searched, and what no plan of all embeddings undercuts.
+
+    Args:
+        claim: what is claimed.
+        network: the network, if it is none that a name stands for.
+        again: programs of so many layouts, chosen at random, are searched again.
+    """
+    checker = Checker(claim, network)
+    choices = {node.name: checker.choices(node) for node in checker.nodes}
+    # What exceeds the plan even beside the least of all others is in no better one.
+    floors = {name: min(c.least for c in own) for name, own in choices.items()}
+    spare = claim.cycles - sum(floors.values())
+    choices = {
+        name: [c for c in own if c.exact or c.least <= floors[name] + spare]
+        for name, own in choices.items()
+    }
+    exact = {name: [c for c in own if c.exact] for name, own in choices.items()}
+    searched = sorted(checker.searched, key=repr)
+    for operator, name, number in Random(1).sample(searched, min(again, len(searched))):
+        found = checker.searched[operator, name, number]
+        design = next(d for e, n, d, _ in checker.designs(operator) if (e, n) == (name, number))
+        best = search(design).best
+        cycles = best.cycles if best else FAR
+        assert cycles == found.cycles if found.cycles is not None else cycles >= found.at_least
+    return sweep(checker, exact), sweep(checker, choices)
+
+
+def main(paths: Sequence[str]) -> int:
+    """Check certificates; a network's document that comes first is theirs. How many are wrong."""
+    wrong, network = 0, None
+    for path in paths:
+        if Path(path).suffix != ".json":
+            network = resolve(path, "terms", {})
+            continue
+        start, claim = time.process_time(), read(Path(path))
+        optimum, bound = check(claim, network, again=10)
+        fine = optimum == claim.cycles and bound >= claim.bound
+        wrong += not fine
+        print(
+            f"{path}: claimed {claim.cycles:,}, bound {claim.bound:,}; found {optimum:,}, bound "
+            f"{bound:,}: {'agrees' if fine else 'DISAGREES'} ({time.process_time() - start:.0f} s)",
+            flush=True,
+        )
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]) > 0)
