@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _known(rows: pd.DataFrame, network: str, machine: str, price: Fraction) -> bool:
     """Whether there is a row of a plan whose stores were simulated."""
     wanted = (network, machine, f"{float(price):g}", SIMULATED)
-    return bool((rows[[*KEYS, "stores"]] == wanted).all(axis=1).any())
+    return wanted in set(rows[[*KEYS, "stores"]].itertuples(index=False, name=None))
 
 
 if __name__ == "__main__":
