@@ -154,7 +154,8 @@ def tally_apart(facts: Iterable[Symbol]) -> Counter[Part]:
         shares[links][axis][_part(symbols)] += number
     parts: Counter[Part] = Counter()
     for axes in shares.values():
-        parts += reduce(_product, axes.values())
+        product: Counter[Part] = reduce(_product, axes.values())
+        parts += product
     return parts
 
 

@@ -61,14 +61,13 @@ def test_linked_axes_are_counted_apart(kind: str, orders: tuple[str, ...]) -> No
     operator = resolve(text).computation
     intrinsic = intrinsics.load("vta_gemm", sizes)
     classes = [name for name in CLASSES if name != without]
-    options = {"all_tiles": True, "maximal": False}
-    found = enumerate_embeddings(operator, intrinsic, classes, **options)
+    found = enumerate_embeddings(operator, intrinsic, classes, all_tiles=True, maximal=False)
     # Each order of the outer loops is an answer of its own.
     outer = [
         sum(loop.extent > 1 for loop in nest(e, operator).outer) if orders else 0 for e in found
     ]
     ways = [math.factorial(loops) for loops in outer]
-    counted = count(operator, intrinsic, classes, orders=orders, **options)
+    counted = count(operator, intrinsic, classes, all_tiles=True, maximal=False, orders=orders)
     assert counted.total == sum(ways)
     for name in {"tile", *classes} - {"padded"}:
         number = sum(n for e, n in zip(found, ways, strict=True) if name in e.classes)
