@@ -108,6 +108,9 @@ class Checker:
         self.known: dict[tuple[object, ...], int] = {}
         self.costs: dict[tuple[int, int, Wide | None], int] = {}
         self.nodes = list(self.network.accelerated)
+        others = (n for n in self.network.nodes if n not in self.nodes)
+        self.wanted = {t for n in others for t in n.reads} | set(self.network.outputs)
+        self.listed: dict[Operator, list[tuple[int, bool, Design]]] = {}
         first: dict[str, Operator] = {n.name: n.operator for n in self.nodes}
         self.searched: dict[tuple[Operator, str, int], Searched] = {}
         for item in claim.searched:
@@ -130,8 +133,7 @@ class Checker:
                 flat = np.arange(tensor.size).reshape(shape)
                 names = view.read(flat, tensor.shape).reshape(-1)
                 found = np.where(found >= 0, names[found], found)
-            memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
-            vector = self.config.element_bytes(memory)
+            vector = self.bytes(layout) // layout.entries
             lanes = found.astype(np.int32)
             # What is only read is kept as numbers: with windows it is much.
             kept = lanes if view is node.output or self.trial else None
@@ -139,6 +141,11 @@ class Checker:
             width, asked = lanes.shape[1], list(self.asked(lanes))
             self.held.append(Held(len(lanes) * vector, vector, width, kept, asked))
         return self.known[key]
+
+    def bytes(self, layout: Layout) -> int:
+        """The size of a layout."""
+        memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
+        return layout.entries * self.config.element_bytes(memory)
 
     def plain(self, size: int) -> int:
         """The number of a plain tensor."""
@@ -234,8 +241,64 @@ class Checker:
         )
         return tensor != first, besides, (*parts, vector.const)
 
-    def choices(self, node: Accelerated) -> list[Choice]:
-        """The choices of a node; of equal layouts the cheapest, exact or not."""
+    def priced(self, operator: Operator) -> list[tuple[int, bool, Design]]:
+        """All layouts of all embeddings: the least cycles of each, and whether it takes these."""
+        if operator not in self.listed:
+            own = []
+            for embedding, number, design, floor in self.designs(operator):
+                found = self.searched.get((operator, embedding, number))
+                if found is not None:
+                    own.append((found.at_least, found.cycles is not None, design))
+                elif number >= 0:
+                    own.append((floor, False, design))
+            self.listed[operator] = own
+        return self.listed[operator]
+
+    def read(self, node: Accelerated, design: Design) -> Iterator[tuple[View, Layout, Wide | None]]:
+        """What a node reads that is no constant, its layout, and what it is as int32."""
+        ports = [design.inp, design.wgt, *(x for pair in design.further for x in pair)]
+        laid = {x.tensor.name: x for x in ports}
+        dense = list(zip(design.alu.dense, design.dense, strict=True))
+        for vector, layout in (*dense, *zip(design.alu.terms, design.terms, strict=True)):
+            laid |= {part.name: layout for part in vector.parts}
+        for view in node.inputs:
+            if not self.network.by_name[view.tensor].constant:
+                wide = None
+                for vector, _ in dense:
+                    if view.operand in {part.name for part in vector.parts}:
+                        wide = self.widened(node, vector, view.tensor)
+                yield view, laid[view.operand], wide
+
+    def forced(self) -> int:
+        """What every plan pays where the host's plain tensors are packed, or made.
+
+        The first reader of each, and the writer, has some layout; the smallest moves the least.
+        """
+        if self.trial:
+            return 0
+        made = {n.output.tensor for n in self.nodes}
+        packed: dict[tuple[str, bool], int] = {}
+        for node in self.nodes:
+            out = node.output.tensor
+            for _, _, design in self.priced(node.operator):
+                here = [(out, True, self.bytes(design.acc))] if out in self.wanted else []
+                for view, layout, wide in self.read(node, design):
+                    if view.tensor not in made:
+                        # A further summand is read into a copy that another one has paid.
+                        size = 0 if wide and wide[0] else self.bytes(layout)
+                        here.append((view.tensor, False, size))
+                for tensor, writes, size in here:
+                    packed[tensor, writes] = min(packed.get((tensor, writes), FAR), size)
+        sizes = {name: self.network.by_name[name].size for name, _ in packed}
+        return sum(ceil((sizes[name] + size) * self.price) for (name, _), size in packed.items())
+
+    def choices(self, node: Accelerated, limit: int) -> list[Choice]:
+        """The choices of a node; of equal layouts the cheapest, exact or not.
+
+        Args:
+            node: the node.
+            limit: cycles; a layout that takes more is a choice only if its cycles are exact.
+        """
         operator = node.operator
         best: dict[tuple[object, ...], Choice] = {}
         inputs = [(t.computation.in0, t.computation.in1) for t in operator.terms]
@@ -245,28 +308,14 @@ class Checker:
             for x in pair
             if not t.constants
         }
-        for embedding, number, design, floor in self.designs(operator):
-            found = self.searched.get((operator, embedding, number))
-            if number < 0 and found is None:
+        for least, exact, design in self.priced(operator):
+            if not exact and least > limit:
                 continue
-            ports = [design.inp, design.wgt, *(x for pair in design.further for x in pair)]
-            laid = {x.tensor.name: x for x in ports}
-            dense = list(zip(design.alu.dense, design.dense, strict=True))
-            for vector, layout in (*dense, *zip(design.alu.terms, design.terms, strict=True)):
-                laid |= {part.name: layout for part in vector.parts}
             reads = []
-            for view in node.inputs:
-                if not self.network.by_name[view.tensor].constant:
-                    layout, name = laid[view.operand], view.operand
-                    place = self.lay(layout, node, view, name in several)
-                    wide = None
-                    for vector, _ in dense:
-                        if name in {part.name for part in vector.parts}:
-                            wide = self.widened(node, vector, view.tensor)
-                    reads.append((view.tensor, place, wide))
+            for view, layout, wide in self.read(node, design):
+                place = self.lay(layout, node, view, view.operand in several)
+                reads.append((view.tensor, place, wide))
             writes = self.lay(design.acc, node, node.output, False)
-            exact = found is not None and found.cycles is not None
-            least = floor if found is None else found.at_least
             key = (*reads, writes, exact)
             if key not in best or best[key].least > least:
                 best[key] = Choice(tuple(reads), writes, least, exact)
@@ -309,8 +358,6 @@ def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
         for tensor, sets in wanted.items()
     }
     made = {n.output.tensor for n in check.nodes}
-    asked = {t for n in check.network.nodes if n not in check.nodes for t in n.reads}
-    asked |= set(check.network.outputs)
     axes, state = _given(check, {t: r for t, r in wanted.items() if t not in made}, shared)
     for i, node in enumerate(check.nodes):
         own = choices[node.name]
@@ -325,7 +372,7 @@ def sweep(check: Checker, choices: Mapping[str, Sequence[Choice]]) -> int:
                 wanted_here = number, wide if wide[1] >= 0 else None
                 costs = _reading(check, costs, axes, tensor, wanted_here)
             for choice in alike:
-                if out in asked and not check.trial:
+                if out in check.wanted and not check.trial:
                     size = check.network.by_name[out].size
                     plain = check.cost(choice.writes, check.plain(size))
                 place = axis.written.index(choice.writes) * width
@@ -393,13 +440,13 @@ def check(claim: Certificate, network: Network | None = None, again: int = 0) ->
         again: programs of so many layouts, chosen at random, are searched again.
     """
     checker = Checker(claim, network)
-    choices = {node.name: checker.choices(node) for node in checker.nodes}
-    # What exceeds the plan even beside the least of all others is in no better one.
-    floors = {name: min(c.least for c in own) for name, own in choices.items()}
-    spare = claim.cycles - sum(floors.values())
+    # What exceeds the plan even beside the least of all others, and what no plan avoids, is in no
+    # better one: its layouts, by far the most, need not be read.
+    floors = [min(least for least, *_ in checker.priced(n.operator)) for n in checker.nodes]
+    spare = claim.cycles - sum(floors) - checker.forced()
     choices = {
-        name: [c for c in own if c.exact or c.least <= floors[name] + spare]
-        for name, own in choices.items()
+        node.name: checker.choices(node, floor + spare)
+        for node, floor in zip(checker.nodes, floors, strict=True)
     }
     exact = {name: [c for c in own if c.exact] for name, own in choices.items()}
     searched = sorted(checker.searched, key=repr)
