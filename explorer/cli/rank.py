@@ -194,8 +194,9 @@ def _summary(
 ) -> Iterator[str]:
     """What the table means, in sentences."""
     of_all = "" if ranking.total is None else f" of {ranking.total}"
+    everything = "the only embedding" if ranking.total == 1 else f"all {ranking.total} embeddings"
     space = (
-        f"all {ranking.total} embeddings ranked"
+        f"{everything} ranked"
         if ranking.evaluated == ranking.total
         else f"{ranking.evaluated}{of_all} embeddings evaluated; the bounds of all others exceed "
         "the cycles of the last one listed"

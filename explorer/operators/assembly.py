@@ -105,13 +105,15 @@ def assembled(
         places: by which the epilogue shifts if nothing is said.
 
     Raises:
-        InputError: a size or an option is out of range, or a step cannot be made exactly.
+        InputError: a size or an option is out of range, says something of a tensor that is not
+            added, or a step cannot be made exactly.
     """
     loops = tuple(Dimension(name, extent) for name, extent in dims.items())
     computation = Computation(kind, loops, in0, in1, out)
     check_size(computation, kind)
     shift = options.get("shift", places)
     check_range(kind, 0, 31, shift=shift)
+    _check_steps(kind, options)
     epilogue = Epilogue(
         shift=shift,
         bias=bias if options.get("bias", False) else None,
@@ -125,6 +127,21 @@ def assembled(
     operator = Operator(kind, kind, (Term(computation, constants, fill), *first, *steps))
     check_stages(operator, kind)
     return operator
+
+
+def _check_steps(kind: str, options: EpilogueOptions) -> None:
+    """Check what is said of tensors that are added, and that they are."""
+    bits, left = options.get("bias_bits", 32), options.get("residual_left", 0)
+    check_range(kind, 1, 32, bias_bits=bits)
+    check_range(kind, 0, 31, residual_left=left)
+    if bits != 32 and not options.get("bias", False):
+        raise InputError(kind, "bias_bits", bits, "32 where there is no bias; give bias=1")
+    if not options.get("residual", False):
+        allowed = "0 where there is no residual; give residual=1"
+        if left:
+            raise InputError(kind, "residual_left", left, allowed)
+        if options.get("residual_first", False):
+            raise InputError(kind, "residual_first", 1, allowed)
 
 
 def _clip(kind: str, options: EpilogueOptions) -> tuple[int, int] | None:

@@ -170,6 +170,21 @@ class Local(Backend):
         self._workers.close(at_once=at_once)
 
 
+def workers_here(address: str) -> int | None:
+    """N of ``local:N``, and None of the address of a scheduler.
+
+    Raises:
+        InputError: N is no number of workers.
+    """
+    kind, _, count = address.partition(":")
+    if kind != "local":
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
+        allowed = "local:N, where N is the number of workers, at most 9999"
+        raise InputError("--dask", "", address, allowed)
+    return int(count)
+
+
 class Dask(Backend):
     """A Dask cluster: the scheduler at an address, or ``local:N`` for N processes here.
 
@@ -187,14 +202,11 @@ class Dask(Backend):
         self.lost = (BrokenExecutor, CancelledError, KilledWorker)
         self._cluster: Any = None
         where: Any = address
-        kind, _, count = address.partition(":")
-        if kind == "local":
-            if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
-                allowed = "local:N, where N is the number of workers, at most 9999"
-                raise InputError("--dask", "", address, allowed)
+        count = workers_here(address)
+        if count is not None:
             with deaf():
                 self._cluster = where = distributed.LocalCluster(
-                    n_workers=int(count),
+                    n_workers=count,
                     threads_per_worker=1,
                     dashboard_address=":0",  # any free port
                     # Errors of units come back as answers. What is left are workers that miss the

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from explorer.network import evaluation
 from explorer.network.evaluation import COLUMNS, Answers, Request, Row
-from explorer.study.backends import Backend, Dask, Inline, Local, answers
+from explorer.study.backends import Backend, Dask, Inline, Local, answers, workers_here
 from explorer.study.store import Kind, Store
 from explorer.study.unit import Layer, content_hash
 from explorer.study.version import model_version
@@ -78,6 +78,8 @@ def answering(
     if store is None and dask is None:
         yield None
         return
+    if dask is not None:
+        workers_here(dask)  # what is wrong is said now, not when there is something to evaluate
     model = model_version(evaluation.__name__)
     kept = None if store is None else Store.create(store, _OPTIONS, model, CANDIDATES)
     desk = _Desk(model, kept, jobs or os.cpu_count() or 1, dask)

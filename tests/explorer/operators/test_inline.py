@@ -71,6 +71,11 @@ def test_name_gives_the_operator_again(operator: Operator) -> None:
     [
         ("conv2e:n=1", ["conv2e", "did you mean 'conv2d'"]),
         ("gemm:m=1,n=2", ["k: missing", "m, n, k"]),
+        ("gemm:m=1,n=2,k=3,residual_left=4", ["residual_left: 4", "residual=1"]),
+        ("gemm:m=1,n=2,k=3,residual=1,residual_left=40", ["residual_left: 40", "0 to 31"]),
+        ("gemm:m=1,n=2,k=3,residual_first=1", ["residual_first: 1", "residual=1"]),
+        ("gemm:m=1,n=2,k=3,bias_bits=16", ["bias_bits: 16", "bias=1"]),
+        ("gemm:m=1,n=2,k=3,bias=1,bias_bits=33", ["bias_bits: 33"]),
         ("gemm:m=1,n=2,k=3,k=4", ["k: '4'", "twice"]),
         ("gemm:m=1,n=2,k", ["'k'", "name=value"]),
         ("gemm:m=1,n=2,k=", ["'k='", "name=value"]),

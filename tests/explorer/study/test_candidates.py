@@ -96,3 +96,9 @@ def test_stores_are_not_mixed(tmp_path: Path) -> None:
         pass
     with answering(1, None) as given:
         assert given is None
+
+
+def test_a_cluster_that_is_none_is_refused_at_once() -> None:
+    """What is wrong with an address is said though there is nothing to evaluate."""
+    with pytest.raises(InputError, match="local:N"), answering(1, None, "local:x"):
+        raise AssertionError
