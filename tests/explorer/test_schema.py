@@ -75,6 +75,7 @@ READ = {
     "costs": ("explorer/study/costs.yaml",),
     "intrinsic": ("isa/intrinsics/*.yaml", "docs/two_lanes.yaml"),
     "config": ("isa/presets/*.json",),
+    "certificate": ("results/network_proofs/*.json",),
 }
 
 
