@@ -10,6 +10,8 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
+from explorer.ranking.workers import pool
+
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:"
@@ -72,7 +74,17 @@ def _read(name: str) -> str:
 
 @cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, which puts `vegaEmbed` on the window."""
+    """Vega, Vega-Lite and Vega-Embed as one script, which puts `vegaEmbed` on the window.
+
+    It is made in a process of its own: that takes seconds in which nothing else of this one could
+    run, and Ctrl-C would wait for it.
+    """
+    with pool(1, __name__) as workers:
+        return workers.submit(_bundle).result()
+
+
+def _bundle() -> str:
+    """The script, as it may stand in a page."""
     import vl_convert  # noqa: PLC0415 - slow to import, and only pages need it
 
     bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # its default is untyped
