@@ -37,7 +37,6 @@ from isa.config import Config
 from isa.errors import InputError
 
 
-
 def _check_store(path: Path | None) -> Path | None:
     """The path as given, once it is known that candidates can be kept there."""
     check_folder(path, "give the name of one", "--store")
