@@ -57,7 +57,7 @@ from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, executable, priced
+from explorer.network.transitions import Host, Model, executable, priced
 from explorer.network.wishes import Wishes, check_ids, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
@@ -93,14 +93,13 @@ DataOption = Annotated[
 class _Asked:
     """What is planned, and how."""
 
-    model: str
-    config: str
-    transitions: str
+    config: Config
+    rule: Model
     host: Host
     pins: tuple[str, ...]
     count: int
     effort: int | None
-    classes: str | None
+    classes: tuple[str, ...] | None
     jobs: int | None
     store: Path | None
 
@@ -111,13 +110,11 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins conflict.
     """
-    network, machine = found.network, Config.load(asked.config)
-    rule = executable(asked.transitions)
-    classes = named_classes(asked.classes)
+    network, machine, rule = found.network, asked.config, asked.rule
     check_names(asked.pins, network)
     check_ids(asked.pins, network, machine)
     spaces, hosts = gathered(
-        network, machine, asked.count, classes, asked.jobs, None, asked.effort, asked.store
+        network, machine, asked.count, asked.classes, asked.jobs, None, asked.effort, asked.store
     )
     with progress("planning"):
         planned = plan_network(
@@ -157,8 +154,9 @@ def verify(
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        named_classes(classes), jobs, store,
+    )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -253,8 +251,9 @@ def emit(
     one_by_one = _one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        named_classes(classes), jobs, store,
+    )  # fmt: skip
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)

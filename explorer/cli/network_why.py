@@ -21,6 +21,7 @@ from explorer.cli.network_plan import (
     StoreOption,
     TableOption,
     TransitionsOption,
+    check_table,
     gathered,
     named_classes,
 )
@@ -59,10 +60,11 @@ def why(
 
     The exit status is 1 if no plan can have it.
     """
-    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
-    rule, chosen = model(transitions), named_classes(classes)
+    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
+    check_table(candidate_cycles, classes=classes, effort=effort, store=store)
+    found, machine = resolve(network, concat.value, extents), Config.load(config)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_node(found, node)

@@ -169,7 +169,7 @@ class Host:
         return Cost(cycles, moved, made, 1)
 
 
-def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> Host:
+def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per-") -> Host:
     """The host's costs, as users write them.
 
     Raises:
@@ -178,9 +178,9 @@ def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> H
     text = per_byte.strip()
     if not re.fullmatch(r"\d{1,7}(\.\d{1,9}|/[1-9]\d{0,8})?", text) or Fraction(text) > 10**6:
         allowed = "a number from 0 to 1000000, as 1 or 0.125"
-        raise InputError(f"{source}-byte", "", per_byte, allowed)
+        raise InputError(f"{source}byte", "", per_byte, allowed)
     if not 0 <= per_call <= 2**31:
-        raise InputError(f"{source}-call", "", per_call, f"a number from 0 to {2**31}")
+        raise InputError(f"{source}call", "", per_call, f"a number from 0 to {2**31}")
     return Host(Fraction(text), per_call)
 
 

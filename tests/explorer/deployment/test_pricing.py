@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import explorer
-from explorer.api.deployments import Planning
+from explorer.api.networks import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.host_work import total
