@@ -1,7 +1,7 @@
 """Random quantised models, planned, deployed and executed: ``python -m … [NUMBER [FIRST SEED]]``.
 
-Each is planned with few candidates, for one of three machines, with one of two models of what passes
-tensors on.
+Each is planned with few candidates, for one of three machines, with one of two models of what
+passes tensors on.
 """
 
 from __future__ import annotations
