@@ -10,10 +10,6 @@ from explorer.operators import resolve
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
-from simulator.lint import TARGETS
-
-PORTABLE = TARGETS[0]
-"""What programs are made for unless something else is asked."""
 
 OperatorLike = Operator | str
 ConfigLike = Config | str | Path

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from explorer.api.arguments import ClassesLike, ConfigLike, TextsLike
 from explorer.api.networks import network_plan
-from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
+from explorer.deployment.compilation import Compiled, compiled_plan, emitted, is_one_by_one
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
 from explorer.deployment.running import run as run_folder
@@ -70,11 +70,11 @@ def network_verify(
     Raises:
         InputError: an argument is unusable, or pins conflict.
     """
-    one_by_one, order = _one_by_one(target), Interleaving.parse(schedule)
+    apart, order = is_one_by_one(target, "target"), Interleaving.parse(schedule)
     found = _subject(network, seed, planning)
     given = _inputs(found.network, data or {}, found.inputs())
     compiled = _compiled(found, config, planning)
-    return verify(found, compiled, given, one_by_one=one_by_one, interleaving=order)
+    return verify(found, compiled, given, one_by_one=apart, interleaving=order)
 
 
 def network_emit(
@@ -93,11 +93,11 @@ def network_emit(
     Raises:
         InputError: an argument is unusable, pins conflict, or the folder cannot be written.
     """
-    one_by_one = _one_by_one(target)
+    apart = is_one_by_one(target, "target")
     check_target(Path(out))
     found = _subject(network, seed, planning)
     compiled = _compiled(found, config, planning)
-    deployment, files = emitted(found, compiled, Path(network).name, one_by_one=one_by_one)
+    deployment, files = emitted(found, compiled, Path(network).name, one_by_one=apart)
     write_folder(Path(out), files)
     return deployment
 
@@ -138,12 +138,6 @@ def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compile
     rule = executable(planning.get("transitions", "repack"), "transitions")
     plan = network_plan(found.network, config, **planning)
     return compiled_plan(found, plan, stores=rule.stores)
-
-
-def _one_by_one(target: str) -> bool:
-    if target not in TARGETS:
-        raise InputError("target", "", target, f"one of {', '.join(TARGETS)}")
-    return target == TARGETS[1]
 
 
 def _inputs(network: Network, data: Arrays, otherwise: Arrays) -> dict[str, Array]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli import network_proof
-from explorer.cli.common import note
+from explorer.cli.common import note, say
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED, partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
@@ -34,6 +34,7 @@ from explorer.report import network_plan as report
 from explorer.study.candidates import answering
 from isa.computation import Operator
 from isa.config import Config
+from isa.words import counted
 
 TransitionsOption = Annotated[
     str,
@@ -236,7 +237,10 @@ def gathered(
     operators = len({node.operator for node in network.accelerated})
     with (
         answering(jobs, store, dask) as answers,
-        progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
+        progress(
+            f"candidates of {counted(operators, 'operator')}, {ROUNDS} rounds for each",
+            ROUNDS * operators,
+        ) as advance,
         running(jobs) as run,
     ):
         return candidates(
@@ -258,7 +262,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
         if planned.interrupted:
             lines = ["interrupted, with nothing found"]
-        typer.echo("explorer: " + "\n".join(lines), err=True)
+        say("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
     table = found.frame()
     if objectives:

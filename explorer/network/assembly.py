@@ -78,24 +78,18 @@ def assemble(
     return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Widened:
-    """What the host makes of a tensor as int32.
-
-    Attributes:
-        label: the layout.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
-    """
-
-    label: str
-    further: bool = False
-    besides: int = 0
-
-
 @dataclass(slots=True)
 class Desk:
-    """What is known while a problem is put together."""
+    """What is known while a problem is put together.
+
+    Attributes:
+        network, config, rule: what is planned, for what, and with which transitions.
+        laid: layouts by what they hold.
+        named: of each tensor its layouts by their labels.
+        free: tensors that the host writes.
+        widened: what the host makes of a tensor as int32: of the tensor and the label of that, the
+            label of the layout, and bytes of what is added as `transitions.widened` takes them.
+    """
 
     network: Network
     config: Config
@@ -103,7 +97,7 @@ class Desk:
     laid: dict[tuple[object, ...], Laid] = field(default_factory=dict)
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
-    widened: dict[tuple[str, str], _Widened] = field(default_factory=dict)
+    widened: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
         """A node that is programmed, with its candidates."""
@@ -158,9 +152,9 @@ class Desk:
         simple = summands == [f"{tensor_name} {label}"] and not vector.const
         number = f" {vector.const:+}" if vector.const else ""
         found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
-        further = tensor_name != varying[0]
-        besides = 0 if further else sum(tensor.bytes for tensor in constants)
-        self.widened[tensor_name, found] = _Widened(label, further, besides)
+        first = tensor_name == varying[0]
+        besides = sum(tensor.bytes for tensor in constants) if first else None
+        self.widened[tensor_name, found] = label, besides
         return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
@@ -273,15 +267,15 @@ class Desk:
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
-                wide, by_host = self.widened.get((tensor, here)), tensor in self.free
-                second = self.named[tensor][wide.label if wide else here]
+                label, *wide = self.widened.get((tensor, here), (here,))
+                second, by_host = self.named[tensor][label], tensor in self.free
                 for there in written[tensor]:
                     first = self.named[tensor][there]
                     size = first.size, second.size
-                    pair = (first.key, second.key, *size, wide and replace(wide, label=""))
+                    pair = (first.key, second.key, *size, *wide)
                     if (*pair, by_host) not in known:
                         known[*pair, by_host] = (
-                            widened(*size, host, further=wide.further, besides=wide.besides)
+                            widened(*size, host, *wide)
                             if wide
                             else passed(first, second, self.rule, host, by_host=by_host)
                         )
