@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
@@ -28,10 +28,10 @@ from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import model, priced
 from explorer.network.wishes import Wishes, check_ids, check_names
-from explorer.report.counting import counted
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 
 def map_(
@@ -78,4 +78,4 @@ def map_(
     if wants_json():
         typer.echo(json.dumps({"file": str(out), "candidates": listed, "bytes": size}))
         return
-    typer.echo(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")
+    say(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")

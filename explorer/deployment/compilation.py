@@ -18,10 +18,21 @@ from explorer.network.graph import Network
 from explorer.network.network_plan import NetworkPlan
 from isa.config import Config
 from isa.errors import InputError
+from simulator.lint import HLS, PORTABLE
 
 Array = NDArray[Any]
-TARGETS = ("portable", "hls")
-"""For the second one, each node is a segment of its own."""
+TARGETS = (PORTABLE, HLS)
+
+
+def is_one_by_one(target: str, source: str = "--target") -> bool:
+    """Whether each node is a segment of its own: HLS's modules have memory ports of their own.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    if target not in TARGETS:
+        raise InputError(source, "", target, f"one of {', '.join(TARGETS)}")
+    return target == HLS
 
 
 class Compiled:

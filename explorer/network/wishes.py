@@ -11,7 +11,7 @@ The texts parsed here::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from explorer.network.graph import Network
@@ -20,6 +20,7 @@ from explorer.ranking.explore import find
 from isa.config import Config
 from isa.errors import InputError
 
+_MOST_NAMED = 5
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LIMIT = re.compile(r"\s*(?:([a-z-]+)\s*<=|max-([a-z-]+)=)\s*(\d{1,15})([A-Za-z]*)\s*")
 
@@ -140,6 +141,12 @@ def check_ids(
                 raise InputError(source, name, value, told) from None
 
 
+def _some(what: str, names: Sequence[str]) -> str:
+    """What can be given, with the first of the names; "" where there are none."""
+    more = f", … ({len(names)} in all)" if len(names) > _MOST_NAMED else ""
+    return f"{what}, as {', '.join(names[:_MOST_NAMED])}{more}" if names else ""
+
+
 def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") -> tuple[Pin, ...]:
     """Pins of a problem's nodes and tensors.
 
@@ -164,5 +171,6 @@ def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") ->
         else:
             ids = [c.name for c in nodes[name].candidates] if name in nodes else []
             layouts = problem.layouts(name)[0] if name in writers else []
-            raise InputError(source, name, value, f"one of {', '.join([*ids, *layouts])}")
+            told = (_some("an embedding", ids), _some("a layout of the tensor", layouts))
+            raise InputError(source, name, value, "; or ".join(filter(None, told)))
     return tuple(pins.values())

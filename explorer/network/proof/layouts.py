@@ -77,8 +77,8 @@ class Layouts:
             number = self.reading(laid, seen)
             parts.append((part.form, part.number, number))
             own = number if part.name == view.operand else own
-        further = view.tensor != varying[0]
-        wide = Wide(tuple(parts), vector.const, further, 0 if further else besides)
+        first = view.tensor == varying[0]
+        wide = Wide(tuple(parts), vector.const, besides if first else None)
         made = self._read(replace(self.read[own], wide=wide))
         if own in self.free:
             self.free[made] = self.free[own]

@@ -104,14 +104,12 @@ class Wide:
     Attributes:
         parts: of each summand its form, its shift and the number of its layout.
         const: what is added to all of it.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
+        besides: bytes of what is added as `explorer.network.transitions.widened` takes them.
     """
 
     parts: tuple[tuple[str, int, int], ...]
     const: int = 0
-    further: bool = False
-    besides: int = 0
+    besides: int | None = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -186,9 +184,8 @@ def cycles(written: Written, read: Read, host: Host) -> int:
         read: the tensor as it is wanted.
         host: what its work costs.
     """
-    if (wide := read.wide) is not None:
-        further, besides = wide.further, wide.besides
-        return widened(written.size, read.size, host, further=further, besides=besides)[1].cycles
+    if read.wide is not None:
+        return widened(written.size, read.size, host, read.wide.besides)[1].cycles
     plain = written.held is None, not read.lanes
     if any(plain):
         return 0 if all(plain) else host.cost(written.size + read.size, 0).cycles
