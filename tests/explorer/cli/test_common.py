@@ -147,6 +147,7 @@ def test_no_line_is_wider_than_the_screen(
         lines = done.output.splitlines()
         wide = [x for x in lines if len(x) > columns and not any(w in x for w in words)]
         assert not wide
+        assert not re.search(r"(?<![\d.,:=])1 (?!is|has|class)[a-z-]+s\b", done.output)
 
 
 @pytest.mark.parametrize("command", COMMAND_LINES)
