@@ -170,8 +170,8 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
     for symbols, number in _told(facts, "entries/count-linking.lp").items():
         linking |= {s.arguments[0] for s in symbols if s.match("linking", 1)}
         felt = [s.arguments for s in symbols if s.match("felt", 2)]
-        each = (frozenset(what for x, what in felt if x.name == axis) for axis in axes)
-        choices[_part(symbols), tuple(each)] += number
+        each = tuple(frozenset(what for x, what in felt if x.name == axis) for axis in axes)
+        choices[_part(symbols), each] += number
 
     @functools.cache
     def share(axis: str, feelings: frozenset[Symbol]) -> Counter[Part]:
@@ -181,7 +181,8 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
 
     parts: Counter[Part] = Counter()
     for (part, each), number in choices.items():
-        parts += reduce(_product, map(share, axes, each), Counter({part: number}))
+        chosen: Counter[Part] = Counter({part: number})
+        parts += reduce(_product, map(share, axes, each), chosen)
     return parts
 
 
