@@ -182,7 +182,7 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
     parts: Counter[Part] = Counter()
     for (part, each), number in choices.items():
         chosen: Counter[Part] = Counter({part: number})
-        parts += reduce(_product, map(share, axes, each), chosen)
+        parts += reduce(_product, [chosen, *map(share, axes, each)])
     return parts
 
 
