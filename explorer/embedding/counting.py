@@ -182,7 +182,9 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
     parts: Counter[Part] = Counter()
     for (part, each), number in choices.items():
         chosen: Counter[Part] = Counter({part: number})
-        parts += reduce(_product, [chosen, *map(share, axes, each)])
+        for of_axis in map(share, axes, each):
+            chosen = _product(chosen, of_axis)
+        parts += chosen
     return parts
 
 
