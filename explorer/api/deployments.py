@@ -38,12 +38,16 @@ class Planning(TypedDict, total=False):
     host_cycles_per_byte: Fraction | int | str
     host_cycles_per_call: int
     pin: TextsLike
+    require: TextsLike
+    prefer: str
     count: int
     effort: int | None
     classes: ClassesLike | None
     shape: Mapping[str, tuple[int, ...]] | None
     concat: Literal["terms", "host"]
     jobs: int | None
+    store: Path | None
+    dask: str | None
 
 
 def network_verify(

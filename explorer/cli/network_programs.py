@@ -25,11 +25,14 @@ from explorer.cli.embeddings import (
 from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
+    PREFERRED,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    PreferOption,
+    RequireOption,
     StoreOption,
     TransitionsOption,
     gathered,
@@ -58,7 +61,7 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, executable, priced
-from explorer.network.wishes import Wishes, check_ids, check_names
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
@@ -99,6 +102,7 @@ class _Asked:
     transitions: str
     host: Host
     pins: tuple[str, ...]
+    wishes: Wishes
     count: int
     effort: int | None
     classes: str | None
@@ -110,7 +114,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     """The programs of the best plan.
 
     Raises:
-        InputError: pins conflict.
+        InputError: pins and limits conflict.
     """
     network, machine = found.network, Config.load(asked.config)
     rule = executable(asked.transitions)
@@ -122,7 +126,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     )
     with progress("planning"):
         planned = plan_network(
-            network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
+            network, machine, spaces, hosts, rule, asked.host, asked.wishes, asked.pins
         )
     with progress("simulating plans") as advance:
         planned = simulated(planned, on_progress=advance)
@@ -139,6 +143,8 @@ def verify(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -157,9 +163,11 @@ def verify(
     """
     apart, interleaving = is_one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        network, config, transitions, host, tuple(pin or ()), wishes, count, effort, classes, jobs,
+        store,
+    )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -246,6 +254,8 @@ def emit(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -259,9 +269,11 @@ def emit(
     """Write a planned network: segments, constants, and what the host has to do."""
     apart = is_one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        network, config, transitions, host, tuple(pin or ()), wishes, count, effort, classes, jobs,
+        store,
+    )  # fmt: skip
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)
