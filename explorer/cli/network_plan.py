@@ -81,6 +81,11 @@ CandidatesOption = Annotated[
 RequireOption = Annotated[
     list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
 ]
+PREFERRED = "cycles,host-bytes,memory"
+PreferOption = Annotated[
+    str,
+    typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
+]
 EffortOption = Annotated[
     int | None,
     typer.Option(
@@ -152,10 +157,7 @@ def plan(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     require: RequireOption = None,
-    prefer: Annotated[
-        str,
-        typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
-    ] = "cycles,host-bytes,memory",
+    prefer: PreferOption = PREFERRED,
     pareto: Annotated[
         str | None,
         typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),

@@ -25,11 +25,14 @@ from explorer.cli.embeddings import (
 from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
+    PREFERRED,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    PreferOption,
+    RequireOption,
     StoreOption,
     TransitionsOption,
     gathered,
@@ -58,7 +61,7 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, Model, executable, priced
-from explorer.network.wishes import Wishes, check_ids, check_names
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
@@ -98,6 +101,7 @@ class _Asked:
     rule: Model
     host: Host
     pins: tuple[str, ...]
+    wishes: Wishes
     count: int
     effort: int | None
     classes: tuple[str, ...] | None
@@ -109,7 +113,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     """The programs of the best plan.
 
     Raises:
-        InputError: pins conflict.
+        InputError: pins and limits conflict.
     """
     network, machine, rule = found.network, asked.config, asked.rule
     check_names(asked.pins, network)
@@ -119,7 +123,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     )
     with progress("planning"):
         planned = plan_network(
-            network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
+            network, machine, spaces, hosts, rule, asked.host, asked.wishes, asked.pins
         )
     with progress("simulating plans") as advance:
         planned = simulated(planned, on_progress=advance)
@@ -136,6 +140,8 @@ def verify(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -154,8 +160,9 @@ def verify(
     """
     apart, interleaving = is_one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
         named_classes(classes), jobs, store,
     )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
@@ -242,6 +249,8 @@ def emit(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -255,8 +264,9 @@ def emit(
     """Write a planned network: segments, constants, and what the host has to do."""
     apart = is_one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
         named_classes(classes), jobs, store,
     )  # fmt: skip
     check_target(out)

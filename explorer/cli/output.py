@@ -16,7 +16,7 @@ from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import numpy as np
@@ -249,7 +249,7 @@ def print_table(frame: pd.DataFrame, title: str | None = None, keep: int | None 
     first columns are needed, others are left out if there is no room.
     """
     names = [str(name) for name in frame.columns]
-    numeric = [dtype.kind in "iuf" for dtype in frame.dtypes]
+    numeric = [_is_numeric(column) for _, column in frame.items()]
     rows = [[_text(value) for value in row] for row in _plain(frame).itertuples(index=False)]
     console = Console()
     shape, texts = _RULED if console.is_terminal else _PLAIN, [not x for x in numeric]
@@ -272,6 +272,14 @@ def print_table(frame: pd.DataFrame, title: str | None = None, keep: int | None 
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    """Whether a column holds numbers, where it holds anything."""
+    if column.dtype.kind != "O":
+        return column.dtype.kind in "iuf"
+    there = [value for value in column if value is not None]
+    return bool(there) and all(type(value) in (int, float) for value in there)
 
 
 def _listed(names: Sequence[str], row: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from explorer.deployment.subjects import Subject
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
 from explorer.network.network_plan import NetworkPlan
+from explorer.network.problem import METRICS
 from isa.config import Config
 from isa.errors import InputError
 from simulator.lint import HLS, PORTABLE
@@ -104,7 +105,7 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     """The candidates of a plan's programmed nodes by name.
 
     Raises:
-        InputError: there is no plan: pins conflict.
+        InputError: there is no plan: pins and limits conflict.
         KeyboardInterrupt: the user ended the search, and better ones are left.
     """
     if plan.planned.interrupted:
@@ -112,8 +113,9 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
-        pins = ", ".join(conflict.requirements) if conflict else ""
-        raise InputError("--pin", "", pins, "; ".join(lines))
+        asked = ", ".join(conflict.requirements) if conflict else ""
+        limited = any(text.partition("<=")[0] in METRICS for text in asked.split(", "))
+        raise InputError("--require" if limited else "--pin", "", asked, "; ".join(lines))
     options, choices = plan.assembled.options, plan.planned.plans[0].choices
     return {name: options[name][c] for name, c in choices.items() if name in options}
 

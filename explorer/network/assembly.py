@@ -9,14 +9,13 @@ from functools import partial
 from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
-from explorer.network.graph import Accelerated, Network, Tensor, View, operand
+from explorer.network.graph import Accelerated, Network, Tensor, View, no_program, operand
 from explorer.network.laying import digest, held
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
 from explorer.network.transitions import Host, Kind, Laid, Model, Rows, known_way, widened
 from isa.computation import Operator
 from isa.config import Config
-from isa.errors import InputError
 from isa.fields import Memory
 
 PLAIN = "plain"
@@ -65,7 +64,7 @@ def assemble(
     """
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
-        raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+        raise no_program(network, hosts)
     desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)

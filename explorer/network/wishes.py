@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from explorer.network.graph import Network
 from explorer.network.problem import LARGEST, METRICS, Problem
+from explorer.operators.kinds import expected
 from explorer.ranking.explore import find
 from isa.config import Config
 from isa.errors import InputError
@@ -109,14 +110,17 @@ def check_names(texts: Iterable[str], network: Network, source: str = "--pin") -
     Raises:
         InputError: a text is no pin, there is no such node or tensor, or two pins are of one.
     """
-    names = {*(node.name for node in network.nodes), *network.by_name}
-    pinned: set[str] = set()
-    ends = {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
+    names = {*(node.name for node in network.nodes), *(tensor.name for tensor in network.tensors)}
+    names |= {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
+    pinned = set[str]()
     for text in texts:
-        name, equals, _ = (part.strip() for part in text.partition("="))
-        if not equals or not (name in names or name in ends):
-            allowed = "NODE=ID or TENSOR=LAYOUT, of `explorer network show`"
-            raise InputError(source, text, name, allowed)
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not value:
+            allowed = "NODE=ID or TENSOR=LAYOUT, with names as `explorer network show` has them"
+            raise InputError(source, "", text, allowed)
+        if name not in names:
+            allowed = expected(name, sorted(names), "a node or a tensor, one of")
+            raise InputError(source, "", name, allowed)
         if name in pinned:
             raise InputError(source, "", text, f"{name} is pinned already")
         pinned.add(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from explorer.network.candidates import Measured, numbered, programmed, restored
-from explorer.network.graph import Host, Network
+from explorer.network.graph import Host, Network, no_program
 from explorer.network.network_plan import NetworkPlan, plan_network
 from explorer.network.proof.claim import Claim, Searched
 from explorer.network.proof.relaxation import Relaxation
@@ -54,11 +54,12 @@ class Proof:
         """The transitions."""
         return model(self.rule_name)
 
-    def check(self, given: Mapping[str, object]) -> None:
+    def check(self, given: Mapping[str, object], dashes: str = "") -> None:
         """Check what is asked, before anything is computed.
 
         Args:
             given: values of options that cannot be met over all embeddings, by their names.
+            dashes: what the names of options begin with, where they come from the command line.
 
         Raises:
             InputError: one of these was given, preferences do not begin with cycles, or transitions
@@ -69,10 +70,10 @@ class Proof:
                 raise InputError(name, "", value, "only for plans of the candidates listed")
         if self.wishes.ranked[0] != "cycles":
             named = ",".join(self.wishes.ranked)
-            raise InputError("preferences", "", named, "cycles first, over all embeddings")
+            raise InputError(f"{dashes}prefer", "", named, "cycles first, over all embeddings")
         if not self.rule.stores:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
-            raise InputError("transitions", "", self.rule_name, allowed)
+            raise InputError(f"{dashes}transitions", "", self.rule_name, allowed)
 
     def run(
         self,
@@ -96,7 +97,7 @@ class Proof:
         self.hosts |= {n.name: w for n in network.accelerated if (w := programmed(n, network))}
         pools = self._pools(run)
         if not pools:
-            raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+            raise no_program(network, self.hosts)
         relaxation = Relaxation(network, self.config, self.rule, self.host, self.hosts, pools)
         self.closing = Closing(relaxation)
         for progress in self.closing.rounds(run):
