@@ -60,7 +60,7 @@ from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, executable, priced
+from explorer.network.transitions import Host, Model, executable, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
@@ -97,15 +97,14 @@ DataOption = Annotated[
 class _Asked:
     """What is planned, and how."""
 
-    model: str
-    config: str
-    transitions: str
+    config: Config
+    rule: Model
     host: Host
     pins: tuple[str, ...]
     wishes: Wishes
     count: int
     effort: int | None
-    classes: str | None
+    classes: tuple[str, ...] | None
     jobs: int | None
     store: Path | None
 
@@ -116,13 +115,11 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins and limits conflict.
     """
-    network, machine = found.network, Config.load(asked.config)
-    rule = executable(asked.transitions)
-    classes = named_classes(asked.classes)
+    network, machine, rule = found.network, asked.config, asked.rule
     check_names(asked.pins, network)
     check_ids(asked.pins, network, machine)
     spaces, hosts = gathered(
-        network, machine, asked.count, classes, asked.jobs, None, asked.effort, asked.store
+        network, machine, asked.count, asked.classes, asked.jobs, None, asked.effort, asked.store
     )
     with progress("planning"):
         planned = plan_network(
@@ -165,8 +162,8 @@ def verify(
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), wishes, count, effort, classes, jobs,
-        store,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
+        named_classes(classes), jobs, store,
     )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
@@ -187,7 +184,7 @@ def verify(
         )  # fmt: skip
     table = table_of(asdict(row) for row in result.rows)
     # What tells whether all is right stands in front, as there is not always room for the rest.
-    verdicts = ["tensor", "runs", "wrong", *(["difference"] if found.imported else [])]
+    verdicts = ["tensor", "runs", "wrong", *([] if found.drawn else ["difference"])]
     names = [*verdicts, "compared", "elements", "executions", "node"]
     show_table(table, output, table[names], keep=len(verdicts))
     for line in _verdict(found, result, host):
@@ -209,11 +206,9 @@ def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
         verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
         kind = "" if result.exact else ", of a model that is not exact"
         lines.append(f"{counted(len(outputs), 'output')} beside ONNX Runtime's{kind}: {verdict}")
-    if found.imported is None:
-        lines.append(
-            f"constants, and what host nodes write, are random (seed {found.seed}): "
-            "the model does not have them"
-        )
+    if found.drawn:
+        drawn = "constants" if found.imported else "constants, and what host nodes write,"
+        lines.append(f"{drawn} are random (seed {found.seed}): the model does not have them")
     return [*lines, *_summary(result.deployment, host)]
 
 
@@ -271,8 +266,8 @@ def emit(
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), wishes, count, effort, classes, jobs,
-        store,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
+        named_classes(classes), jobs, store,
     )  # fmt: skip
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
