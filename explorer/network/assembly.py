@@ -267,7 +267,7 @@ class Desk:
     def _passed(
         self, first: Laid, second: Laid, wide: Sequence[int | None], host: Host, by_host: bool
     ) -> tuple[Kind, Cost]:
-        """A transition: what it is, and what it costs."""
+        """A transition: what it is, and what it costs; see `widened` for what is wide."""
         if wide:
             return widened(first.size, second.size, host, *wide)
         found = known_way(first, second, self.rule.stores, self.rule.empty == "alike", by_host)
