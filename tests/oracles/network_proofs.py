@@ -2,11 +2,11 @@
 
 ``python -m tests.oracles.network_proofs [NETWORK.yaml] CERTIFICATE.json…`` takes what
 ``explorer network plan --over all --certificate`` wrote. It lists all embeddings of all operators
-anew, no jokers: in each layout one costs the cycles that the certificate says, or at least its
-floor. A sweep over the nodes keeps, for each combination of layouts of tensors that are still read,
-what the nodes so far cost at the least. With cycles and floors that is the bound, and with cycles
-alone the optimum. The sweep shares with the planner what embeddings, layouts and floors are; what
-it does with them, costs of transitions included, is its own.
+anew, no jokers: in each layout one costs the cycles that the certificate says, or at least what no
+schedule of it undercuts. A sweep over the nodes keeps, for each combination of layouts of tensors
+that are still read, what the nodes so far cost at the least. With cycles and bounds that is the
+bound, and with cycles alone the optimum. The sweep shares with the planner what embeddings, layouts
+and bounds of schedules are; what it does with them, costs of transitions included, is its own.
 """
 
 from __future__ import annotations
