@@ -93,6 +93,7 @@ class Timed:
     work: Callable[[Any], Any]
 
     def __call__(self, item: object) -> tuple[float, Any]:
+        """Seconds of CPU, and what came of the work."""
         begin = time.process_time()
         found = self.work(item)
         return time.process_time() - begin, found
