@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def folder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a folder."""
     found, compiled = made
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     path = tmp_path_factory.mktemp("folder") / "network"
     write_folder(path, folder_files(compiled.deployment(models=models), {}))
     return path
@@ -109,7 +109,7 @@ def test_wrong_bits_are_seen(made: Made) -> None:
     found, compiled = made
     name = found.network.accelerated[0].views["weight"].tensor
     values = {**found.values, name: found.values[name] ^ 1}
-    other = Subject(found.network, values, found.imported, found.seed)
+    other = Subject(found.network, values, found.imported, drawn=False, seed=found.seed)
     compared: list[int] = []
     result = verify(other, compiled, found.inputs(), on_compared=compared.append)
     assert not result.right
@@ -134,7 +134,7 @@ def test_folder(made: Made, folder: Path) -> None:
 def test_same_bytes(made: Made, folder: Path) -> None:
     """Equal networks give equal files, and a folder that was read gives its own again."""
     found, compiled = made
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     files = folder_files(compiled.deployment(models=models), {})
     assert {n: (folder / n).read_bytes() for n in files} == files
     assert folder_files(read(folder), {}) == files
@@ -210,7 +210,7 @@ def test_open_shapes(made: Made) -> None:
     tensors = tuple(
         replace(t, shape=None) if t.name in network.inputs else t for t in network.tensors
     )
-    other = Subject(replace(network, tensors=tensors), found.values, None, 0)
+    other = Subject(replace(network, tensors=tensors), found.values, None, drawn=True, seed=0)
     with pytest.raises(InputError, match="--shape"):
         other.inputs()
 
