@@ -297,7 +297,8 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
     if objectives:
         names = list(planned.plans[0].cost._fields)
         show_table(table, output, table[names])
-        note(report.proof(found), aside=output is not None)
+        for line in (report.proof(found), *report.free(found)):
+            note(line, aside=output is not None)
     else:
         show_table(table, output, table, keep=3)
         for line in report.lines(found):

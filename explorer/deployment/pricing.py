@@ -4,14 +4,14 @@ A plan counts stores in another order as free. Here they are simulated, in a few
 programs of a plan take on top is added to what its layouts cost, and the best plan under these
 costs is simulated in turn, until it holds nothing new. What is added never exceeds what a plan with
 these layouts takes, as long as a program with more stores takes no less; so the last round's
-optimum is a bound.
+optimum is a bound. A front is searched anew likewise, until it holds no plan that is new.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from explorer.deployment.programs import NodeProgram, compiled
@@ -45,8 +45,8 @@ def simulated(
 ) -> NetworkPlan:
     """A network's plan, with the cycles that its programs have in the end.
 
-    Plans of a front, of candidates of which only cycles are known, those whose transitions nobody
-    makes, and those that the user has ended the search for are left as they are.
+    Plans of candidates of which only cycles are known, those whose transitions nobody makes, and
+    those that the user has ended the search for are left as they are.
 
     Args:
         found: the plan.
@@ -59,16 +59,21 @@ def simulated(
     options = found.assembled.options
     known = all(o.schedule is not None for own in options.values() for o in own.values())
     able = known and found.rule.executable and not found.planned.interrupted
-    if not (found.planned.plans and able) or found.wishes.objectives:
+    if not (found.planned.plans and able):
         return found
     desk = _Desk(found, Director(found.config))
-    first = found.planned.plans[0]
-    plans = [desk.exact(first)]
-    on_progress(1)
-    bound = found.planned.bound
-    wishes = found.wishes
-    matters = found.rule.stores and "cycles" in {wishes.ranked[0], *wishes.limits}
-    if free and matters and found.planned.proven:
+    plans = []
+    for each in found.planned.plans:
+        plans.append(desk.exact(each))
+        on_progress(1)
+    bound, excess, wishes = found.planned.bound, 0.0, found.wishes
+    matters = "cycles" in {*(wishes.objectives or wishes.ranked[:1]), *wishes.limits}
+    search = free and matters and found.rule.stores and found.planned.proven
+    if wishes.objectives:
+        if matters:
+            limit = seconds if search else 0
+            bound, excess = desk.search_front(plans, bound, limit, on_progress)
+    elif search:
         bound = desk.search(plans, bound, seconds, on_progress)
     fixed, greedy = (
         None if other is None else desk.exact(other) for other in (found.fixed, found.greedy)
@@ -76,18 +81,19 @@ def simulated(
     if free and not (wishes.pins or wishes.limits):
         plans += [other for other in (fixed, greedy) if other is not None]
     planned = _best(found, plans, bound)
-    return replace(found, planned=planned, fixed=fixed, greedy=greedy)
+    return replace(found, planned=replace(planned, excess=excess), fixed=fixed, greedy=greedy)
 
 
 def _best(found: NetworkPlan, plans: Sequence[Plan], bound: int) -> Planned:
-    """The best of the plans that keep to a limit on cycles; if none does, that is told."""
+    """The best of the plans that keep to a limit on cycles, or their front; else what conflicts."""
     wishes = found.wishes
     limit = wishes.limits.get("cycles")
     kept = [made for made in plans if limit is None or made.cost.cycles <= limit]
     if kept:
-        best = min(kept, key=lambda made: _rank(made, wishes))
-        least = min(bound, best.cost.of(wishes.ranked[0]))
-        return replace(found.planned, plans=(best,), bound=least)
+        kept.sort(key=lambda made: _rank(made, wishes))
+        best = tuple(_undominated(kept, wishes)) if wishes.objectives else (kept[0],)
+        least = min(bound, best[0].cost.of(wishes.ranked[0]))
+        return replace(found.planned, plans=best, bound=least)
     cycles = min(made.cost.cycles for made in plans)
     told = f"without it, the plans that were simulated take {cycles:,} cycles or more"
     conflict = Conflict((f"cycles<={limit}",), (told,))
@@ -96,6 +102,23 @@ def _best(found: NetworkPlan, plans: Sequence[Plan], bound: int) -> Planned:
 
 def _rank(made: Plan, wishes: Wishes) -> tuple[int, ...]:
     return tuple(made.cost.of(metric) for metric in wishes.ranked)
+
+
+def _excess(front: Sequence[Plan], known: Mapping[tuple[Choice, ...], Plan]) -> float:
+    """The greatest share by which a plan's programs take more cycles than were counted."""
+    pairs = [(made.cost.cycles, known[tuple(made.choices.items())].cost.cycles) for made in front]
+    return max((taken / max(counted, 1) - 1 for counted, taken in pairs), default=0.0)
+
+
+def _undominated(ordered: Iterable[Plan], wishes: Wishes) -> Iterator[Plan]:
+    """One plan of each combination of values that none dominates; those of lesser values first."""
+    kept: list[tuple[int, ...]] = []
+    for made in ordered:
+        values = _rank(made, wishes)
+        # Whatever dominates it comes before it, and is dominated by nothing that is left out.
+        if not any(all(a <= b for a, b in zip(k, values, strict=True)) for k in kept):
+            kept.append(values)
+            yield made
 
 
 @dataclass(slots=True)
@@ -175,6 +198,44 @@ class _Desk:
             else:
                 break
         return bound
+
+    def search_front(
+        self,
+        plans: list[Plan],
+        bound: int,
+        seconds: float | None,
+        on_progress: Callable[[int], None],
+    ) -> tuple[int, float]:
+        """Look for plans of the front, which are added; the bound, and `Planned.excess`.
+
+        A round's front is that of costs which no plan undercuts. What it dominates is dominated by
+        what its plans take, but for the cycles that they take on top.
+        """
+        assembled, wishes = self.found.assembled, replace(self.found.wishes, pins=())
+        problem = _pinned(assembled.problem, self.found.wishes)
+        known = {tuple(made.choices.items()): made for made in plans}
+        front = self.found.planned.plans
+        excess = _excess(front, known)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        for _ in range(ROUNDS):
+            left = None if deadline is None else deadline - time.monotonic()
+            if not excess or (left is not None and left <= 0):
+                break
+            solved = solve(self._guided(problem, shared=True), wishes, seconds=left)
+            if not (solved.plans and solved.proven):
+                break
+            bound, front = max(bound, solved.bound), solved.plans
+            new = [made.choices for made in front if tuple(made.choices.items()) not in known]
+            for choices in new:
+                taken = plan(assembled.problem, choices)
+                assert taken is not None, "a plan of a problem with fewer candidates"
+                plans.append(self.exact(taken))
+                known[tuple(choices.items())] = plans[-1]
+                on_progress(1)
+            excess = min(excess, _excess(front, known))
+            if not new:
+                break
+        return bound, excess
 
     def _guided(self, problem: Problem, *, shared: bool) -> Problem:
         """The problem with what is known of programs added to the transitions that ask for it.

@@ -23,10 +23,12 @@ from explorer.deployment.subjects import Subject, subject
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
+from explorer.network.planning import solve
 from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.operators import resolve
+from explorer.report import network_plan as report
 from isa.computation import Add
 from isa.computation import Tensor as Operand
 from isa.config import Config
@@ -163,13 +165,52 @@ def test_own_best(made: Made) -> None:
 
 
 def test_left_as_they_are(made: Made) -> None:
-    """Fronts, and candidates of which only cycles are known, are not simulated."""
+    """Where nobody makes the transitions, nothing is simulated; that is told."""
     _, plans = made
     planned = plans["stored"]
-    front = replace(planned, wishes=Wishes(objectives=("cycles",)))
-    assert simulated(front) is front
     trial = replace(planned, rule=model("trial"))
     assert simulated(trial) is trial
+    assert "nobody makes" in "".join(report.lines(trial))
+    assert "free" not in "".join(report.lines(simulated(planned)))
+
+
+FRONTS = (("cycles",), ("cycles", "memory"), ("memory", "host-bytes"))
+
+
+@pytest.mark.parametrize("objectives", FRONTS)
+def test_fronts(objectives: tuple[str, ...], made: Made) -> None:
+    """A front's plans have the cycles of their programs, and none dominates another.
+
+    Of plans that were drawn at random it has one that is no worse, but for the share of cycles that
+    is told; so it has of the best plan.
+    """
+    found, plans = made
+    free = plans["stored"]
+    wishes = Wishes(objectives=objectives)
+    planned = solve(free.assembled.problem, wishes)
+    front = simulated(replace(free, wishes=wishes, planned=planned))
+    values = [tuple(p.cost.of(m) for m in objectives) for p in front.planned.plans]
+    assert values == sorted(set(values))
+    for one in values:
+        assert not any(all(a <= b for a, b in zip(v, one, strict=True)) for v in values if v != one)
+    for made_plan in front.planned.plans:
+        alone = replace(front, planned=replace(front.planned, plans=(made_plan,)))
+        programs = compiled(found, alone, "stored").programs
+        assert made_plan.programs == {n: p.cycles for n, p in programs.items()}
+    if objectives[0] == "cycles":
+        best = simulated(free).planned
+        assert values[0][0] <= best.plans[0].cost.cycles * (1 + front.planned.excess)
+        assert front.planned.bound <= values[0][0]
+    assert front.planned.proven
+    allowed = {"cycles": 1 + front.planned.excess + 1e-12}
+    assert "cycles" in objectives or not front.planned.excess
+    for choices in drawn(free):
+        taken = plan(free.assembled.problem, choices)
+        assert taken is not None
+        one_plan = replace(free.planned, plans=(taken,))
+        told = simulated(replace(free, planned=one_plan), free=False).planned.plans[0]
+        mine = [told.cost.of(m) * allowed.get(m, 1) for m in objectives]
+        assert any(all(a <= b for a, b in zip(v, mine, strict=True)) for v in values)
 
 
 def test_what_is_planned_is_emitted(root: Path) -> None:
