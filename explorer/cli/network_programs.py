@@ -124,7 +124,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         planned = simulated(planned, on_progress=advance)
     count = len(chosen(planned))
     with progress(f"programs of {counted(count, 'node')}", count) as advance:
-        return compiled_plan(found, planned, stores=rule.stores, on_progress=advance)
+        return compiled_plan(found, planned, on_progress=advance)
 
 
 def verify(

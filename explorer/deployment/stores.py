@@ -2,29 +2,48 @@
 
 Each STORE of the producer is replaced by those that put its vectors where readers want them, once
 for each reader's layout, and as often as that has them. Vectors that the producer lacks are the
-host's to make.
+host's to make; or the whole is copied by a program of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import Content
+from explorer.deployment.boxes import boxes
+from explorer.deployment.content import Content, Rows
+from explorer.deployment.copies import Copy, copy
 from explorer.deployment.passages import MADE, Passage, passage
 from explorer.deployment.programs import NodeProgram, Operand
 from explorer.network.graph import Network
+from explorer.network.transitions import Host, Model
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode
 from simulator.timing import cycles
 
-_MOST = 2**16 - 1  # of a size or stride: fields of 16 bits
-Run = tuple[int, int, int]
-"""Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
+
+@dataclass(frozen=True, slots=True)
+class Directed:
+    """Programs with the stores that their readers want.
+
+    Attributes:
+        nodes: of the network's nodes, by name.
+        copies: those that copy, by what they write, in the order of their first readers.
+    """
+
+    nodes: Mapping[str, NodeProgram]
+    copies: Mapping[bytes, NodeProgram]
+
+    @property
+    def all(self) -> dict[str, NodeProgram]:
+        """All of them by name."""
+        return {**self.nodes, **{program.name: program for program in self.copies.values()}}
 
 
 class Director:
@@ -32,45 +51,90 @@ class Director:
 
     Args:
         config: what programs are compiled for.
+        rule: which transitions there are.
+        host: what the host's work costs, where programs may copy instead.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, rule: Model, host: Host) -> None:
+        self.config, self.rule, self.host = config, rule, host
         self._passages: dict[tuple[bytes, bytes], Passage] = {}
         self._made: dict[tuple[object, ...], NodeProgram] = {}
+        self._copies: dict[bytes, Copy | None] = {}
 
-    def directed(
-        self, network: Network, programs: Mapping[str, NodeProgram]
-    ) -> dict[str, NodeProgram]:
+    def directed(self, network: Network, programs: Mapping[str, NodeProgram]) -> Directed:
         """The programs, which store what their readers want wherever that moves fewer bytes.
 
         Args:
             network: the network.
             programs: of its nodes, each with its own order of stores.
         """
+        if not self.rule.stores:
+            return Directed(programs, {})
         asked: dict[str, dict[bytes, Content]] = {}
+        copies: dict[bytes, NodeProgram] = {}
         for program in programs.values():
             for part in program.operands:
                 if part.content is None or part.written:
                     continue
                 producer = _producer(part.content, network, programs)
-                if producer is not None and self.passage(producer, part.content).direct:
-                    found = asked.setdefault(producer.node.name, {})
-                    found[part.content.key] = part.content
-        return {
+                if producer is None:
+                    continue
+                found = self.passage(producer, part.content)
+                if found.direct:
+                    own = asked.setdefault(producer.node.name, {})
+                    own[part.content.key] = part.content
+                elif found.kind == "copied" and part.content.key not in copies:
+                    known = {n.name for n in network.nodes} | {c.name for c in copies.values()}
+                    stem = f"copy of {part.content.tensors[0]}"
+                    names = (f"{stem} {n}" if n else stem for n in count())
+                    name = next(name for name in names if name not in known)
+                    copies[part.content.key] = self._copying(producer, part.content, name)
+        nodes = {
             name: self._directed(program, asked[name], self._kept(program, network, programs))
             if name in asked
             else program
             for name, program in programs.items()
         }
+        return Directed(nodes, copies)
 
     def passage(self, producer: NodeProgram, content: Content) -> Passage:
         """How a program's output becomes what is read."""
         assert producer.output is not None
         key = producer.output.key, content.key
         if key not in self._passages:
-            self._passages[key] = passage(producer.output, content, stores=True)
+            found = passage(producer.output, content, stores=True)
+            if self.rule.copies and content.plain and found.copied(0, self.host):
+                there, here = (c.summands[0].index for c in (producer.output, content))
+                made = self.copy(there, here)
+                if found.copied(made.cycles if made else None, self.host):
+                    found = Passage("copied", found.sources)
+            self._passages[key] = found
         return self._passages[key]
+
+    def copy(self, there: Rows, here: Rows) -> Copy | None:
+        """The program that makes one layout of another; see `copies.copy`."""
+        key = hashlib.blake2b(digest_size=16)
+        for rows in (there, here):
+            key.update(repr(rows.shape).encode() + np.ascontiguousarray(rows).tobytes())
+        if key.digest() not in self._copies:
+            self._copies[key.digest()] = copy(self.config, there, here)
+        return self._copies[key.digest()]
+
+    def _copying(self, producer: NodeProgram, content: Content, name: str) -> NodeProgram:
+        """The program that copies what another one has written."""
+        written = producer.output
+        assert written is not None
+        made = self.copy(written.summands[0].index, content.summands[0].index)
+        assert made is not None
+        operands = (
+            Operand("data", 0, written.size, written),
+            Operand("blocks", 0, len(made.blocks), None, made.blocks),
+            Operand("output", 0, content.size, content, written=True, direct=True),
+        )
+        return NodeProgram(
+            producer.node, content.layout, made.cycles, made.table, made.points, made.uops,
+            operands, name,
+        )  # fmt: skip
 
     def _kept(
         self, program: NodeProgram, network: Network, programs: Mapping[str, NodeProgram]
@@ -209,53 +273,3 @@ def _pairs(row: NDArray[np.int64], goes: Mapping[int, Sequence[int]]) -> list[tu
         for x in range(width)
         for place in goes.get(int(row[Column.DRAM_BASE]) + y * int(row[Column.X_STRIDE]) + x, ())
     ]
-
-
-def boxes(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int, int]]:
-    """STOREs that move vectors so: scratchpad, DRAM, width, height, stride.
-
-    Vectors that follow each other in both are rows, and rows of one width that follow each other in
-    the scratchpad, at one distance in DRAM, are a STORE.
-    """
-    rows = sorted(_runs(pairs))
-    left = dict.fromkeys(rows)
-    begins: dict[tuple[int, int], list[Run]] = {}
-    for run in rows:
-        begins.setdefault((run[0], run[2]), []).append(run)
-    for first in rows:
-        if first not in left:
-            continue
-        del left[first]
-        chain, stride = [first], 0
-        while len(chain) < _MOST:
-            sram, dram, width = chain[-1]
-            following = [r for r in begins.get((sram + width, width), ()) if r in left]
-            fits = [
-                r
-                for r in following
-                if (r[1] - dram == stride if len(chain) > 1 else 0 <= r[1] - dram <= _MOST)
-            ]
-            if not fits:
-                break
-            stride = fits[0][1] - dram
-            del left[fits[0]]
-            chain.append(fits[0])
-        yield first[0], first[1], first[2], len(chain), stride if len(chain) > 1 else first[2]
-
-
-def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[Run]:
-    """Vectors that follow each other in both memories."""
-    begin: Run | None = None
-    for sram, dram in sorted(pairs, key=lambda p: (p[1] - p[0], p[0])):
-        if (
-            begin is not None
-            and (sram - begin[0], dram - begin[1]) == (begin[2], begin[2])
-            and begin[2] < _MOST
-        ):
-            begin = begin[0], begin[1], begin[2] + 1
-            continue
-        if begin is not None:
-            yield begin
-        begin = sram, dram, 1
-    if begin is not None:
-        yield begin

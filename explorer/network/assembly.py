@@ -12,10 +12,11 @@ import numpy as np
 from explorer.layout.canonical import IDLE, ZERO, contents, form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
+from explorer.network.copying import Needs
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed, widened
+from explorer.network.transitions import Host, Kind, Laid, Model, Rows, better, passed, widened
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
@@ -27,6 +28,25 @@ PLAIN = "plain"
 _WIDE = " in 32 bits"
 
 
+Key = tuple[str, str, str]
+"""A transition: the tensor, the layout in which it is written, and the one in which it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A transition that a program may make; the problem has the least cycles that it can take.
+
+    Attributes:
+        written, read: the layouts.
+        kind, cost: of what else there is.
+    """
+
+    written: Laid
+    read: Laid
+    kind: Kind
+    cost: Cost
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """A network's problem, and what its names mean.
@@ -36,12 +56,14 @@ class Assembled:
         kinds: of each transition, what it is.
         options: of each node that is programmed, its candidates by name.
         hosts: nodes that the host runs, with the reason.
+        copied: transitions that a program may make, of which that is not simulated yet.
     """
 
     problem: Problem
-    kinds: Mapping[tuple[str, str, str], Kind]
+    kinds: Mapping[Key, Kind]
     options: Mapping[str, Mapping[str, Option]]
     hosts: Mapping[str, str]
+    copied: Mapping[Key, Copied] = field(default_factory=dict)
 
 
 def assemble(
@@ -75,7 +97,7 @@ def assemble(
     nodes.sort(key=lambda n: places.get(n.name, -1 if n.name.startswith("input:") else len(places)))
     kinds, passages = desk.transitions(nodes, host)
     options = {n.name: {o.name: o for o in spaces[n.operator].all()} for n in programmed}
-    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
+    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts, desk.copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +126,7 @@ class Desk:
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
     widened: dict[tuple[str, str], _Widened] = field(default_factory=dict)
+    copied: dict[Key, Copied] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
         """A node that is programmed, with its candidates."""
@@ -257,7 +280,7 @@ class Desk:
 
     def transitions(
         self, nodes: Iterable[Node], host: Host
-    ) -> tuple[dict[tuple[str, str, str], Kind], dict[tuple[str, str, str], Cost]]:
+    ) -> tuple[dict[Key, Kind], dict[Key, Cost]]:
         """All transitions of all tensors: what they are, and what they cost."""
         written: dict[str, dict[str, None]] = {}
         read: dict[str, dict[str, None]] = {}
@@ -267,9 +290,10 @@ class Desk:
                     written.setdefault(tensor, {})[label] = None
                 for tensor, label in candidate.reads:
                     read.setdefault(tensor, {})[label] = None
-        kinds: dict[tuple[str, str, str], Kind] = {}
-        passages: dict[tuple[str, str, str], Cost] = {}
+        kinds: dict[Key, Kind] = {}
+        passages: dict[Key, Cost] = {}
         known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
+        copies: dict[tuple[object, ...], int | None] = {}
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
@@ -287,10 +311,28 @@ class Desk:
                         )
                     key = (tensor, there, here)
                     kinds[key], passages[key] = known[*pair, by_host]
+                    if self.rule.copies and not (wide or by_host or PLAIN in pair):
+                        if pair not in copies:
+                            copies[pair] = self.least(first, second, known[*pair, by_host])
+                        if (cycles := copies[pair]) is not None:
+                            self.copied[key] = Copied(first, second, kinds[key], passages[key])
+                            kinds[key] = "copied"
+                            passages[key] = Cost(cycles, memory=second.size)
                 second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages
+
+    def least(self, written: Laid, read: Laid, other: tuple[Kind, Cost]) -> int | None:
+        """Cycles that no copy undercuts; None where it cannot be better than what else there is."""
+        kind, cost = other
+        if not better(0, kind, cost.cycles):
+            return None
+        assert written.held is not None
+        assert read.held is not None
+        needs = Needs.of(written.held, read.held, self.config.batch)
+        cycles = needs.least(self.config) if needs else None
+        return cycles if better(cycles, kind, cost.cycles) else None
 
 
 def without_zeros(operator: Operator) -> set[str]:

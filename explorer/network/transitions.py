@@ -7,10 +7,12 @@ How is said by a named model, which is data (`transitions.yaml`). The kinds, che
   there.
 - **filled**: the same, but for vectors that the producer lacks: the host makes those. Vectors of
   nothing but zeros are only written.
+- **copied**: a program of its own makes one layout of the other (`explorer.network.copying`), in
+  place of the host where that takes fewer cycles.
 - **host**: the host reads all that was written and writes all that is wanted.
 
-Which of them it is, is decided by bytes alone (`Lacking.kind`), so that whoever makes programs of a
-plan decides the same.
+Which of them it is, is decided by bytes alone (`Lacking.kind`), and whether it is copied by the
+cycles of the copy (`better`), so that whoever makes programs of a plan decides the same.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from explorer.network.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
 
-Kind = Literal["none", "stored", "filled", "host"]
+Kind = Literal["none", "stored", "filled", "copied", "host"]
 GARBAGE = -3
 """What a lane holds that was written without meaning: no reader can use it."""
 
@@ -42,6 +44,7 @@ class Model(Document):
 
     summary: str
     stores: bool
+    copies: bool
     empty: Literal["told", "alike"]
     border: Literal["plain", "free"]
 
@@ -353,6 +356,17 @@ def passed(
         if kind != "host":
             return kind, host.cost(missing.moved * read.vector, read.size)
     return "host", host.cost(written.size + read.size, read.size)
+
+
+def better(cycles: int | None, kind: Kind, host: int) -> bool:
+    """Whether a program that copies is better than what else there is.
+
+    Args:
+        cycles: that it takes; None where there is none.
+        kind: of what else there is.
+        host: cycles of that.
+    """
+    return cycles is not None and kind in {"filled", "host"} and cycles < host
 
 
 def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from explorer.network.network_plan import NetworkPlan, rows
@@ -62,7 +63,9 @@ def proof(found: NetworkPlan) -> str:
     least += f", at most {excess:.3g} % above it" if planned.bound else ""
     if found.wishes.objectives:
         text = f"proven {of}: none is missing" if planned.proven else f"not proven {of}"
-        if planned.proven and planned.excess:
+        if planned.proven and planned.excess == math.inf:
+            text = f"not proven {of}: others were not simulated, and may be better"
+        elif planned.proven and planned.excess:
             text = (
                 f"proven {of}, where more stores take no less: for any other plan, one of these "
                 f"takes at most {100 * planned.excess:.3g} % more cycles, and no more of the rest"

@@ -68,7 +68,7 @@ class Proof:
         if self.wishes.ranked[0] != "cycles":
             named = ",".join(self.wishes.ranked)
             raise InputError("preferences", "", named, "cycles first, over all embeddings")
-        if not self.rule.stores:
+        if not self.rule.stores or self.rule.copies:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
             raise InputError("transitions", "", self.rule_name, allowed)
 

@@ -37,7 +37,7 @@ from tests.explorer.network.quantised import Writer
 
 B2 = Config.load("b2")
 HOST = Host(Fraction(1, 2), 7)
-NAMES = ("repack", "stored")
+NAMES = ("repack", "stored", "copied")
 Made = tuple[Subject, Mapping[str, NetworkPlan]]
 
 
@@ -68,8 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def compiled(found: Subject, planned: NetworkPlan, name: str) -> Compiled:
     """The programs of a plan."""
-    stores = model(name).stores
-    return Compiled(found.network, found.values, B2, chosen(planned), stores=stores)
+    return Compiled(found.network, found.values, B2, chosen(planned), model(name), HOST)
 
 
 def drawn(planned: NetworkPlan) -> Iterator[dict[str, str]]:
@@ -118,6 +117,9 @@ def test_counted_as_done(name: str, made: Made) -> None:
         seen = execute(deployment, given, found.host, interleaving=order)
         assert all(np.array_equal(array, wanted[tensor]) for tensor, array in seen.items())
     every = {"none", "host"} | ({"stored", "filled"} if name == "stored" else set())
+    if name == "copied":
+        assert {"copied", "stored"} <= kinds.keys() <= {*every, "stored", "copied", "filled"}
+        return
     assert kinds.keys() == every == set(planned.assembled.kinds.values())
     assert bool(filled) == (name == "stored")
 
@@ -257,7 +259,8 @@ def test_residuals_of_several_shifts() -> None:
         choices = {n.name: n.candidates[0].name for n in planned.assembled.problem.nodes}
         taken = plan(planned.assembled.problem, choices | {"node": name})
         assert taken is not None
-        deployment = Compiled(network, found.values, B2, {"node": option}, stores=True).deployment()
+        compiled_one = Compiled(network, found.values, B2, {"node": option}, model("stored"))
+        deployment = compiled_one.deployment()
         work = total(deployment, HOST)
         cost = taken.cost
         assert (work.bytes, work.copies) == (cost.host_bytes, cost.host_copies)
