@@ -16,10 +16,12 @@ import explorer
 from explorer.api.networks import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
+from explorer.deployment.folder import folder_files
 from explorer.deployment.host_work import total
 from explorer.deployment.pricing import simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
+from explorer.deployment.verification import verify
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
@@ -28,6 +30,7 @@ from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.operators import resolve
+from explorer.program.emission import write_folder
 from explorer.report import network_plan as report
 from isa.computation import Add
 from isa.computation import Tensor as Operand
@@ -122,6 +125,41 @@ def test_counted_as_done(name: str, made: Made) -> None:
         return
     assert kinds.keys() == every == set(planned.assembled.kinds.values())
     assert bool(filled) == (name == "stored")
+
+
+def test_copies_of_a_plan(made: Made, tmp_path: Path) -> None:
+    """A plan that copies is right in every order, and so is the folder that it is written to."""
+    found, plans = made
+    planned = simulated(plans["copied"])
+    problem, kinds = planned.assembled.problem, planned.assembled.kinds
+    taken = next(
+        found_plan
+        for choices in drawn(plans["copied"])
+        if (found_plan := plan(problem, choices)) is not None
+        and any(kinds[m.tensor, m.written, m.read] == "copied" for m in found_plan.moves)
+    )
+    told = simulated(replace(planned, planned=replace(planned.planned, plans=(taken,))), free=False)
+    programs = compiled(found, told, "copied")
+    assert programs.directed.copies
+    given = found.inputs()
+    result = verify(found, programs, given)
+    assert result.right
+    assert {row.tensor for row in result.rows} == {t for n in found.network.nodes for t in n.writes}
+    tensors = found.tensors(given)
+    deployment = programs.deployment(models=found.host_models(tensors))
+    names = [name for segment in deployment.segments for name in segment.nodes]
+    assert {c.name for c in programs.directed.copies.values()} == {*names} - {*programs.programs}
+    write_folder(tmp_path / "net", folder_files(deployment, {}))
+    outputs = explorer.network_run(tmp_path / "net", given)
+    assert all(np.array_equal(array, tensors[name]) for name, array in outputs.items())
+
+
+def test_copies_are_no_worse(made: Made) -> None:
+    """Where programs may copy, the plan takes no more cycles than where the host does it."""
+    _, plans = made
+    stored, copied = (simulated(plans[name]).planned for name in ("stored", "copied"))
+    assert copied.plans[0].cost.cycles <= stored.plans[0].cost.cycles
+    assert copied.bound <= copied.plans[0].cost.cycles
 
 
 def test_never_above_what_counts_as_free(made: Made) -> None:
