@@ -209,8 +209,11 @@ def _summary(deployment: Deployment, host: Host) -> list[str]:
     told = f"{counted(inexact, 'node is', 'nodes are')} not exact"
     told += " and computed with the nearest powers of two"
     work = total(deployment, host)
+    known = {node.name for node in deployment.network.nodes}
+    copies = sum(name not in known for s in segments for name in s.nodes)
+    which = f" ({counted(copies, 'copy', 'copies')} among them)" if copies else ""
     return [
-        f"{counted(nodes, 'program')} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
+        f"{counted(nodes, 'program')}{which} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
         f"one by one {alone:,}",
         f"the host moves {work.bytes:,} bytes in {counted(work.copies, 'copy', 'copies')}: "
         f"{work.cycles:,} cycles",

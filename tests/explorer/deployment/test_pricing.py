@@ -162,6 +162,40 @@ def test_copies_are_no_worse(made: Made) -> None:
     assert copied.bound <= copied.plans[0].cost.cycles
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for candidates, of which none is evaluated twice."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.mark.parametrize(("price", "kind"), [(1, "copied"), (0, "host"), ("1/64", "host")])
+def test_copies_where_they_are_cheaper(
+    price: int | str, kind: str, root: Path, store: Path
+) -> None:
+    """A window in the lanes is copied where the host would take longer, and is the host's else."""
+    asked = Planning(
+        count=1, effort=1, jobs=1, classes=("padded",), host_cycles_per_byte=price, store=store,
+        pin=["conv1=reference", "conv2=y=oc:16/z=ic:8,kw%2"],
+    )  # fmt: skip
+    path = root / "docs" / "small_network.yaml"
+    plans = {}
+    for name in ("stored", "copied"):
+        planned = explorer.network_plan(path, transitions=name, **asked)
+        (plans[name],) = planned.planned.plans
+    kinds = {planned.assembled.kinds[m.tensor, m.written, m.read] for m in plans["copied"].moves}
+    assert kinds == {kind, "host"}
+    stored, copied = (plans[name].cost for name in ("stored", "copied"))
+    assert (copied.cycles < stored.cycles) == (copied.host_bytes < stored.host_bytes)
+    assert (copied.cycles < stored.cycles) == (kind == "copied")
+    if kind == "host":
+        return
+    verified = explorer.network_verify(path, transitions="copied", **asked)
+    assert verified.right
+    work = total(verified.deployment, Host(Fraction(price)))
+    assert (work.bytes, work.copies) == (copied.host_bytes, copied.host_copies)
+    assert work.cycles + sum(s.alone for s in verified.deployment.segments) == copied.cycles
+
+
 def test_never_above_what_counts_as_free(made: Made) -> None:
     """The plan that is simulated is one of the best that are, and no bound is above it."""
     _, plans = made
