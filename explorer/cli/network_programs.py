@@ -213,8 +213,8 @@ def _summary(deployment: Deployment, host: Host) -> list[str]:
     copies = sum(name not in known for s in segments for name in s.nodes)
     which = f" ({counted(copies, 'copy', 'copies')} among them)" if copies else ""
     return [
-        f"{counted(nodes, 'program')}{which} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
-        f"one by one {alone:,}",
+        f"{counted(nodes, 'program')}{which} in {counted(len(segments), 'segment')}: "
+        f"{cycles:,} cycles, one by one {alone:,}",
         f"the host moves {work.bytes:,} bytes in {counted(work.copies, 'copy', 'copies')}: "
         f"{work.cycles:,} cycles",
         f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "

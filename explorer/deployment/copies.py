@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.boxes import boxes
 from explorer.layout.canonical import IDLE
-from explorer.network.copying import NOWHERE, Rows, origins
+from explorer.network.copying import NOWHERE, Places, Rows, origins
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode
@@ -76,7 +76,7 @@ def copy(config: Config, there: Rows, here: Rows) -> Copy | None:
         there: the tensor's elements as they are written, (entries, lanes).
         here: the same as they are read.
     """
-    found = origins(there, here, config.batch)
+    found = origins(Places.of(there, config.batch), here)
     if found is None or config.block_in != config.block_out:
         return None
     steps = _steps(found, (here != IDLE).any(axis=1))

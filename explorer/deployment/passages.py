@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from explorer.deployment.content import Content, serves
 from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.transitions import GARBAGE, Host, Kind, Lacking, better
+from explorer.network.copying import GARBAGE
+from explorer.network.transitions import Host, Kind, Lacking, better
 
 BLANK, MADE, UNUSED = -1, -2, -3
 """Vectors of nothing but zeros, those that the host makes of elements, and those that nobody needs.

@@ -328,9 +328,8 @@ class Desk:
         kind, cost = other
         if not better(0, kind, cost.cycles):
             return None
-        assert written.held is not None
         assert read.held is not None
-        needs = Needs.of(written.held, read.held, self.config.batch)
+        needs = Needs.of(written.places(self.config.batch), read.held)
         cycles = needs.least(self.config) if needs else None
         return cycles if better(cycles, kind, cost.cycles) else None
 

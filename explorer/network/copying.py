@@ -19,39 +19,71 @@ from simulator.occupancy import gemm_cycles, store_bound
 
 Rows = NDArray[np.int32]
 NOWHERE = -1
+GARBAGE = -3
+"""The least number in a layout: what a lane holds that was written without meaning."""
 
 
-def origins(there: Rows, here: Rows, batch: int) -> NDArray[np.int32] | None:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a layout has each element.
+
+    Attributes:
+        entries: vectors of the layout.
+        lanes: of a vector.
+        rows: of each row of a vector the number of the lane that holds each element, counted over
+            the row's lanes of all vectors; `NOWHERE` for other elements, and for negative numbers.
+    """
+
+    entries: int
+    lanes: int
+    rows: tuple[Rows, ...]
+
+    @classmethod
+    def of(cls, there: Rows, batch: int) -> Places:
+        """Those of a layout whose vectors have so many rows."""
+        size = int(there.max(initial=0)) + 1
+        found = []
+        for row in there.reshape(len(there), batch, -1).transpose(1, 0, 2):
+            # What is negative is looked up from the end.
+            place = np.full(size - GARBAGE, NOWHERE, np.int32)
+            flat = row.reshape(-1)
+            held = np.flatnonzero(flat >= 0)
+            place[flat[held]] = held
+            found.append(place)
+        return cls(len(there), there.shape[1], tuple(found))
+
+
+def origins(there: Places, here: Rows) -> Rows | None:
     """Where each lane comes from; None where no program can copy that.
 
     Args:
-        there: the tensor's elements as they are written, (entries, lanes).
-        here: the same as they are read.
-        batch: rows of a vector.
+        there: the tensor as it is written.
+        here: its elements as they are read, (entries, lanes).
 
     Returns:
         Of each lane of a row that is read the number of the one that is written, counted over all
         entries; `NOWHERE` where nothing goes; (entries, lanes of a row).
     """
-    if there.shape[1] != here.shape[1]:
+    if there.lanes != here.shape[1]:
         return None
-    block = here.shape[1] // batch
-    written, read = (rows.reshape(-1, batch, block) for rows in (there, here))
-    size = int(max(there.max(initial=0), here.max(initial=0))) + 1
-    found = np.full((len(here), block), NOWHERE, np.int32)
-    for row in range(batch):
-        place = np.full(size, NOWHERE, np.int32)
-        flat = written[:, row].reshape(-1)
-        held = np.flatnonzero(flat >= 0)
-        place[flat[held]] = held
+    read = here.reshape(len(here), len(there.rows), -1)
+    if here.max(initial=0) >= len(there.rows[0]) + GARBAGE:
+        return None
+    found: Rows | None = None
+    for row, place in enumerate(there.rows):
+        own = place[read[:, row]]
         used = read[:, row] >= 0
-        own = np.where(used, place[np.maximum(read[:, row], 0)], NOWHERE)
-        apart = used & ((own < 0) | ((found >= 0) & (found != own)))
-        if apart.any():
+        if np.count_nonzero(own >= 0) < np.count_nonzero(used):
+            return None
+        if found is None:
+            found = own
+            continue
+        if ((found != own) & (found >= 0) & used).any():
             return None
         found = np.where(used, own, found)
+    assert found is not None
     # What goes to a lane of one row goes to that of all: none of these can be left zero.
-    if ((read == ZERO).any(axis=1) & (found >= 0)).any():
+    if len(there.rows) > 1 and ((read == ZERO).any(axis=1) & (found >= 0)).any():
         return None
     return found
 
@@ -71,20 +103,23 @@ class Needs:
     loaded: int
 
     @classmethod
-    def of(cls, there: Rows, here: Rows, batch: int) -> Needs | None:
+    def of(cls, there: Places, here: Rows) -> Needs | None:
         """Those of two layouts; None where no program can copy that. Arguments as for `origins`."""
-        found = origins(there, here, batch)
+        found = origins(there, here)
         if found is None:
             return None
-        entries = np.sort(np.where(found >= 0, found // found.shape[1], NOWHERE), axis=1)
-        first = (entries[:, 1:] != entries[:, :-1]) & (entries[:, 1:] >= 0)
-        several = np.count_nonzero(first, axis=1) + (entries[:, 0] >= 0)
-        stored = (here != IDLE).any(axis=1)
+        # Lanes are a power of two; nowhere stays nowhere.
+        entries = found >> (found.shape[1].bit_length() - 1)
+        stored = np.count_nonzero((here != IDLE).any(axis=1))
         # Zeros are a product, too: what a reset leaves is not in the memory that STORE reads.
-        steps = int(np.maximum(several, 1)[stored].sum())
-        loaded = np.zeros(len(there) + 1, np.bool_)
+        steps = int(stored)
+        mixed = np.sort(entries[(entries != entries[:, :1]).any(axis=1)], axis=1)
+        if len(mixed):
+            other = (mixed[:, 1:] != mixed[:, :-1]) & (mixed[:, :-1] >= 0)
+            steps += int(np.count_nonzero(other))
+        loaded = np.zeros(there.entries + 1, np.bool_)
         loaded[entries] = True
-        return cls(int(stored.sum()), steps, int(loaded[:-1].sum()))
+        return cls(int(stored), steps, int(np.count_nonzero(loaded[:-1])))
 
     def least(self, config: Config) -> int:
         """Cycles that no program takes less of.

@@ -30,13 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.canonical import IDLE, ZERO
+from explorer.network.copying import GARBAGE, Places
 from explorer.network.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
 
 Kind = Literal["none", "stored", "filled", "copied", "host"]
-GARBAGE = -3
-"""What a lane holds that was written without meaning: no reader can use it."""
 
 
 class Model(Document):
@@ -140,6 +139,17 @@ class Laid:
         return found
 
     @cached_property
+    def _places(self) -> dict[int, Places]:
+        return {}
+
+    def places(self, batch: int) -> Places:
+        """Where each element is, of vectors with so many rows."""
+        assert self.held is not None
+        if batch not in self._places:
+            self._places[batch] = Places.of(self.held, batch)
+        return self._places[batch]
+
+    @cached_property
     def _asked(self) -> dict[tuple[bool, bool], list[_Asked]]:
         return {}
 
@@ -176,7 +186,7 @@ class Laid:
 
     def forget(self) -> None:
         """Give back what was kept for further comparisons, which takes more than the layout."""
-        for name in ("held", "wanted", "_asked", "_offered"):
+        for name in ("held", "wanted", "_asked", "_offered", "_places"):
             self.__dict__.pop(name, None)
 
 

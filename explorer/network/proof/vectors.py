@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.transitions import GARBAGE, Host, Lacking, Rows, widened
+from explorer.network.copying import GARBAGE
+from explorer.network.transitions import Host, Lacking, Rows, widened
 
 Numbers = NDArray[np.uint64]
 Lanes = tuple[int, ...]

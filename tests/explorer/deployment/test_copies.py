@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.copies import BLOCKS, MICRO_OPS, SOURCE, TARGET, Copy, copy
 from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.copying import Needs, origins
+from explorer.network.copying import Needs, Places, origins
 from isa.codec import encode
 from isa.config import Config
 from isa.fields import Column
@@ -22,12 +22,17 @@ from simulator.interleaving import Interleaving
 from simulator.lint import lint
 
 Rows = NDArray[np.int32]
-SMALL = {"log_inp_buff_size": 10, "log_acc_buff_size": 12}
-"""Scratchpads of some dozen vectors, so that copies take several tiles."""
+
+
+def small(name: str) -> Config:
+    """A machine with scratchpads of some dozen vectors, so that copies take several tiles."""
+    return replace(Config.load(name), log_inp_buff_size=10, log_acc_buff_size=12)
+
+
 MACHINES = [
     Config.load("default"),
-    replace(Config.load("default"), **SMALL),
-    replace(Config.load("b2"), **SMALL),
+    small("default"),
+    small("b2"),
     Config.load("block8"),
 ]
 ORDERS = ("program", "eager-load", "lazy-store")
@@ -45,7 +50,7 @@ def layouts(config: Config, seed: int, count: int) -> tuple[Rows, Rows]:
     held = np.sort(rng.permutation(there.size)[: int(there.size * rng.uniform(0.5, 1))])
     there[held] = rng.permutation(len(held))
     columns = there.reshape(count, config.batch, config.block_in)
-    wanted = []
+    wanted: list[Rows] = []
     while len(wanted) < count:
         several = int(rng.integers(1, 5))
         entries = rng.integers(0, count, several)[rng.integers(0, several, config.block_in)]
@@ -82,7 +87,7 @@ def test_copies(config: Config, seed: int) -> None:
     there, here = layouts(config, seed, 24 + 20 * (seed % 2))
     made = copy(config, there, here)
     assert made is not None
-    needs = Needs.of(there, here, config.batch)
+    needs = Needs.of(Places.of(there, config.batch), here)
     assert needs is not None
     assert needs.least(config) <= made.cycles
     program, places = built(config, made, there, here)
@@ -124,9 +129,9 @@ def test_what_cannot_be_copied() -> None:
     mixed, idle = there.copy(), there.copy()
     mixed[1, 3], idle[1, 3] = ZERO, IDLE
     for here in (exchanged, apart, mixed):
-        assert origins(there, here, b2.batch) is None
+        assert origins(Places.of(there, b2.batch), here) is None
         assert copy(b2, there, here) is None
-        assert Needs.of(there, here, b2.batch) is None
+        assert Needs.of(Places.of(there, b2.batch), here) is None
     assert copy(b2, there, idle) is not None
     fewer = np.where(there == 5, IDLE, there).astype(np.int32)
     assert copy(b2, fewer, there) is None
@@ -140,7 +145,7 @@ def test_regular_copies_are_short() -> None:
     there = tensor.reshape(4, 16, 14, 14).transpose(0, 2, 3, 1).reshape(-1, 16)
     here = tensor.reshape(8, 8, 14, 7, 2).transpose(0, 2, 3, 4, 1).reshape(-1, 16)
     made = copy(config, there, here)
-    needs = Needs.of(there, here, 1)
+    needs = Needs.of(Places.of(there, 1), here)
     assert made is not None
     assert needs == Needs(784, 1568, 784)
     assert len(made.blocks) == 4 * config.wgt_bytes
@@ -153,5 +158,5 @@ def test_more_than_scratchpads_hold() -> None:
     default = Config.load("default")
     there, here = layouts(default, 3, 40)
     assert copy(default, there, here) is not None
-    for name, log in (("log_wgt_buff_size", 10), ("log_uop_buff_size", 5)):
-        assert copy(replace(default, **{name: log}), there, here) is None
+    for config in (replace(default, log_wgt_buff_size=10), replace(default, log_uop_buff_size=5)):
+        assert copy(config, there, here) is None

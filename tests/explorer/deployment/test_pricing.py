@@ -173,14 +173,18 @@ def test_copies_where_they_are_cheaper(
     price: int | str, kind: str, root: Path, store: Path
 ) -> None:
     """A window in the lanes is copied where the host would take longer, and is the host's else."""
-    asked = Planning(
-        count=1, effort=1, jobs=1, classes=("padded",), host_cycles_per_byte=price, store=store,
-        pin=["conv1=reference", "conv2=y=oc:16/z=ic:8,kw%2"],
-    )  # fmt: skip
+    pins = ["conv1=reference", "conv2=y=oc:16/z=ic:8,kw%2"]
+
+    def asked(name: str) -> Planning:
+        return Planning(
+            transitions=name, host_cycles_per_byte=price, pin=pins,
+            count=1, effort=1, jobs=1, classes=("padded",), store=store,
+        )  # fmt: skip
+
     path = root / "docs" / "small_network.yaml"
     plans = {}
     for name in ("stored", "copied"):
-        planned = explorer.network_plan(path, transitions=name, **asked)
+        planned = explorer.network_plan(path, **asked(name))
         (plans[name],) = planned.planned.plans
     kinds = {planned.assembled.kinds[m.tensor, m.written, m.read] for m in plans["copied"].moves}
     assert kinds == {kind, "host"}
@@ -189,7 +193,7 @@ def test_copies_where_they_are_cheaper(
     assert (copied.cycles < stored.cycles) == (kind == "copied")
     if kind == "host":
         return
-    verified = explorer.network_verify(path, transitions="copied", **asked)
+    verified = explorer.network_verify(path, **asked("copied"))
     assert verified.right
     work = total(verified.deployment, Host(Fraction(price)))
     assert (work.bytes, work.copies) == (copied.host_bytes, copied.host_copies)
