@@ -216,8 +216,9 @@ def plan(
         so_far = replace(planned, planned=replace(planned.planned, interrupted=True))
         with suppress(typer.Exit):
             _show(so_far, objectives, output)
-        told = "explorer: programs were not simulated: stores in another order count as free"
-        typer.echo(told, err=True)
+        told = "programs were not simulated: stores in another order count as free"
+        told += ", and copies as the least that they can take" if rule.copies else ""
+        typer.echo(f"explorer: {told}", err=True)
 
     with partial(interrupted), progress("simulating plans") as advance:
         final = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.boxes import boxes
 from explorer.layout.canonical import IDLE
-from explorer.network.copying import NOWHERE, Places, Rows, origins
+from explorer.network.copying import NOWHERE, Places, Rows, origins, vectors
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode
@@ -76,6 +76,7 @@ def copy(config: Config, there: Rows, here: Rows) -> Copy | None:
         there: the tensor's elements as they are written, (entries, lanes).
         here: the same as they are read.
     """
+    here = vectors(here, there.shape[1])
     found = origins(Places.of(there, config.batch), here)
     if found is None or config.block_in != config.block_out:
         return None

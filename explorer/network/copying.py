@@ -53,16 +53,24 @@ class Places:
         return cls(len(there), there.shape[1], tuple(found))
 
 
+def vectors(here: Rows, lanes: int) -> Rows:
+    """What is read as vectors of so many lanes, as STORE writes them; of none where it is none.
+
+    A block of weights is as many vectors as it has rows, one after the other.
+    """
+    return here.reshape(-1, lanes) if here.shape[1] % lanes == 0 else here[:0, :0]
+
+
 def origins(there: Places, here: Rows) -> Rows | None:
     """Where each lane comes from; None where no program can copy that.
 
     Args:
         there: the tensor as it is written.
-        here: its elements as they are read, (entries, lanes).
+        here: its elements as they are read, in `vectors`.
 
     Returns:
         Of each lane of a row that is read the number of the one that is written, counted over all
-        entries; `NOWHERE` where nothing goes; (entries, lanes of a row).
+        entries; `NOWHERE` where nothing goes; (vectors, lanes of a row).
     """
     if there.lanes != here.shape[1]:
         return None
@@ -104,7 +112,13 @@ class Needs:
 
     @classmethod
     def of(cls, there: Places, here: Rows) -> Needs | None:
-        """Those of two layouts; None where no program can copy that. Arguments as for `origins`."""
+        """Those of two layouts; None where no program can copy that.
+
+        Args:
+            there: the tensor as it is written.
+            here: its elements as they are read, (entries, lanes).
+        """
+        here = vectors(here, there.lanes)
         found = origins(there, here)
         if found is None:
             return None

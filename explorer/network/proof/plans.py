@@ -70,6 +70,8 @@ class Proof:
             raise InputError("preferences", "", named, "cycles first, over all embeddings")
         if not self.rule.stores or self.rule.copies:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
+            if self.rule.copies:
+                allowed = "stored or trial: copies are of the candidates listed only"
             raise InputError("transitions", "", self.rule_name, allowed)
 
     def run(

@@ -118,6 +118,21 @@ def test_copies(config: Config, seed: int) -> None:
             assert np.array_equal(stored[here != IDLE], wanted[here != IDLE])
 
 
+def test_blocks_of_weights() -> None:
+    """What is read as a block of weights is made of its rows, one vector each."""
+    config = Config.load("default")
+    tensor = np.arange(32 * 32, dtype=np.int32).reshape(32, 32)
+    there = tensor.reshape(32, 2, 16).transpose(1, 0, 2).reshape(-1, 16)
+    blocks = tensor.T.reshape(2, 16, 2, 16).transpose(0, 2, 1, 3).reshape(4, 256)
+    assert Needs.of(Places.of(there, 1), blocks) == Needs(64, 64 * 16, 64)
+    made, rows = copy(config, there, blocks), copy(config, there, blocks.reshape(-1, 16))
+    assert made is not None
+    assert rows is not None
+    assert np.array_equal(made.table, rows.table)
+    assert made.blocks == rows.blocks
+    assert len(made.blocks) == 256 * config.wgt_bytes
+
+
 def test_what_cannot_be_copied() -> None:
     """Rows stay where they are, and nothing but zeros of a whole column can be made."""
     b2 = Config.load("b2")

@@ -200,6 +200,48 @@ def test_copies_where_they_are_cheaper(
     assert work.cycles + sum(s.alone for s in verified.deployment.segments) == copied.cycles
 
 
+SCORES = """
+name: scores
+inputs: [image]
+outputs: [scores]
+tensors:
+  image: {shape: [32, 32]}
+  weight: {shape: [32, 32], constant: true}
+  middle: {shape: [32, 32]}
+  scores: {shape: [1, 1, 32, 32]}
+operators:
+  gemm: {kind: gemm, m: 32, n: 32, k: 32}
+  scores: {kind: attention_scores, b: 1, heads: 1, m: 32, n: 32, d: 32}
+nodes:
+  - {name: first, operator: gemm, inputs: {data: image, weight: weight}, output: middle}
+  - name: second
+    operator: scores
+    inputs:
+      query: {tensor: middle, split: [1, 32, 1, 32], order: [0, 1, 2, 3]}
+      key: {tensor: middle, split: [1, 32, 1, 32], order: [0, 1, 2, 3]}
+    output: scores
+"""
+
+
+def test_copies_into_blocks_of_weights(tmp_path: Path) -> None:
+    """A tensor that is multiplied by itself is read as it is written, and copied into blocks."""
+    path = tmp_path / "scores.yaml"
+    path.write_text(SCORES)
+    asked = Planning(transitions="copied", host_cycles_per_byte=8, count=1, effort=1, jobs=1)
+    planned = explorer.network_plan(path, **asked)
+    (best,) = planned.planned.plans
+    moves = [m for m in best.moves if m.tensor == "middle"]
+    kinds = [planned.assembled.kinds[m.tensor, m.written, m.read] for m in moves]
+    assert sorted(kinds) == ["copied", "none"]
+    verified = explorer.network_verify(path, **asked)
+    assert verified.right
+    (segment,) = verified.deployment.segments
+    assert segment.nodes == ("first", "copy of middle", "second")
+    work = total(verified.deployment, Host(Fraction(8)))
+    assert work.cycles + segment.alone == best.cost.cycles
+    assert segment.cycles < segment.alone
+
+
 def test_never_above_what_counts_as_free(made: Made) -> None:
     """The plan that is simulated is one of the best that are, and no bound is above it."""
     _, plans = made
@@ -232,10 +274,11 @@ def test_limits_of_cycles(made: Made) -> None:
     assert none.conflict.lines()[0] == f"cycles<={least - 1} cannot be met"
 
 
-def test_own_best(made: Made) -> None:
+@pytest.mark.parametrize("name", ["stored", "copied"])
+def test_own_best(name: str, made: Made) -> None:
     """What a node's own best costs is the difference of two plans whose programs are simulated."""
     _, plans = made
-    found = simulated(plans["stored"])
+    found = simulated(plans[name])
     for node in found.assembled.options:
         told = own_best(found, node, found.wishes, simulated)
         assert told is not None
