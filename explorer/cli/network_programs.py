@@ -173,7 +173,7 @@ def verify(
             on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
     table = table_of(asdict(row) for row in result.rows)
-    show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
+    show_table(table, output, table.drop(columns=["difference"] if found.drawn else []))
     for line in _verdict(found, result, host):
         note(line, aside=output is not None)
     if not result.right:
@@ -193,11 +193,9 @@ def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
         verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
         kind = "" if result.exact else ", of a model that is not exact"
         lines.append(f"{counted(len(outputs), 'output')} beside ONNX Runtime's{kind}: {verdict}")
-    if found.imported is None:
-        lines.append(
-            f"constants, and what host nodes write, are random (seed {found.seed}): "
-            "the model does not have them"
-        )
+    if found.drawn:
+        drawn = "constants" if found.imported else "constants, and what host nodes write,"
+        lines.append(f"{drawn} are random (seed {found.seed}): the model does not have them")
     return [*lines, *_summary(result.deployment, host)]
 
 

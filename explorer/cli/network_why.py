@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ from explorer.cli.network_plan import (
     named_classes,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
-from explorer.deployment.pricing import simulated
+from explorer.deployment.pricing import Programs, simulated
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
@@ -70,8 +71,9 @@ def why(
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        planned = simulated(planned)
-        told = own_best(planned, node, planned.wishes, simulated)
+        refined = partial(simulated, programs=Programs.of(machine))
+        planned = refined(planned)
+        told = own_best(planned, node, planned.wishes, refined)
     if told is None:
         typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
         raise typer.Exit(1)

@@ -27,6 +27,7 @@ from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.embedding.ascending import Ascending
 from explorer.embedding.facts import CLASSES, parse_classes
+from explorer.embedding.joint_space import AscendingJoint
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
@@ -144,12 +145,12 @@ def rank(
 
 def _candidates(
     op: Operator, machine: Config, classes: str, all_tiles: bool, everything: bool
-) -> tuple[Ascending | list[AnyEmbedding], str, int | None]:
+) -> tuple[Ascending | AscendingJoint | list[AnyEmbedding], str, int | None]:
     """What is ranked, the title of its progress, and how many there are, if that is known."""
     make = explore.embeddings if everything else explore.ascending
     names = parse_classes(classes)
     found = make(op, machine, names, all_tiles=all_tiles, maximal=not all_tiles)
-    if isinstance(found, Ascending):
+    if isinstance(found, Ascending | AscendingJoint):
         return found, "embeddings ranked", None
     return found, f"ranking {len(found)} embeddings", len(found)
 

@@ -26,11 +26,10 @@ from explorer.cli.output import OutputOption, progress, show_table, table_of
 from explorer.embedding import facts as symbols
 from explorer.embedding.enumeration import fused_mappings
 from explorer.embedding.facts import parse_classes
+from explorer.embedding.joint import PLUS, Joint
 from explorer.embedding.scalar import scalar_embeddings, unstructured_embeddings
 from explorer.embedding.several import (
-    PLUS,
     AnyEmbedding,
-    Joint,
     count_any,
     enumerate_any,
     find_any,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 _MOST = 2**16 - 1  # of a size or stride: fields of 16 bits
 Run = tuple[int, int, int]
 """Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
 
 
-def boxes(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int, int]]:
+def boxes(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int, int]]:
     """STOREs that move vectors so: scratchpad, DRAM, width, height, stride.
 
     Vectors that follow each other in both are rows, and rows of one width that follow each other in
     the scratchpad, at one distance in DRAM, are a STORE.
+
+    Args:
+        pairs: where each vector is, and where it goes, (vectors, 2).
     """
     rows = sorted(_runs(pairs))
     left = dict.fromkeys(rows)
@@ -41,19 +47,15 @@ def boxes(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int
         yield first[0], first[1], first[2], len(chain), stride if len(chain) > 1 else first[2]
 
 
-def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[Run]:
+def _runs(pairs: NDArray[np.int64]) -> Iterator[Run]:
     """Vectors that follow each other in both memories."""
-    begin: Run | None = None
-    for sram, dram in sorted(pairs, key=lambda p: (p[1] - p[0], p[0])):
-        if (
-            begin is not None
-            and (sram - begin[0], dram - begin[1]) == (begin[2], begin[2])
-            and begin[2] < _MOST
-        ):
-            begin = begin[0], begin[1], begin[2] + 1
-            continue
-        if begin is not None:
-            yield begin
-        begin = sram, dram, 1
-    if begin is not None:
-        yield begin
+    apart = pairs[:, 1] - pairs[:, 0]
+    order = np.lexsort([pairs[:, 0], apart])
+    sram, dram, apart = pairs[order, 0], pairs[order, 1], apart[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (apart[1:] != apart[:-1]) | (sram[1:] != sram[:-1] + 1)
+    places = np.arange(len(order))
+    begins |= (places - np.maximum.accumulate(np.where(begins, places, 0))) % _MOST == 0
+    starts = np.flatnonzero(begins)
+    widths = np.diff(np.append(starts, len(order)))
+    yield from zip(sram[starts].tolist(), dram[starts].tolist(), widths.tolist(), strict=True)

@@ -57,7 +57,7 @@ class Compiled:
                 option = chosen[node.name]
                 programs[node.name] = compiled(node, network, values, config, option)
                 on_progress(1)
-        self.directed = Director(config, rule, host).directed(network, programs)
+        self.directed = Director(config).directed(network, programs, rule, host)
         self.programs: Mapping[str, NodeProgram] = self.directed.nodes
         self.course: Course = course(network, self.programs, self.directed.copies)
 
@@ -81,8 +81,9 @@ class Compiled:
         )
 
     def _needed(self) -> dict[str, Array]:
-        """The constants that the host reads: of nodes that it runs, and of sums that it packs."""
-        names = {
+        """The constants of the host: of nodes that it runs, of sums that it packs, outputs."""
+        names = {*self.network.outputs}
+        names |= {
             view.tensor
             for node in self.network.accelerated
             if node.name not in self.programs
@@ -140,9 +141,7 @@ def emitted(
         name: of the model, for the manifest.
         one_by_one: whether each node is a segment of its own.
     """
-    # What host nodes read says of which types and shapes they are.
-    models = found.host_models(found.tensors(found.inputs())) if found.imported else {}
-    deployment = compiled.deployment(one_by_one=one_by_one, models=models)
-    drawn = {} if found.imported else {"constants": f"random, seed {found.seed}"}
+    deployment = compiled.deployment(one_by_one=one_by_one, models=found.host_models())
+    drawn = {"constants": f"random, seed {found.seed}"} if found.drawn else {}
     source = {"model": name, "target": TARGETS[one_by_one], **drawn}
     return deployment, folder_files(deployment, source)

@@ -246,7 +246,8 @@ class _Writer:
         relative = entries - entries[0]
         key = relative.tobytes()
         if key not in self.shapes:
-            self.shapes[key] = list(boxes(list(enumerate(relative.tolist()))))
+            pairs = np.stack([np.arange(len(relative)), relative], 1)
+            self.shapes[key] = list(boxes(pairs))
         return self.shapes[key]
 
     def gemm(self, steps: Array, reset: int) -> None:

@@ -27,6 +27,7 @@ from explorer.network.problem import Cost, Plan, Problem, plan
 from explorer.network.tables import meets
 from explorer.network.transitions import Kind, better
 from explorer.network.wishes import Wishes
+from isa.config import Config
 
 ROUNDS = 12
 """Plans that are looked for; most networks need fewer."""
@@ -41,11 +42,32 @@ Extra = dict[Choice, dict[Readers, int]]
 """Cycles that programs take on top, by what they store."""
 
 
+@dataclass(slots=True)
+class Programs:
+    """Programs of a network's candidates that were simulated: none is made again.
+
+    Whoever plans a network several times, at several prices of the host's bytes, shares them.
+
+    Attributes:
+        director: gives programs their stores.
+        own: programs as candidates have them, without constants.
+    """
+
+    director: Director
+    own: dict[Choice, NodeProgram] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Programs:
+        """None yet, for a machine."""
+        return cls(Director(config))
+
+
 def simulated(
     found: NetworkPlan,
     *,
     seconds: float | None = None,
     free: bool = True,
+    programs: Programs | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> NetworkPlan:
     """A network's plan, with the cycles that its programs have in the end.
@@ -58,6 +80,7 @@ def simulated(
         found: the plan.
         seconds: time for the solver, in all rounds together.
         free: whether other plans may be looked for; else the one that is there is simulated.
+        programs: of the same network's candidates, on the same machine, known so far.
         on_progress: told when a plan was simulated.
     """
     if found.planned.interrupted:
@@ -70,10 +93,10 @@ def simulated(
     assembled = found.assembled
     desk = _Desk(
         found,
-        Director(found.config, found.rule, found.host),
+        programs or Programs.of(found.config),
         dict(assembled.problem.passages),
         dict(assembled.kinds),
-        known=known,
+        programmed=known,
     )
     plans = []
     for each in found.planned.plans:
@@ -150,20 +173,18 @@ class _Desk:
 
     Attributes:
         found: the plan.
-        director: gives programs their stores.
+        known: programs that were made.
         passages: what transitions cost; of copies the least, until they are simulated.
         kinds: what transitions are, likewise.
-        known: whether candidates have programs.
-        own: programs as candidates have them, without constants.
+        programmed: whether candidates have programs.
         extra: what programs take on top.
     """
 
     found: NetworkPlan
-    director: Director
+    known: Programs
     passages: dict[Key, Cost]
     kinds: dict[Key, Kind]
-    known: bool
-    own: dict[Choice, NodeProgram] = field(default_factory=dict)
+    programmed: bool
     extra: Extra = field(default_factory=dict)
     done: set[Key] = field(default_factory=set)
 
@@ -182,7 +203,7 @@ class _Desk:
         found = self.found.assembled.copied[key]
         assert found.written.held is not None
         assert found.read.held is not None
-        made = self.director.copy(found.written.held, found.read.held)
+        made = self.known.director.copy(found.written.held, found.read.held)
         self.kinds[key], self.passages[key] = found.kind, found.cost
         if made is not None and better(made.cycles, found.kind, found.cost.cycles):
             memory = found.read.size + len(made.blocks)
@@ -194,18 +215,19 @@ class _Desk:
     def programs(self, made: Plan) -> dict[str, int]:
         """Cycles of each program of a plan; none where candidates have none."""
         network, options = self.found.network, self.found.assembled.options
-        if not self.known:
+        if not self.programmed:
             return {}
         programs = {}
         for node in network.accelerated:
             if node.name in options:
                 choice = node.name, made.choices[node.name]
-                if choice not in self.own:
+                own = self.known.own
+                if choice not in own:
                     option = options[node.name][choice[1]]
-                    self.own[choice] = compiled(node, network, None, self.found.config, option)
-                programs[node.name] = self.own[choice]
-        directed = self.director.directed(network, programs).nodes
-        return {name: program.cycles for name, program in directed.items()}
+                    own[choice] = compiled(node, network, None, self.found.config, option)
+                programs[node.name] = own[choice]
+        directed = self.known.director.directed(network, programs, self.found.rule, self.found.host)
+        return {name: program.cycles for name, program in directed.nodes.items()}
 
     def exact(self, made: Plan) -> Plan:
         """A plan of the problem with the cycles of its programs; and what they are, noted."""

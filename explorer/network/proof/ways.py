@@ -21,6 +21,7 @@ from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.search import Scheduled, search
 from isa.computation import Operator
 from isa.config import Config
+from isa.errors import InputError
 
 
 @dataclass(slots=True)
@@ -131,7 +132,12 @@ def pool(operator: Operator, config: Config, classes: Sequence[str]) -> Pool:
 
 
 def _designs(operator: Operator, config: Config, embedding: AnyEmbedding) -> Iterator[Design]:
-    return designs(operator, config, gemm_intrinsic(config), embedding)
+    for design in designs(operator, config, gemm_intrinsic(config), embedding):
+        if design.partial:
+            number = len(operator.terms)
+            allowed = "of so many terms not every layout can be tried; --concat host has fewer"
+            raise InputError(operator.name, "terms", number, allowed)
+        yield design
 
 
 @dataclass(frozen=True, slots=True)

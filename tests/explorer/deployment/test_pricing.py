@@ -146,7 +146,7 @@ def test_copies_of_a_plan(made: Made, tmp_path: Path) -> None:
     assert result.right
     assert {row.tensor for row in result.rows} == {t for n in found.network.nodes for t in n.writes}
     tensors = found.tensors(given)
-    deployment = programs.deployment(models=found.host_models(tensors))
+    deployment = programs.deployment(models=found.host_models())
     names = [name for segment in deployment.segments for name in segment.nodes]
     assert {c.name for c in programs.directed.copies.values()} == {*names} - {*programs.programs}
     write_folder(tmp_path / "net", folder_files(deployment, {}))
@@ -370,7 +370,7 @@ def test_residuals_of_several_shifts() -> None:
     given = tuple(n for n in names if n != "weight")
     network = Network("sums", given, ("sum",), (*tensors, out), (node,))
     weight = np.random.default_rng(1).integers(-8, 8, operand(operator, "weight").shape, np.int8)
-    found = Subject(network, {"weight": weight}, None, 0)
+    found = Subject(network, {"weight": weight}, None, drawn=True, seed=0)
     spaces, hosts = candidates(network, B2, 1, ("padded",), effort=1)
     planned = plan_network(network, B2, spaces, hosts, model("stored"), HOST, Wishes())
     together = 0
