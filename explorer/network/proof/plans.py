@@ -71,8 +71,10 @@ class Proof:
         if self.wishes.ranked[0] != "cycles":
             named = ",".join(self.wishes.ranked)
             raise InputError(f"{dashes}prefer", "", named, "cycles first, over all embeddings")
-        if not self.rule.stores:
+        if not self.rule.stores or self.rule.copies:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
+            if self.rule.copies:
+                allowed = "stored or trial: copies are of the candidates listed only"
             raise InputError(f"{dashes}transitions", "", self.rule_name, allowed)
 
     def run(

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.canonical import IDLE, ZERO
+from explorer.network.copying import GARBAGE
 from explorer.network.proof.entries import FACTORS, Entries, Lanes, Numbers, patterns
-from explorer.network.transitions import GARBAGE, Host, Lacking, Rows, widened
+from explorer.network.transitions import Host, Lacking, Rows, widened
 
 Held = Rows | Entries
 """What the lanes of entries hold, (entries, lanes), or the same by entries alone."""
