@@ -59,7 +59,6 @@ class Planning(TypedDict, total=False):
     concat: Literal["terms", "host"]
     jobs: int | None
     store: str | Path | None
-    dask: str | None
 
 
 def network_of(

@@ -76,7 +76,8 @@ def fold(text: str, limit: int) -> list[str]:
         if len(lines[-1]) + len(piece.rstrip()) > limit:
             lines.append("")
         lines[-1] += piece
-    return lines
+    # A space where a line ends is not seen, and there may be no room for it.
+    return [line.rstrip() for line in lines]
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:

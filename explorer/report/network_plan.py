@@ -78,8 +78,8 @@ def proof(found: NetworkPlan) -> str:
     return (
         f"{text}. Exact reductions: {counted(account.grouped, 'layout')} grouped, "
         f"{counted(account.dominated, 'candidate')} dominated, {account.outweighed:,} outweighed, "
-        f"{counted(account.joined, 'join')} of nodes. Left to the solver: nodes {account.nodes}, "
-        f"candidates {account.left:,}"
+        f"{counted(account.joined, 'join')} of nodes, {counted(account.eliminated, 'node')} "
+        f"eliminated. Left to the solver: nodes {account.nodes}, candidates {account.left:,}"
     )
 
 
