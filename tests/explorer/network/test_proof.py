@@ -166,24 +166,22 @@ def test_numbers_stand_for_vectors(root: Path) -> None:
                 assert vectors.cycles(without, short, host) == expected
 
 
-@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("machine", ["default", "b4"])
-def test_entries_are_what_lanes_hold(machine: str, strict: bool) -> None:
+def test_entries_are_what_lanes_hold(machine: str) -> None:
     """Of convolutions with borders and strides, all classes, entries and arrays say the same."""
     config = Config.load(machine)
     net = Builder("net", "terms")
     data = net.conv("first", net.given("data", 1, 3, 5, 5), 6, 3, pad=1)
     network = net.build(net.conv("second", data, 4, 3, stride=2, pad=1))
-    desk, fused = Desk(network, config, model("stored")), 0
+    desk, random, without = Desk(network, config, model("stored")), Random(5), 0
     for node in network.accelerated:
-        chosen = embeddings(node.operator, config, list(CLASSES))
-        for embedding in Random(5).sample(chosen, 40):
+        for embedding in random.sample(embeddings(node.operator, config, list(CLASSES)), 15):
             for design in designs(node.operator, config, gemm_intrinsic(config), embedding):
-                for layout in (design.inp, design.acc):
+                for layout, strict in product((design.inp, design.acc), (False, True)):
                     view = node.output if layout is design.acc else node.views["data"]
                     entries = entries_of(layout, strict=strict)
-                    fused += entries is None
-                    if entries is None:
+                    without += entries is None
+                    if entries is None:  # loops are fused there
                         continue
                     held = desk.held(layout, view, strict)
                     read, other = (
@@ -193,7 +191,7 @@ def test_entries_are_what_lanes_hold(machine: str, strict: bool) -> None:
                     assert read.key() == other.key()
                     for (_, there), (_, here) in zip(read.asked, other.asked, strict=True):
                         assert there.steps == here.steps
-    assert fused
+    assert without
 
 
 def test_limits_and_jokers() -> None:
@@ -219,20 +217,19 @@ def test_limits_and_jokers() -> None:
         assert own.joker == min((c for c in costs.values() if c > limit), default=None)
 
 
-def test_bounds_of_programs() -> None:
+def test_bounds_of_programs(root: Path) -> None:
     """No program undercuts its bound; layouts that are told to share programs do."""
-    operator = small(1).accelerated[1].operator
-    chosen = tuple(embeddings(operator, B2))
+    operator = load(root / "docs" / "small_network.yaml").accelerated[0].operator
+    chosen = tuple(embeddings(operator, B2)[::30])
     cycles: dict[bytes, int | None] = {}
     for embedding, found in zip(chosen, bounds(Bounding(operator, B2, chosen)), strict=True):
         made = list(designs(operator, B2, gemm_intrinsic(B2), embedding))
         for design, (least, key) in zip(made, found, strict=True):
             best = search(design).best
-            taken = best.cycles if best else None
-            assert (best is None) >= (least is None)
-            if taken is not None and least is not None:
-                assert least <= taken
-            assert cycles.setdefault(key, taken) == taken
+            own = None if best is None else best.cycles
+            assert least is not None or own is None
+            assert own is None or least is None or least <= own
+            assert cycles.setdefault(key, own) == own
     assert len(cycles) < sum(map(len, bounds(Bounding(operator, B2, chosen))))
 
 
