@@ -194,7 +194,7 @@ def test_time_that_ends() -> None:
         ("first=never", "'never'"),
         ("third=fast", "'third'"),
         ("first", "NODE=ID"),
-        ("t=z", "one of a, b"),
+        ("t=z", "as a, b"),
     ],
 )
 def test_pins_that_name_nothing(text: str, part: str) -> None:
