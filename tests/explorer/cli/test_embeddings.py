@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from explorer.cli import app
-from explorer.cli import rank as command
 from explorer.ranking import best_first
 
 SMALL = "conv2d:n=1,c=3,h=8,w=8,k=20,r=3,s=3,pad=1"
@@ -50,15 +49,14 @@ def test_rank_is_proven_and_reproducible(tmp_path: Path, monkeypatch: pytest.Mon
     """Rankings with other numbers of workers are the same bytes; the reference has speedup 1."""
     monkeypatch.setattr(best_first, "PATIENCE", -1)  # workers after the first embedding
     made: dict[int, best_first.Ranking] = {}
-    rank = command.rank_embeddings
 
     def ranked(*arguments: Any, jobs: int, **options: Any) -> best_first.Ranking:
         """A ranking, which is made once with so many workers and then written in every format."""
         if jobs not in made:
-            made[jobs] = rank(*arguments, jobs=jobs, **options)
+            made[jobs] = best_first.rank(*arguments, jobs=jobs, **options)
         return made[jobs]
 
-    monkeypatch.setattr(command, "rank_embeddings", ranked)
+    monkeypatch.setattr("explorer.cli.rank.rank_embeddings", ranked)
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         "csv": pd.read_csv,
         "json": pd.read_json,
