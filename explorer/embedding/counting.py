@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import NamedTuple
 
 from clingo import Control, Symbol
@@ -170,8 +169,8 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
     choices: Counter[tuple[Part, tuple[frozenset[Symbol], ...]]] = Counter()
     for symbols, number in _told(control).items():
         felt = [s.arguments for s in symbols if s.match("felt", 2)]
-        each = (frozenset(what for x, what in felt if x.name == axis) for axis in axes)
-        choices[_part(symbols), tuple(each)] += number
+        each = tuple(frozenset(what for x, what in felt if x.name == axis) for axis in axes)
+        choices[_part(symbols), each] += number
 
     @functools.cache
     def share(axis: str, feels: frozenset[Symbol]) -> Counter[Part]:
@@ -181,9 +180,11 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
         return tally(own, "entries/count-share.lp")
 
     parts: Counter[Part] = Counter()
-    for (part, feelings), number in choices.items():
-        shares: Iterable[Counter[Part]] = map(share, axes, feelings)
-        parts += reduce(_product, shares, Counter({part: number}))
+    for (part, each), number in choices.items():
+        chosen: Counter[Part] = Counter({part: number})
+        for of_axis in map(share, axes, each):
+            chosen = _product(chosen, of_axis)
+        parts += chosen
     return parts
 
 

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from explorer.network.graph import Host
-from explorer.network.integers import evaluated
+from explorer.network.graph import Host, Tensor
+from explorer.network.integers import cast, evaluated
+from explorer.network.onnx_file import captured, number_of
 from explorer.network.onnx_import import Imported
+from isa.errors import InputError
+from isa.files import parsing
 
 Array = NDArray[Any]
 
@@ -44,46 +47,83 @@ def run(
 
 
 def hosted(imported: Imported, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
-    """What a host node writes, by the model's names."""
-    model, arrays, outputs = host_model(imported, name, given)
-    return dict(zip(outputs, execute(model, arrays, outputs), strict=True))
+    """What a host node writes, by the model's names; in the types that the network has.
+
+    Raises:
+        InputError: the node cannot be run, or writes what is no tensor.
+    """
+    model, names = host_model(imported, name, given)
+    arrays = {imported.names[n]: array for n, array in given.items()}
+    tensors = imported.network.by_name
+    wanted = {old: tensors[new] for new, old in imported.names.items()}
+    source = f"{imported.network.name}: nodes.{name}"
+    return hosted_by(model, arrays, {n: wanted[n] for n in names if n in wanted}, source)
+
+
+def hosted_by(
+    model: onnx.ModelProto, given: Mapping[str, Array], outputs: Mapping[str, Tensor], source: str
+) -> dict[str, Array]:
+    """What the model of a host node writes, in the types that the network has.
+
+    Args:
+        model: of the node.
+        given: what it reads, by the model's names.
+        outputs: the network's tensors by the model's names.
+        source: the node, for errors.
+
+    Raises:
+        InputError: it cannot be run, or writes what is no tensor.
+    """
+    types = {v.name: v.type.tensor_type.elem_type for v in model.graph.input}
+    arrays = {
+        name: cast(array, helper.tensor_dtype_to_np_dtype(types[name]))
+        for name, array in given.items()
+    }
+    with parsing(source, "must be a node that ONNX Runtime runs on what it reads"):
+        found = execute(model, arrays, list(outputs))
+    made = {}
+    for (name, tensor), array in zip(outputs.items(), found, strict=True):
+        if not isinstance(array, np.ndarray):
+            raise InputError(source, name, type(array).__name__, "nodes write tensors only")
+        own = tensor.dtype in {"int8", "uint8"} and array.dtype.kind in "fiu"
+        made[name] = cast(array, np.dtype(tensor.dtype)) if own else array
+    return made
 
 
 def host_model(
     imported: Imported, name: str, given: Mapping[str, Array]
-) -> tuple[onnx.ModelProto, dict[str, Array], list[str]]:
-    """A host node as a model of its own, with what it reads and the names of what it writes."""
+) -> tuple[onnx.ModelProto, list[str]]:
+    """A host node as a model of its own, and the names of what it writes."""
     nodes = imported.programs[name]
-    arrays = {imported.names[n]: array for n, array in given.items()}
+    tensors, dtypes = imported.network.by_name, imported.model.dtypes
+    inputs = []
+    for new, array in given.items():
+        old = imported.names[new]
+        number = int(helper.np_dtype_to_tensor_dtype(array.dtype))
+        # Integers of the network are floats of a model of floats.
+        if tensors[new].dtype != dtypes.get(old, "other") != "other":
+            number = number_of(dtypes[old])
+        shape = None if tensors[new].shape is None else array.shape
+        inputs.append(helper.make_tensor_value_info(old, number, shape))
     outputs = [n for n in nodes[-1].output if n]
-    model = program(imported, nodes, arrays, outputs)
-    open_ended = {imported.names[n] for n in given if imported.network.by_name[n].shape is None}
-    for value in model.graph.input:
-        if value.name in open_ended:
-            value.type.tensor_type.ClearField("shape")
-    return model, arrays, outputs
+    return program(imported, nodes, inputs, outputs), outputs
 
 
 def program(
     imported: Imported,
     nodes: Sequence[onnx.NodeProto],
-    given: Mapping[str, Array],
+    inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
-    """A model of some nodes: what is given are its inputs, constants its own."""
+    """A model of some nodes with these inputs; constants are its own."""
     whole = imported.model.proto
     constants = imported.model.constants
-    inputs = [
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-        )
-        for name, array in given.items()
-    ]
-    needed = {name for node in nodes for name in node.input if name in constants}
+    read = {name for node in nodes for name in (*node.input, *captured(node))}
+    needed = {name for name in read if name in constants}
     graph = helper.make_graph(
         list(nodes),
         "part",
-        inputs,
+        list(inputs),
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [numpy_helper.from_array(constants[name], name) for name in sorted(needed)],
     )
@@ -100,12 +140,13 @@ def execute(
 ) -> list[Array]:
     """The outputs of a model: by ONNX Runtime without optimisation, or else by the evaluator.
 
-    The evaluator of the onnx package is slower and knows the standard's operations only.
+    The evaluator of the onnx package is slower and knows the standard's operations only. What is no
+    tensor is a list or a dictionary.
     """
     try:
         import onnxruntime  # noqa: PLC0415 - not needed where it is not installed
     except ImportError:
-        return [np.asarray(a) for a in ReferenceEvaluator(model).run(list(outputs), dict(given))]
+        return list(ReferenceEvaluator(model).run(list(outputs), dict(given)))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -113,4 +154,4 @@ def execute(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return [np.asarray(a) for a in session.run(list(outputs), dict(given))]
+    return list(session.run(list(outputs), dict(given)))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from explorer.deployment.compilation import Compiled
-from explorer.deployment.content import Content, Summand, index_of, serves
+from explorer.deployment.content import Content, Summand, serves
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
 from explorer.deployment.host import library
@@ -23,7 +23,8 @@ from explorer.deployment.programs import compiled as program_of
 from explorer.deployment.reading import read
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import executions, verify
-from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.canonical import IDLE, ZERO, contents
+from explorer.layout.held import Held
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
 from explorer.network.graph import Host as HostNode
 from explorer.network.transitions import Host
@@ -47,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def folder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a folder."""
     found, compiled = made
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     path = tmp_path_factory.mktemp("folder") / "network"
     write_folder(path, folder_files(compiled.deployment(models=models), {}))
     return path
@@ -89,8 +90,7 @@ def test_programs_are_the_candidates(made: Made) -> None:
                 if not tensor.constant:
                     wide, index = held.pop(tensor.name)
                     assert wide == (name in option.wide)
-                    expected = index_of(layout, node.views[name], tensor, strict=False)
-                    assert np.array_equal(index, expected)
+                    assert np.array_equal(index, contents(layout))
             assert not held
     assert {(REFERENCE, True), (REFERENCE_TERMS, False)} <= kinds
 
@@ -109,7 +109,7 @@ def test_wrong_bits_are_seen(made: Made) -> None:
     found, compiled = made
     name = found.network.accelerated[0].views["weight"].tensor
     values = {**found.values, name: found.values[name] ^ 1}
-    other = Subject(found.network, values, found.imported, found.seed)
+    other = Subject(found.network, values, found.imported, drawn=False, seed=found.seed)
     compared: list[int] = []
     result = verify(other, compiled, found.inputs(), on_compared=compared.append)
     assert not result.right
@@ -134,7 +134,7 @@ def test_folder(made: Made, folder: Path) -> None:
 def test_same_bytes(made: Made, folder: Path) -> None:
     """Equal networks give equal files, and a folder that was read gives its own again."""
     found, compiled = made
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     files = folder_files(compiled.deployment(models=models), {})
     assert {n: (folder / n).read_bytes() for n in files} == files
     assert folder_files(read(folder), {}) == files
@@ -210,7 +210,7 @@ def test_open_shapes(made: Made) -> None:
     tensors = tuple(
         replace(t, shape=None) if t.name in network.inputs else t for t in network.tensors
     )
-    other = Subject(replace(network, tensors=tensors), found.values, None, 0)
+    other = Subject(replace(network, tensors=tensors), found.values, None, drawn=True, seed=0)
     with pytest.raises(InputError, match="--shape"):
         other.inputs()
 
@@ -243,7 +243,7 @@ def test_timeline(made: Made) -> None:
 
 def content(*index: int, wide: bool = False) -> Content:
     """A tensor in one entry."""
-    return Content((Summand("t", np.array([index], np.int32)),), 0, wide, "")
+    return Content((Summand("t", Held.of_rows([np.array([index])])),), 0, wide, "")
 
 
 def test_what_serves() -> None:
