@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.embedding.ids import parse
-from explorer.embedding.several import AnyEmbedding, Joint
+from explorer.embedding.joint import Joint
+from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import designs
 from explorer.operators.kinds import construct
 from explorer.operators.stages import check_stages, tensor_of

@@ -11,6 +11,7 @@ from explorer.api.arguments import (
     classes_of,
     config_of,
     operator_of,
+    write_text,
 )
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
@@ -20,7 +21,7 @@ from explorer.report.pages.space import page, words
 from explorer.report.trace import trace as make_trace
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
+from simulator.lint import PORTABLE
 
 
 def map(
@@ -32,7 +33,7 @@ def map(
     all_tiles: bool = False,
     effort: int = 4,
     jobs: int | None = None,
-    target: str = TARGETS[0],
+    target: str = PORTABLE,
     safe_distance: int = 1,
 ) -> Ranking:
     """Write all embeddings as a page that one explores; see ``explorer map --help``.
@@ -56,10 +57,7 @@ def map(
     named = operator if isinstance(operator, str) else op.name
     preset = machine.name if isinstance(config, Config) else str(config)
     text = page(ranking, words(named, preset, target, safe_distance))
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("out", "", str(out), f"cannot write it: {error.strerror}") from None
+    write_text(Path(out), text, "out")
     return ranking
 
 
@@ -68,7 +66,7 @@ def trace(
     embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
-    target: str = TARGETS[0],
+    target: str = PORTABLE,
     safe_distance: int = 1,
 ) -> str:
     """What each instruction of an embedding's best program does when, as Trace Event JSON.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import note, wants_json
-from explorer.cli.output import OutputOption, progress, show_table, table_of, write_file
+from explorer.cli.output import OutputOption, check_file, progress, show_table, table_of, write_file
 from explorer.network import document
 from explorer.network.models import resolve
 from explorer.report import network as report
@@ -89,11 +89,11 @@ def show(
             "kind": [row["kind"] for row in rows],
             "output": [row["output"] for row in rows],
             "MACs": [row["macs"] or None for row in rows],
-            "stands for": [", ".join(row["folded"]) or None for row in rows],
             "arithmetic": [
                 row["arithmetic"] if row["runs"] == "accelerator" else f"host: {row['arithmetic']}"
                 for row in rows
             ],
+            "stands for": [", ".join(row["folded"]) or None for row in rows],
         },
         dtype=object,
     )
@@ -103,7 +103,7 @@ def show(
     if output and output.suffix != ".json":
         for name in ("reads", "folded"):
             table[name] = [", ".join(value) for value in table[name]]
-    show_table(table, output, printed)
+    show_table(table, output, printed, keep=5)
     note(report.summary(network), aside=output is not None)
 
 
@@ -117,8 +117,7 @@ def import_(
     concat: ConcatOption = Concat.TERMS,
 ) -> None:
     """Write a model as a document."""
-    if output.suffix not in {".yaml", ".yml", ".json"}:
-        raise InputError("--out", "", str(output), "the suffix must be one of .yaml, .yml, .json")
+    check_file(output, "--out", (".yaml", ".yml", ".json"))
     with progress("writing the document"):
         network = resolve(model, concat.value, shapes(shape))
         text = document.dump(network, as_json=output.suffix == ".json")

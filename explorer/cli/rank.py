@@ -27,6 +27,7 @@ from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table
 from explorer.embedding.ascending import Ascending
 from explorer.embedding.facts import CLASSES, parse_classes
+from explorer.embedding.joint_space import AscendingJoint
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.operators import resolve
@@ -38,7 +39,8 @@ from explorer.report.searched import explained
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
+from isa.words import counted
+from simulator.lint import PORTABLE
 
 EFFORT_FOR_ALL = 4
 FIRST = ("rank", "embedding", "cycles", "speedup")
@@ -97,7 +99,7 @@ def rank(
         ),
     ] = None,
     jobs: JobsOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
     output: OutputOption = None,
 ) -> None:
@@ -144,14 +146,14 @@ def rank(
 
 def _candidates(
     op: Operator, machine: Config, classes: str, all_tiles: bool, everything: bool
-) -> tuple[Ascending | list[AnyEmbedding], str, int | None]:
+) -> tuple[Ascending | AscendingJoint | list[AnyEmbedding], str, int | None]:
     """What is ranked, the title of its progress, and how many there are, if that is known."""
     make = explore.embeddings if everything else explore.ascending
     names = parse_classes(classes)
     found = make(op, machine, names, all_tiles=all_tiles, maximal=not all_tiles)
-    if isinstance(found, Ascending):
+    if isinstance(found, Ascending | AscendingJoint):
         return found, "embeddings ranked", None
-    return found, f"ranking {len(found)} embeddings", len(found)
+    return found, f"ranking {counted(len(found), 'embedding')}", len(found)
 
 
 def _show(

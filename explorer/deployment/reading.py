@@ -30,6 +30,7 @@ from explorer.deployment.manifest import (
     SegmentEntry,
 )
 from explorer.deployment.steps import Call, Fill, Pack, Unpack
+from explorer.layout.held import Held
 from explorer.network import document
 from explorer.network.graph import Host, Network
 from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
@@ -41,6 +42,7 @@ from isa.folder.files import MANIFEST, digest
 from isa.folder.relocation import addressing
 from isa.json import parse_json
 from isa.schema import validate
+from isa.words import counted
 from simulator.counts import element_bytes
 
 Array = NDArray[Any]
@@ -86,9 +88,10 @@ class _Reader:
     def file(self, entry: File) -> bytes:
         """The bytes of a file."""
         path = self.path / entry.file
-        data = read_bytes(path, f"a file of {entry.size:,} bytes", entry.size)
+        data = read_bytes(path, f"a file of {counted(entry.size, 'byte')}", entry.size)
         if len(data) != entry.size or digest(data) != entry.sha256:
-            raise InputError(str(path), "", f"{len(data):,} bytes", "what the manifest says of it")
+            allowed = "what the manifest says of it"
+            raise InputError(str(path), "", counted(len(data), "byte"), allowed)
         return data
 
     def deployment(self) -> Deployment:
@@ -124,7 +127,8 @@ class _Reader:
         """A range of memory."""
         field = f"ranges.{number}"
         if entry.address + entry.size > self.manifest.size or entry.address % unit(self.config):
-            allowed = f"a multiple of {unit(self.config)}, within {self.manifest.size:,} bytes"
+            within = counted(self.manifest.size, "byte")
+            allowed = f"a multiple of {unit(self.config)}, within {within}"
             raise self.wrong(f"{field}.address", entry.address, allowed)
         if (entry.kind == "tensor") != (entry.content is not None):
             raise self.wrong(f"{field}.content", None, "a tensor has one, and nothing else")
@@ -137,7 +141,8 @@ class _Reader:
             data = self.file(File(file=entry.file, size=entry.size, sha256=entry.sha256))
         content = self.content(field, entry.content, network) if entry.content else None
         if content is not None and content.size != entry.size:
-            raise self.wrong(f"{field}.size", entry.size, f"{content.size} bytes of its indices")
+            allowed = f"{counted(content.size, 'byte')} of its indices"
+            raise self.wrong(f"{field}.size", entry.size, allowed)
         return Placed(
             entry.name, entry.kind, entry.address, entry.size, content, data, entry.first,
             entry.last, self.filled(field, entry, content),
@@ -149,9 +154,10 @@ class _Reader:
             return NO_ROWS
         data = self.file(entry.filled)
         rows = np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.int32)
-        most = 0 if content is None else len(content.summands[0].index)
+        most = 0 if content is None else content.summands[0].held.shape[0]
         if len(data) % 4 or not len(rows) or rows.min() < 0 or rows.max() >= most:
-            raise self.wrong(f"{field}.filled", entry.filled.file, f"numbers of {most} entries")
+            allowed = f"numbers of {counted(most, 'entry', 'entries')}"
+            raise self.wrong(f"{field}.filled", entry.filled.file, allowed)
         return rows
 
     def content(self, field: str, entry: ContentEntry, network: Network) -> Content:
@@ -161,13 +167,11 @@ class _Reader:
                     s.number)
             for s in entry.summands
         )  # fmt: skip
-        if len({s.index.shape for s in summands}) > 1:
+        if len({s.held.shape for s in summands}) > 1:
             raise self.wrong(f"{field}.content.summands", len(summands), "indices of one size")
         return Content(summands, entry.const, entry.dtype == "int32", entry.layout)
 
-    def index(
-        self, field: str, tensor: str, file: File, lanes: int, network: Network
-    ) -> NDArray[np.int32]:
+    def index(self, field: str, tensor: str, file: File, lanes: int, network: Network) -> Held:
         """The elements of a tensor that lanes hold."""
         known = network.by_name.get(tensor)
         if known is None or known.shape is None:
@@ -180,14 +184,15 @@ class _Reader:
         index = self.known[file.file]
         if index.size % lanes or not index.size or int(index.max()) >= known.size:
             raise self.wrong(f"{field}.content", file.file, f"elements of {tensor}, {lanes} lanes")
-        return index.reshape(-1, lanes)
+        return Held.of_rows([index.reshape(-1, lanes)])
 
     def segment(self, number: int, entry: SegmentEntry, placed: tuple[Placed, ...]) -> Segment:
         """A segment with absolute addresses."""
         field, code = f"segments.{number}", self.place(entry.instructions, "instructions", placed)
         micro = self.place(entry.micro_ops, "micro-ops", placed)
         if code.size != entry.count * INSTRUCTION_BYTES or not entry.count:
-            raise self.wrong(f"{field}.count", entry.count, f"{code.size:,} bytes of instructions")
+            allowed = f"{counted(code.size, 'byte')} of instructions"
+            raise self.wrong(f"{field}.count", entry.count, allowed)
         try:
             table = decode(self.config, code.data)
             uops = decode_uops(self.config, micro.data)

@@ -62,6 +62,8 @@ SIMPLEST = Function("simplest")
 """Of answers that are preferred alike, the simplest is wanted."""
 APART = Function("apart")
 """Answers are counted axis by axis."""
+ONE_OF_SEVERAL = Function("one_of_several")
+"""The operator is one of several terms, which agree on what is said of its outputs."""
 
 
 def atom(name: str, *arguments: Argument) -> Symbol:

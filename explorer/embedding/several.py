@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from clingo import Function, Symbol, SymbolType
@@ -18,7 +18,7 @@ from clingo import Function, Symbol, SymbolType
 from explorer.embedding.control import ground
 from explorer.embedding.counting import Count, Part, count, summary, tally
 from explorer.embedding.decoding import Decoder
-from explorer.embedding.digits import Embedding, arrange
+from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import MANY_ANSWERS, enumerate_embeddings
 from explorer.embedding.explanation import Reason, Verdict, find, why
 from explorer.embedding.facts import (
@@ -29,44 +29,21 @@ from explorer.embedding.facts import (
     term_of,
 )
 from explorer.embedding.ids import parse
+from explorer.embedding.joint import Joint, images, seated
+from explorer.embedding.joint_space import JointSpace
 from explorer.embedding.scalar import STRUCTURED_LIMIT, check_sizes
 from explorer.embedding.virtual_loops import nest
 from isa.computation import Computation, Operator
 from isa.errors import InputError
 
-PLUS = " + "
 _DECIDED = frozenset({"use", "place", "slower", "earlier"})
 """Atoms that tell an embedding."""
 
+SOME = 3
+"""Ids that a message shows of many."""
 
-@dataclass(frozen=True, slots=True)
-class Joint:
-    """An embedding of an operator of several terms.
-
-    Attributes:
-        terms: the embedding of each term, in the operator's order.
-    """
-
-    terms: tuple[Embedding, ...]
-
-    @property
-    def id(self) -> str:
-        """The terms' ids: ``y=oc:16/z=ic:16 + y=oc:16/z=r:16``."""
-        return PLUS.join(e.id for e in self.terms)
-
-    @property
-    def complexity(self) -> tuple[int, int, int, str]:
-        """What decides between equals: see `Embedding.complexity`, of all terms together."""
-        each = [e.complexity for e in self.terms]
-        named = [name for name in self.classes if name != "tile"]
-        return len(named), sum(e[1] for e in each), sum(e[2] for e in each), self.id
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes that some term belongs to; ``tile`` if all are that."""
-        found = {name for e in self.terms for name in e.classes}
-        return tuple(name for name in CLASSES if name in found) or ("tile",)
-
+MOST_JOINT = 1_000_000
+"""Embeddings of several terms that are listed; a kilobyte or two each."""
 
 AnyEmbedding: TypeAlias = Embedding | Joint
 """An embedding of an operator: of its only term, or of its terms together."""
@@ -89,17 +66,38 @@ def enumerate_any(
     maximal: bool = True,
     orders: Collection[str] = (),
 ) -> list[AnyEmbedding]:
-    """Every embedding of one term or several, sorted by id; see `enumerate_embeddings`."""
+    """Every embedding of one term or several, sorted by id; see `enumerate_embeddings`.
+
+    Raises:
+        InputError: several terms together have too many to be listed.
+    """
     found: list[AnyEmbedding] = []
-    if len(terms) > 1:
+    if len(terms) > 1 and orders:
         found += enumerate_joint(
             terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders
         )
+    elif len(terms) > 1:
+        space = JointSpace(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
+        check_listed(space)
+        found += sorted((e for _, e in space.least(space.total)), key=lambda e: e.id)
     else:
         found += enumerate_embeddings(
             terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal, orders=orders
         )
     return found
+
+
+def check_listed(space: JointSpace) -> None:
+    """Check that the embeddings of several terms can be listed.
+
+    Raises:
+        InputError: they are too many.
+    """
+    if space.total > MOST_JOINT:
+        number = len(space.lists)
+        allowed = f"of {number} terms at most {MOST_JOINT:,} embeddings together can be listed"
+        allowed += "; rank finds the fastest without a list"
+        raise InputError("embeddings", "", f"{space.total:,}", allowed)
 
 
 def enumerate_joint(
@@ -111,7 +109,11 @@ def enumerate_joint(
     maximal: bool = True,
     orders: Collection[str] = (),
 ) -> list[Joint]:
-    """Every embedding of several terms, sorted by id; the arguments of `enumerate_embeddings`."""
+    """Every embedding of several terms, sorted by id, by the rules for all terms together.
+
+    The arguments are those of `enumerate_embeddings`. `JointSpace` finds the same, but for orders,
+    from the rules for each term.
+    """
     facts = instance(
         terms[0],
         intrinsic,
@@ -191,40 +193,6 @@ def _apart(symbol: Symbol) -> tuple[int, Symbol]:
     return max(number for number, _ in parts), plain
 
 
-def seated(
-    embeddings: Sequence[Embedding], terms: Sequence[Computation], intrinsic: Computation
-) -> Joint:
-    """The joint embedding of digits in canonical order: with lanes in one order in all terms.
-
-    The canonical order of an axis is operator order, diagonal digits fastest. A digit of the output
-    that is diagonal in one term only would stand at different places in the terms, and the outputs
-    be at home in different cells; so what is diagonal in one term is fastest in all.
-    """
-    seats = list(intrinsic.extents)
-    late: dict[str, list[int]] = {}
-    for embedding, term in zip(embeddings, terms, strict=True):
-        image = _images(term, terms[0])
-        for digit in embedding.digits:
-            if len(digit.axes) > 1 and digit.dims[0] in image:
-                late.setdefault(image[digit.dims[0]], [seats.index(a) for a in digit.axes])
-    found = []
-    for embedding, term in zip(embeddings, terms, strict=True):
-        image, position = _images(term, terms[0]), list(term.extents)
-        ranks: dict[str, tuple[list[int], int]] = {}
-        for digit in embedding.digits:
-            own = [seats.index(a) for a in digit.axes] if len(digit.axes) > 1 else []
-            places = late.get(image.get(digit.dims[0], ""), own)
-            ranks[digit.dims[0]] = places, position.index(digit.dims[0])
-        lanes = sorted(ranks, key=ranks.__getitem__)
-        found.append(arrange(embedding, term, lanes, embedding.order))
-    return Joint(tuple(found))
-
-
-def _images(term: Computation, first: Computation) -> dict[str, str]:
-    """Dimensions of a term, each with the one of the first term that it is to the output."""
-    return dict(zip(term.parallel, first.parallel, strict=True))
-
-
 def home(
     embedding: Embedding, term: Computation, first: Computation, intrinsic: Computation
 ) -> dict[str, str]:
@@ -234,7 +202,7 @@ def home(
         For each axis of the accumulator its digits as an id names them, the slowest first, with the
         dimensions of the first term; without what a skew or a diagonal does elsewhere.
     """
-    image = _images(term, first)
+    image = images(term, first)
     seats = [a.name for a in intrinsic.dims if intrinsic.out.varies({a.name: 1})]
     digits: dict[str, list[str]] = {axis: [] for axis in seats}
     for digit in embedding.digits:
@@ -248,7 +216,7 @@ def home(
 
 def _loops(embedding: Embedding, term: Computation, first: Computation) -> list[str]:
     """The outer loops over outputs in their order, by the first term's dimensions."""
-    image = _images(term, first)
+    image = images(term, first)
     return [image[loop.first] for loop in nest(embedding, term).outer if loop.first in image]
 
 
@@ -327,7 +295,7 @@ def parse_joint(text: str, terms: Sequence[Computation], intrinsic: Computation)
     """The embedding that an id of several terms names.
 
     Ids of the last terms can be left out where the others determine them: where only one embedding
-    that `enumerate_joint` gives has those of the others.
+    that `enumerate_any` gives has those of the others.
 
     Raises:
         InputError: the text is no id of so many terms, or leaves a choice.
@@ -339,13 +307,13 @@ def parse_joint(text: str, terms: Sequence[Computation], intrinsic: Computation)
     if len(given) == len(terms):
         return Joint(tuple(given))
     classes = [*DEFAULT_CLASSES, *({c for e in given for c in e.classes} & {*CLASSES})]
-    found = enumerate_joint(terms, intrinsic, sorted({*classes}))
-    fitting = [joint for joint in found if [*joint.terms[: len(given)]] == given]
-    if len(fitting) == 1:
+    space = JointSpace(terms, intrinsic, sorted({*classes})).beginning(given)
+    fitting = sorted((e for _, e in space.least(SOME)), key=lambda e: e.id)
+    if space.total == 1:
         return fitting[0]
-    some = ", ".join(repr(joint.id) for joint in fitting[:3])
+    some = ", ".join(repr(joint.id) for joint in fitting)
     allowed = (
-        f"the other terms can be embedded in {len(fitting)} ways, {some}, …: say which"
+        f"the other terms can be embedded in {space.total:,} ways, {some}, …: say which"
         if fitting
         else f"give an embedding of each of the {len(terms)} terms, as in ID + ID"
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
+from operator import eq
+from typing import TypeAlias
 
 from explorer.embedding.digits import Embedding
-from explorer.embedding.several import AnyEmbedding, Joint
+from explorer.embedding.joint import Joint
+from explorer.embedding.several import AnyEmbedding
 from explorer.embedding.virtual_loops import Loop, Nest, Row, nest
 from explorer.layout.alu_passes import (
     AluProgram,
@@ -77,6 +81,7 @@ class Design:
             which runs over all.
         fixed_order: keep the coordinates' order in DRAM; else the schedule chooses it.
         restrictions: what its programs keep to.
+        partial: whether the embedding has more designs than were made with this one.
     """
 
     operator: Operator
@@ -93,6 +98,7 @@ class Design:
     further: tuple[tuple[Layout, Layout], ...] = ()
     runs: tuple[frozenset[str], ...] = ()
     products: tuple[Layout, ...] = ()
+    partial: bool = False
 
     @property
     def own_loops(self) -> list[list[bool]]:
@@ -188,8 +194,17 @@ class Design:
         return self.inp, self.wgt, self.acc
 
 
+MOST_CHOICES = 1024
+"""Choices of the layouts of all terms' inputs that are all made, each with every way to add the
+rest."""
+
+
 def designs(
-    operator: Operator, config: Config, intrinsic: Computation, embedding: AnyEmbedding
+    operator: Operator,
+    config: Config,
+    intrinsic: Computation,
+    embedding: AnyEmbedding,
+    most: int = MOST_CHOICES,
 ) -> Iterator[Design]:
     """Every choice of materialisation and padding for an embedding.
 
@@ -198,9 +213,12 @@ def designs(
     Where the embedding orders its outer loops, the coordinates stand in that order in DRAM. Tensors
     of 8 bits that are as large as the output may be added as vectors of accumulators, or come in as
     terms; smaller ones of few bits by the ALU, or as products with a constant.
+
+    Each input of several terms has choices of its own. Where they are more than `most` together,
+    only those are made in which all terms choose alike, and the designs say that there are others.
     """
     if isinstance(embedding, Joint):
-        yield from _joint_designs(operator, config, intrinsic, embedding)
+        yield from _joint_designs(operator, config, intrinsic, embedding, most)
         return
     computation = operator.computation
     loops = nest(embedding, computation)
@@ -250,10 +268,34 @@ def _choices(
     return choices
 
 
+Pair: TypeAlias = tuple[Layout, Layout]
+"""The layouts of a term's inputs, on ports inp and wgt."""
+
+
+def _together(choices: Sequence[Sequence[Pair]], most: int) -> tuple[list[tuple[Pair, ...]], bool]:
+    """The choices of all terms together, and whether there are more than these."""
+    if math.prod(map(len, choices)) <= most:
+        return list(product(*choices)), False
+    ways = dict.fromkeys(_way(pair) for own in choices for pair in own)
+    # A term that has not got a way takes one that is most like it.
+    alike = (tuple(max(own, key=partial(_agreeing, way)) for own in choices) for way in ways)
+    return list(dict.fromkeys(alike)), True
+
+
+def _way(pair: Pair) -> tuple[bool, bool, bool]:
+    """What tells the layouts of an embedding apart."""
+    inp, wgt = pair
+    return inp.halo, inp.is_padded, wgt.halo
+
+
+def _agreeing(way: tuple[bool, bool, bool], pair: Pair) -> int:
+    return sum(map(eq, way, _way(pair)))
+
+
 def _joint_designs(
-    operator: Operator, config: Config, intrinsic: Computation, joint: Joint
+    operator: Operator, config: Config, intrinsic: Computation, joint: Joint, most: int
 ) -> Iterator[Design]:
-    """The designs of several terms: every choice for every input."""
+    """The designs of several terms: every choice for every input, or some."""
     parts = common(joint, [term.computation for term in operator.terms])
     nests = [nest(embedding, term) for embedding, term in parts]
     port = intrinsic.out
@@ -268,13 +310,14 @@ def _joint_designs(
     outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
     merged = replace(nests[0], outer=tuple(outer))
     ordered = any(embedding.order for embedding in joint.terms)
-    choices = [
-        list(product(*_choices(embedding, term, loops, intrinsic)))
-        for loops, (embedding, term) in zip(nests, parts, strict=True)
-    ]
+    choices: list[list[Pair]] = []
+    for loops, (embedding, term) in zip(nests, parts, strict=True):
+        inputs, weights = _choices(embedding, term, loops, intrinsic)
+        choices.append(list(product(inputs, weights)))
+    made, partly = _together(choices, most)
     for alu in alternatives(operator, config):
         spread, products = _vectors(alu, nests[0], intrinsic)
-        for (inp, wgt), *further in product(*choices) if all(map(has_digits, products)) else ():
+        for (inp, wgt), *further in made if all(map(has_digits, products)) else ():
             design = Design(
                 operator,
                 config,
@@ -288,6 +331,7 @@ def _joint_designs(
                 further=tuple((inputs, weights) for inputs, weights in further),
                 runs=runs,
                 products=products,
+                partial=partly,
             )
             yield _ordered(design, nests[1:]) if ordered else design
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from explorer.embedding.digits import Embedding
-from explorer.embedding.several import Joint
+from explorer.embedding.joint import Joint
 from isa.computation import Affine, Computation, Tensor
 
 

@@ -27,6 +27,9 @@ from isa.fields import Memory
 REFERENCE = "reference"
 """TVM's embedding with its fixed layouts."""
 
+MOST_CHOICES = 16
+"""Of the layouts of several terms' inputs: all of two convolutions', as each is an option."""
+
 REFERENCE_TERMS = "reference+terms"
 """The same, but residuals are added as int8."""
 
@@ -132,13 +135,18 @@ def options(
     return restored(operator, config, embedding, measured(operator, config, embedding, effort))
 
 
+def designs_of(operator: Operator, config: Config, embedding: AnyEmbedding) -> list[Design]:
+    """The designs of an embedding that may be options; not all of them where terms are many."""
+    return list(designs(operator, config, gemm_intrinsic(config), embedding, MOST_CHOICES))
+
+
 def measured(
     operator: Operator, config: Config, embedding: AnyEmbedding, effort: int | None = None
 ) -> list[Measured]:
     """What there is to know of the options of an embedding; arguments as for `options`."""
     found: list[tuple[int, int, Schedule, bool]] = []
     least: dict[object, int] = {}
-    made = list(enumerate(designs(operator, config, gemm_intrinsic(config), embedding)))
+    made = list(enumerate(designs_of(operator, config, embedding)))
     # A residual as int32 needs the host whatever comes before, and more of it than as int8: so
     # only fewer cycles make it worth anything. Ways of adding constants are told by cycles alone.
     for number, design in sorted(made, key=lambda m: len(m[1].alu.dense)):
@@ -162,7 +170,7 @@ def restored(
     operator: Operator, config: Config, embedding: AnyEmbedding, found: Iterable[Measured]
 ) -> list[Option]:
     """The options of an embedding that was measured."""
-    made = list(designs(operator, config, gemm_intrinsic(config), embedding))
+    made = designs_of(operator, config, embedding)
     return [_restored(each, made) for each in found]
 
 

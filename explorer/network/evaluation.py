@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from explorer.embedding.several import AnyEmbedding
-from explorer.network.candidates import Measured, measured, measured_fixed
+from explorer.network.candidates import Measured, designs_of, measured, measured_fixed
 from explorer.ranking.explore import evaluate as best_of
 from explorer.schedule.space import Schedule
 from isa.computation import Operator
@@ -86,7 +86,8 @@ def fastest(
     for floor, embedding in ordered:
         if floor > limit:
             break
-        found = best_of(operator, config, embedding, effort=effort, below=limit + 1)
+        made = designs_of(operator, config, embedding)
+        found = best_of(operator, config, embedding, effort=effort, below=limit + 1, known=made)
         if found.cycles is not None:
             cycles[embedding.id], by_id[embedding.id] = found.cycles, embedding
             if len(cycles) >= count:

@@ -55,6 +55,7 @@ class NetworkPlan:
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
         rule: the transitions that there are.
+        host: what the host's work costs.
         claim: what is proven over all embeddings; None where that was not asked.
     """
 
@@ -67,6 +68,7 @@ class NetworkPlan:
     floor: int
     wishes: Wishes
     rule: Model
+    host: HostCost = HostCost()  # noqa: RUF009 - it is a value
     claim: Claim | None = None
 
     def frame(self) -> pd.DataFrame:
@@ -202,7 +204,7 @@ def plan_network(
         fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
         greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule, host)
 
 
 def _following(

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.joint_space import JointSpace
 from explorer.embedding.several import AnyEmbedding, term_by_term
 from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.canonical import lanes_along
@@ -29,7 +31,7 @@ from explorer.network.evaluation import Answers, Request, Row, answer, read
 from explorer.network.graph import Network
 from explorer.network.matching import Ends, Vectors, ends_of_all, matching
 from explorer.ranking import explore
-from explorer.ranking.explore import embeddings, gemm_intrinsic
+from explorer.ranking.explore import embeddings, gemm_intrinsic, no_embedding
 from explorer.ranking.workers import pool
 from explorer.schedule.bound import compute_bound
 from isa.computation import Computation, Operator, Role, Tensor
@@ -44,9 +46,16 @@ Run = Callable[..., Iterable[Any]]
 Progress = Callable[[int], None]
 
 
+MOST_JOINT = 20_000
+"""Embeddings of several terms that are all looked at."""
+
+SOME_JOINT = 256
+"""Where they are more: how many are of each sort that is looked at."""
+
+
 @dataclass(slots=True)
 class Space:
-    """All embeddings of an operator, and those that were evaluated.
+    """The embeddings of an operator that are looked at, and those that were evaluated.
 
     Attributes:
         operator, config: what is compiled, and for what.
@@ -92,22 +101,32 @@ def ends_of(
     embedding: AnyEmbedding, operator: Operator, config: Config
 ) -> tuple[tuple[Nest, ...], Ends]:
     """The loops of an embedding's terms, and the vectors that it reads and writes."""
+    nests, found = list[Nest](), dict[str, Vectors]()
+    for each, computation in term_by_term(embedding, operator):
+        loops, own = _vectors(each, operator, computation, config)
+        nests.append(loops)
+        for name, vectors in own.items():
+            # All terms have one output, in the layout that the first one tells.
+            found.setdefault(name, vectors)
+    return tuple(nests), found
+
+
+def _vectors(
+    embedding: Embedding, operator: Operator, computation: Computation, config: Config
+) -> tuple[Nest, dict[str, Vectors]]:
+    """The loops of a term of an operator, and the vectors that it reads and writes."""
     intrinsic, constants = gemm_intrinsic(config), constant_inputs(operator)
+    loops, found = nest(embedding, computation), dict[str, Vectors]()
     ports: tuple[tuple[Role, Tensor], ...] = (
         ("in0", intrinsic.in0),
         ("in1", intrinsic.in1),
         ("out", intrinsic.out),
     )
-    nests, found = list[Nest](), dict[str, Vectors]()
-    for each, computation in term_by_term(embedding, operator):
-        loops = nest(each, computation)
-        nests.append(loops)
-        for role, port in ports:
-            tensor = computation.tensor(each.role(role))
-            # All terms have one output, in one layout.
-            if tensor.name not in found and not constants.get(tensor.name, False):
-                found[tensor.name] = _lanes(loops, tensor, port, intrinsic)
-    return tuple(nests), found
+    for role, port in ports:
+        tensor = computation.tensor(embedding.role(role))
+        if not constants.get(tensor.name, False):
+            found[tensor.name] = _lanes(loops, tensor, port, intrinsic)
+    return loops, found
 
 
 def _lanes(loops: Nest, tensor: Tensor, port: Tensor, intrinsic: Computation) -> Vectors:
@@ -130,6 +149,31 @@ def usual_classes(operator: Operator) -> tuple[str, ...]:
     return DEFAULT_CLASSES
 
 
+def _listed(operator: Operator, config: Config, classes: Sequence[str]) -> Iterable[AnyEmbedding]:
+    """The embeddings of an operator; of several terms some where they are very many.
+
+    These are the ones of the fewest steps, such in which equal terms have one embedding, and such
+    in which each term has the fewest steps of those that read the same vectors.
+
+    Raises:
+        InputError: there is none.
+    """
+    terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
+    if len(terms) == 1:
+        return embeddings(operator, config, classes)
+    space = JointSpace(terms, intrinsic, classes)
+    if space.total == 0:
+        raise no_embedding(operator.name, classes)
+    if space.total <= MOST_JOINT:
+        return [joint for _, joint in space.least(MOST_JOINT)]
+
+    def read(term: int, embedding: Embedding) -> tuple[Vectors, ...]:
+        return tuple(_vectors(embedding, operator, terms[term], config)[1].values())
+
+    sorts = space.least(SOME_JOINT), space.alike(SOME_JOINT), space.telling(SOME_JOINT, read)
+    return dict.fromkeys(joint for found in sorts for _, joint in found)
+
+
 def survey(operator: Operator, config: Config, classes: Sequence[str] | None = None) -> Space:
     """The embeddings of an operator, none of them evaluated.
 
@@ -144,7 +188,7 @@ def survey(operator: Operator, config: Config, classes: Sequence[str] | None = N
     rows = []
     floors: dict[int, int] = {}
     named = usual_classes(operator) if classes is None else classes
-    for embedding in embeddings(operator, config, named):
+    for embedding in _listed(operator, config, named):
         nests, ends = ends_of(embedding, operator, config)
         steps = sum(loops.steps for loops in nests)
         if steps not in floors:

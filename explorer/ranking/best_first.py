@@ -20,6 +20,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from explorer.embedding.ascending import Ascending
+from explorer.embedding.joint_space import AscendingJoint
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
 from explorer.layout.packed import Layout
@@ -199,7 +200,7 @@ def tile_text(evaluation: Evaluation) -> str:
 def rank(
     operator: Operator,
     config: Config,
-    embeddings: Sequence[AnyEmbedding] | Counted | Ascending,
+    embeddings: Sequence[AnyEmbedding] | Counted | Ascending | AscendingJoint,
     *,
     top: int | None = 10,
     effort: int | None = None,
@@ -218,7 +219,8 @@ def rank(
     Args:
         operator: what is compiled.
         config: what it is compiled for.
-        embeddings: those to rank; `Ascending` finds them as far as they can reach the top.
+        embeddings: those to rank; `Ascending` and `AscendingJoint` find them as far as they can
+            reach the top.
         top: how many to rank; None ranks all.
         effort: programs to simulate for each design at most; None proves each optimum.
         jobs: worker processes; by default one a core.
@@ -237,7 +239,7 @@ def rank(
     fixed = prepared.reference if prepared else reference(operator, config)
     known = known or Known()
     known.reference = base = held(fixed, fixed_layout=True) if fixed else None
-    tasks = PORTION if isinstance(embeddings, Ascending) else len(embeddings)
+    tasks = PORTION if isinstance(embeddings, Ascending | AscendingJoint) else len(embeddings)
     with _workers(1 if prepared else jobs, tasks) as run:
         queue = Candidates(operator, config, embeddings)
         found = known.evaluations

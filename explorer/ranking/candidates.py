@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 
 from explorer.embedding.ascending import Ascending
+from explorer.embedding.joint_space import AscendingJoint
 from explorer.embedding.several import AnyEmbedding
 from explorer.ranking.explore import steps_of
 from explorer.schedule.bound import compute_bound
@@ -34,7 +35,7 @@ class Counted:
 
 
 class Candidates:
-    """Embeddings in the order of a bound that none undercuts, of equal ones by id.
+    """Embeddings in the order of a bound that none undercuts, of equal ones in one that is fixed.
 
     The bound is `explore.floor`: a cycle for each step, and what does not depend on the embedding.
     So it orders embeddings as their steps do, and a limit on it is one on the steps.
@@ -44,13 +45,13 @@ class Candidates:
         self,
         operator: Operator,
         config: Config,
-        embeddings: Sequence[AnyEmbedding] | Counted | Ascending,
+        embeddings: Sequence[AnyEmbedding] | Counted | Ascending | AscendingJoint,
     ) -> None:
         self._rest = compute_bound(operator, config, 0)
         self._waiting: deque[tuple[int, AnyEmbedding]] = deque()
-        self._source: Ascending | None = None
+        self._source: Ascending | AscendingJoint | None = None
         self._length = 0
-        if isinstance(embeddings, Ascending):
+        if isinstance(embeddings, Ascending | AscendingJoint):
             self._source = embeddings
         else:
             if not isinstance(embeddings, Counted):

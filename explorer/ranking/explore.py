@@ -16,6 +16,7 @@ from explorer.embedding.ascending import Ascending
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import reference_embedding
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.joint_space import AscendingJoint, JointSpace
 from explorer.embedding.several import AnyEmbedding, enumerate_any, find_any, term_by_term
 from explorer.embedding.virtual_loops import steps
 from explorer.layout.design import Design, Restrictions, designs, reference_designs
@@ -63,22 +64,20 @@ def ascending(
     *,
     all_tiles: bool = False,
     maximal: bool = True,
-) -> Ascending | list[AnyEmbedding]:
-    """The same, the fewest steps first, each found when it is asked for; of several terms, all.
+) -> Ascending | AscendingJoint:
+    """The same, the fewest steps first, each found when it is asked for.
 
     Raises:
         InputError: there is none under these options.
     """
-    if len(operator.terms) > 1:
+    terms, intrinsic = [term.computation for term in operator.terms], gemm_intrinsic(config)
+    found: Ascending | AscendingJoint
+    if len(terms) > 1:
         # What is lost tells a term's steps (`encodings/steps.lp`), not the sum of several terms'.
-        return embeddings(operator, config, classes, all_tiles=all_tiles, maximal=maximal)
-    found = Ascending(
-        operator.computation,
-        gemm_intrinsic(config),
-        classes,
-        all_tiles=all_tiles,
-        maximal=maximal,
-    )
+        space = JointSpace(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
+        found = AscendingJoint(space)
+    else:
+        found = Ascending(terms[0], intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
     if found.total == 0:
         raise no_embedding(operator.name, classes)
     return found
@@ -113,7 +112,8 @@ class Evaluation:
 
     Attributes:
         embedding: what was evaluated.
-        bound: cycles that no schedule of any of its designs undercuts; None if none fits.
+        bound: cycles that no schedule of any of its designs undercuts; None if none fits of those
+            that were looked at.
         proven: whether no schedule in the space can be better than the one found.
         scheduled: the best program found, with its simulated timing; None if no schedule fits, or
             none undercuts the limit that was set.
@@ -198,6 +198,9 @@ def evaluate(
         best = found.best or best
         least = min(least, math.inf if found.bound is None else found.bound)
         proven = proven and found.proven
+    if any(design.partial for design in choices):
+        # Of the designs that were not made only this is known.
+        least, proven = min(least, floor(operator, config, embedding)), False
     return Evaluation(embedding, None if math.isinf(least) else int(least), proven, best)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance
+from explorer.embedding.joint import Joint
 from explorer.embedding.several import (
-    Joint,
     count_joint,
     enumerate_joint,
     home,

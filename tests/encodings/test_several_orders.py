@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.embedding.facts import CLASSES
+from explorer.embedding.joint import PLUS, Joint
 from explorer.embedding.scalar import unstructured_embeddings
 from explorer.embedding.several import (
-    PLUS,
-    Joint,
     count_joint,
     enumerate_joint,
     find_joint,

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 
 import explorer
-from explorer.api.deployments import Planning
+from explorer.api.networks import Planning
 from explorer.deployment.verification import Verification
 from explorer.embedding.facts import DEFAULT_CLASSES
 from tests.explorer.network.random_networks import drawn

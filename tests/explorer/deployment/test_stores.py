@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explorer.deployment.boxes import boxes
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
 from explorer.deployment.steps import Fill, Pack, Unpack
-from explorer.deployment.stores import boxes
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.network.candidates import Option, options
+from explorer.network.transitions import model
 from explorer.ranking.explore import reference
 from simulator.interleaving import Interleaving
 from tests.explorer.deployment.small import DEFAULT
@@ -31,7 +32,7 @@ def test_boxes(goes: dict[int, set[int]]) -> None:
     pairs = [(sram, dram) for sram, places in goes.items() for dram in places]
     stored = [
         (sram + y * width + x, dram + y * stride + x)
-        for sram, dram, width, height, stride in boxes(pairs)
+        for sram, dram, width, height, stride in boxes(np.array(pairs).reshape(-1, 2))
         for y in range(height)
         for x in range(width)
     ]
@@ -41,9 +42,9 @@ def test_boxes(goes: dict[int, set[int]]) -> None:
 def test_boxes_are_large() -> None:
     """A block of an image is one STORE, and so is its transpose."""
     block = [(y * 4 + x, 100 + y * 16 + x) for y in range(4) for x in range(4)]
-    assert list(boxes(block)) == [(0, 100, 4, 4, 16)]
+    assert list(boxes(np.array(block))) == [(0, 100, 4, 4, 16)]
     column = [(y, 100 + 7 * y) for y in range(5)]
-    assert list(boxes(column)) == [(0, 100, 1, 5, 7)]
+    assert list(boxes(np.array(column))) == [(0, 100, 1, 5, 7)]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_chain(seed: int, chain: tuple[Subject, list[list[Option]]]) -> None:
     chooser = random.Random(seed)
     names = [node.name for node in found.network.accelerated]
     chosen = {n: chooser.choice(own) for n, own in zip(names, listed, strict=True)}
-    compiled = Compiled(found.network, found.values, DEFAULT, chosen, stores=True)
+    compiled = Compiled(found.network, found.values, DEFAULT, chosen, model("stored"))
     result = verify(found, compiled, found.inputs())
     assert result.right
     # Of what the last one reads, it wants every second pixel of every second row.
@@ -93,8 +94,8 @@ def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:
         options_of = (listed[0][0], own, listed[2][number % len(listed[2])])
         chosen = dict(zip(names, options_of, strict=True))
         with_host, without = (
-            Compiled(found.network, found.values, DEFAULT, chosen, stores=stores).deployment()
-            for stores in (False, True)
+            Compiled(found.network, found.values, DEFAULT, chosen, model(name)).deployment()
+            for name in ("repack", "stored")
         )
         moved = [
             sum(isinstance(action, Pack | Unpack) for action in made.actions)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.held import Held
 from explorer.network.problem import Cost
 from explorer.network.transitions import (
     Host,
@@ -24,8 +25,8 @@ from isa.errors import InputError
 
 def laid(rows: list[list[int]], key: str = "") -> Laid:
     """A tensor in a layout of these entries, a byte an element."""
-    held = np.array(rows, np.int32)
-    return Laid(key or str(rows), held.size, held.shape[1], held)
+    held = np.array(rows)
+    return Laid(key or str(rows), held.size, held.shape[1], Held.of_rows([held]))
 
 
 def total(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> int:
@@ -110,8 +111,8 @@ def test_residuals_that_are_widened() -> None:
     """Where a program loads a residual as int32, the host makes it of the same layout, too."""
     assert widened(8, 8, Host()) == ("host", Cost(40, 40, 32, 1))
     # What is added to it in the same copy is only read.
-    assert widened(8, 8, HOST, further=True) == ("host", Cost(1, 8, 0, 0))
-    assert widened(8, 8, Host(), besides=4) == ("host", Cost(44, 44, 32, 1))
+    assert widened(8, 8, HOST, None) == ("host", Cost(1, 8, 0, 0))
+    assert widened(8, 8, Host(), 4) == ("host", Cost(44, 44, 32, 1))
 
 
 def test_what_can_be_executed() -> None:

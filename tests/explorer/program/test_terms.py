@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.embedding.several import Joint, enumerate_joint
+from explorer.embedding.joint import Joint
+from explorer.embedding.several import enumerate_joint
 from explorer.layout.design import designs
 from explorer.operators import document, resolve
 from explorer.program import verification
