@@ -33,9 +33,11 @@ Array = NDArray[Any]
 OLDEST = 7
 """Of the versions of the standard operations; before it they broadcast by other rules."""
 
-MOST_ROUNDS = 20
-"""Rounds of evaluating constants and inferring shapes; each may make the next one possible."""
+MOST_ROUNDS = 500
+"""Rounds of evaluating constants and inferring shapes; each may make the next one possible, as the
+shape of each layer does that of the next one where layers compute the shapes that they need."""
 
+_MOST_READ = 1024  # elements of constants that may be extents, as inference reads these
 _MOST_FOLDED = 2**26  # elements of what is evaluated
 _ALLOWED = "must be an ONNX model"
 _FOLDED = {
@@ -195,7 +197,7 @@ def _settled(proto: onnx.ModelProto) -> dict[str, Array]:
 def _infer(proto: onnx.ModelProto) -> None:
     """Add the shapes that can be inferred."""
     try:
-        inferred = shape_inference.infer_shapes(proto, data_prop=True)
+        inferred = shape_inference.infer_shapes(_without_weights(proto), data_prop=True)
     # Operations that the inference does not know, or models that contradict themselves, leave
     # shapes unknown; what needs them runs on the host.
     except Exception:
@@ -204,6 +206,31 @@ def _infer(proto: onnx.ModelProto) -> None:
     proto.graph.value_info.extend(inferred.graph.value_info)
     for value, found in zip(proto.graph.output, inferred.graph.output, strict=True):
         value.CopyFrom(found)
+
+
+def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with inputs in place of large constants, which inference would copy each time."""
+    graph = proto.graph
+    found = onnx.GraphProto(
+        name=graph.name,
+        node=graph.node,
+        input=graph.input,
+        output=graph.output,
+        value_info=graph.value_info,
+    )
+    known = {value.name for value in graph.input}
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= _MOST_READ:
+            found.initializer.append(tensor)
+        elif tensor.name not in known:
+            kind, extents = tensor.data_type, tensor.dims
+            found.input.append(helper.make_tensor_value_info(tensor.name, kind, extents))
+    return onnx.ModelProto(
+        ir_version=proto.ir_version,
+        opset_import=proto.opset_import,
+        functions=proto.functions,
+        graph=found,
+    )
 
 
 _SHAPED = {
@@ -289,7 +316,7 @@ def _value(
     """What a node computes, if that is known."""
     if node.domain not in {"", "ai.onnx"} or len(node.output) != 1:
         return None
-    if node.op_type == "Shape" and (shape := shapes.get(node.input[0])) is not None:
+    if node.op_type == "Shape" and (shape := _known_shape(node, constants, shapes)) is not None:
         given = attributes_of(node)
         return np.array(shape[given.get("start", 0) : given.get("end", None)], np.int64)
     if node.op_type != "Constant" and node.op_type not in _FOLDED:
@@ -301,12 +328,36 @@ def _value(
     try:
         if _size(node, [arrays[name] for name in node.input if name]) > _MOST_FOLDED:
             return None
-        evaluator = ReferenceEvaluator(node, opsets={v.domain: v.version for v in versions})
-        found = evaluator.run(None, arrays)
+        found = _evaluated(node, arrays, versions)
     except Exception:  # whatever is wrong with it, the host may know how to run it
         return None
-    value: Array = np.asarray(next(iter(found)))
+    value = np.asarray(found)
     return value if value.dtype.kind in "biuf" and value.size <= _MOST_FOLDED else None
+
+
+def _known_shape(
+    node: onnx.NodeProto,
+    constants: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...] | None],
+) -> tuple[int, ...] | None:
+    """The shape of what a node reads first."""
+    constant = constants.get(node.input[0])
+    return shapes.get(node.input[0]) if constant is None else constant.shape
+
+
+def _evaluated(
+    node: onnx.NodeProto, arrays: Mapping[str, Array], versions: Sequence[onnx.OperatorSetIdProto]
+) -> Array:
+    """What a node computes. (As a model: of a node by itself the newest version is taken.)"""
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
+        for name, array in arrays.items()
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+    graph = helper.make_graph([node], "constants", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=list(versions))
+    (found,) = ReferenceEvaluator(model).run(None, dict(arrays))
+    return np.asarray(found)
 
 
 def _size(node: onnx.NodeProto, arrays: Sequence[Array]) -> int:

@@ -139,6 +139,27 @@ def test_shapes_that_are_computed(tmp_path: Path) -> None:
     assert network.accelerated[0].views["data"].tensor == "x"
 
 
+def test_shapes_that_follow_from_each_other(tmp_path: Path) -> None:
+    """However many layers compute the shape that the next one needs, the last one's is known."""
+    node, layers = helper.make_node, 40
+    nodes = []
+    for i in range(layers):
+        nodes += [
+            node("Shape", [f"x{i}"], [f"s{i}"]),
+            # Values behind an Identity are none that inference would follow.
+            node("Identity", [f"s{i}"], [f"t{i}"]),
+            node("Gather", [f"t{i}", "order"], [f"u{i}"]),
+            node("Reshape", [f"x{i}", f"u{i}"], [f"x{i + 1}"]),
+        ]
+    nodes[0].input[0] = nodes[3].input[0] = "x"
+    nodes += [node("MatMul", [f"x{layers}", "w"], ["y"])]
+    constants = {"w": normal(6, 4), "order": np.array([0, 2, 1])}
+    model = saved(floats(nodes, ["n", "h", "w"], constants), tmp_path)
+    network = load(model, {"x": (1, 5, 6)}).network
+    assert kinds(network)[-1] == "gemm"
+    assert all(tensor.shape is not None for tensor in network.tensors)
+
+
 def test_weights_of_constants(tmp_path: Path) -> None:
     """Weights may be made by ConstantOfShape."""
     node = helper.make_node
