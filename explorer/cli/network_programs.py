@@ -175,7 +175,7 @@ def verify(
             on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
     table = table_of(asdict(row) for row in result.rows)
-    show_table(table, output, table.drop(columns=[] if found.imported else ["difference"]))
+    show_table(table, output, table.drop(columns=["difference"] if found.drawn else []))
     for line in _verdict(found, result, host):
         note(line, aside=output is not None)
     if not result.right:
@@ -199,6 +199,11 @@ def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
         lines.append(
             f"constants, and what host nodes write, are random (seed {found.seed}): "
             "the model does not have them"
+        )
+    elif found.drawn:
+        lines.append(
+            f"constants are random (seed {found.seed}): the model has floats, whose scales as "
+            "integers are not known; its host nodes compute with the integers as floats"
         )
     return [*lines, *_summary(result.deployment, host)]
 

@@ -139,9 +139,7 @@ def emitted(
         name: of the model, for the manifest.
         one_by_one: whether each node is a segment of its own.
     """
-    # What host nodes read says of which types and shapes they are.
-    models = found.host_models(found.tensors(found.inputs())) if found.imported else {}
-    deployment = compiled.deployment(one_by_one=one_by_one, models=models)
-    drawn = {} if found.imported else {"constants": f"random, seed {found.seed}"}
+    deployment = compiled.deployment(one_by_one=one_by_one, models=found.host_models())
+    drawn = {} if not found.drawn else {"constants": f"random, seed {found.seed}"}
     source = {"model": name, "target": TARGETS[one_by_one], **drawn}
     return deployment, folder_files(deployment, source)

@@ -30,13 +30,12 @@ def library(deployment: Deployment) -> Library:
     def run(node: Host, given: Mapping[str, Array]) -> Mapping[str, Array]:
         import onnx  # noqa: PLC0415 - an extra
 
-        from explorer.network.reference import execute  # noqa: PLC0415 - needs the extra
+        from explorer.network.reference import by_model  # noqa: PLC0415 - needs the extra
 
         model = deployment.models[node.name]
-        arrays = {model.inputs[name]: array for name, array in given.items()}
-        names = list(model.outputs.values())
         with parsing(node.name, "must be a model that ONNX Runtime runs"):
-            found = execute(onnx.load_model_from_string(model.data), arrays, names)
-        return dict(zip(model.outputs, found, strict=True))
+            read = onnx.load_model_from_string(model.data)
+            names = {**model.inputs, **model.outputs}
+            return by_model(read, node, deployment.network, names, given)
 
     return run

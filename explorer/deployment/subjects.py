@@ -1,14 +1,16 @@
 """A network with what it takes to compute: constants, what its host nodes do, and inputs.
 
-Of an ONNX model all of that is known. A document has no weights and says no more of a host node
-than its operation, and a model of floats has no integers: there constants, and what host nodes
-write, are drawn at random, as for single operators.
+Of a quantised ONNX model all of that is known. A document has no weights and says no more of a host
+node than its operation: there constants, and what host nodes write, are drawn at random, as for
+single operators. A model of floats has no integers, so that its constants are drawn, too; but its
+host nodes do what it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +44,14 @@ class Subject:
         values: its constants by name.
         imported: the model that says what the host does; None where that is drawn at random.
         seed: of what is drawn.
+        drawn: whether constants are, so that outputs are not the model's.
     """
 
     network: Network
     values: Mapping[str, Array]
     imported: Imported | None
     seed: int
+    drawn: bool = False
 
     def host(self, node: Host, given: Mapping[str, Array]) -> Mapping[str, Array]:
         """What a host node writes."""
@@ -57,8 +61,7 @@ class Subject:
             return {n: _random(self.network.by_name[n], rng) for n in node.writes}
         from explorer.network.reference import hosted  # noqa: PLC0415 - needs the extra
 
-        outputs = hosted(self.imported, node.name, given)
-        return {n: outputs[self.imported.names[n]] for n in node.writes}
+        return hosted(self.imported, node.name, given)
 
     def inputs(self) -> dict[str, Array]:
         """Random inputs."""
@@ -78,8 +81,8 @@ class Subject:
         return evaluated(self.network, self.values, given, self.host, nearest=True)
 
     def original(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of the model itself, by ONNX Runtime; none without a model."""
-        if self.imported is None:
+        """The outputs of the model itself, by ONNX Runtime; none without its constants."""
+        if self.imported is None or self.drawn:
             return {}
         from explorer.network.reference import execute  # noqa: PLC0415 - needs the extra
 
@@ -88,18 +91,27 @@ class Subject:
         found = execute(self.imported.model.proto, arrays, [names[n] for n in outputs])
         return dict(zip(outputs, found, strict=True))
 
-    def host_models(self, tensors: Mapping[str, Array]) -> dict[str, HostModel]:
-        """The host nodes as models, where that is known; `tensors` has what they read."""
+    def host_models(self) -> dict[str, HostModel]:
+        """The host nodes as models, where that is known.
+
+        Raises:
+            InputError: the model does not say the type of what a node reads, and its inputs are
+                open, so that it is not computed either.
+        """
         if self.imported is None:
             return {}
-        from explorer.network.reference import host_model  # noqa: PLC0415 - needs the extra
+        from explorer.network.reference import (  # noqa: PLC0415 - needs the extra
+            host_model,
+            host_types,
+        )
 
         found = {}
         names = self.imported.names
+        computed = cache(lambda: self.tensors(self.inputs()))
         for node in self.network.nodes:
             if isinstance(node, Host):
-                given = {n: tensors[n] for n in node.reads}
-                model, _, _ = host_model(self.imported, node.name, given)
+                types = host_types(self.imported, node.name, computed)
+                model = host_model(self.imported, node.name, types)
                 data = model.SerializeToString(deterministic=True)
                 found[node.name] = HostModel(
                     data, {n: names[n] for n in node.reads}, {n: names[n] for n in node.writes}
@@ -129,10 +141,10 @@ def subject(
         constants = {t.name for t in network.tensors if t.constant} & needed
         if constants <= imported.values.keys():
             return Subject(network, imported.values, imported, seed)
-        return Subject(network, _constants(network, seed), None, seed)
+        return Subject(network, _constants(network, seed), imported, seed, drawn=True)
     network = models.resolve(text, concat, shapes)
     check_run(network)
-    return Subject(network, _constants(network, seed), None, seed)
+    return Subject(network, _constants(network, seed), None, seed, drawn=True)
 
 
 def _constants(network: Network, seed: int) -> dict[str, Array]:
@@ -153,15 +165,20 @@ def _constants(network: Network, seed: int) -> dict[str, Array]:
 
 
 def _random(tensor: Tensor, rng: np.random.Generator) -> Array:
-    """A tensor over the whole range of its type; floats are normal."""
+    """A tensor over the whole range of its type; floats are normal.
+
+    Integers of more than 8 bits are ids, lengths or rates, of which a model knows some: they are 0
+    or 1, which most models do.
+    """
     if tensor.shape is None or tensor.dtype == "other":
         allowed = "a shape and a type are needed to draw what the host would write"
         raise InputError("network", f"tensors.{tensor.name}", tensor.shape, allowed)
     if tensor.dtype == "bool":
         return rng.integers(0, 2, tensor.shape).astype(np.bool_)
     if tensor.dtype in _INTEGERS:
-        limits = np.iinfo(tensor.dtype)
-        return rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+        limits, wide = np.iinfo(tensor.dtype), tensor.dtype not in {"int8", "uint8"}
+        least, most = (0, 1) if wide else (limits.min, limits.max)
+        return rng.integers(least, most, tensor.shape, tensor.dtype, endpoint=True)
     if tensor.dtype in {"float16", "float32", "float64"}:
         return rng.normal(0, 2, tensor.shape).astype(tensor.dtype)
     raise InputError("network", f"tensors.{tensor.name}", tensor.dtype, "no type that numpy has")

@@ -348,7 +348,8 @@ def _known_shape(
 def _evaluated(
     node: onnx.NodeProto, arrays: Mapping[str, Array], versions: Sequence[onnx.OperatorSetIdProto]
 ) -> Array:
-    """What a node computes. (As a model: of a node by itself the newest version is taken.)"""
+    """What a node computes."""
+    # As a model: of a node by itself the newest version of its operation is taken.
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
         for name, array in arrays.items()

@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Subject]:
     """A folder with an emitted network and an image."""
     path = tmp_path_factory.mktemp("home")
     found = block(path / "block.onnx")
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     write_folder(path / "net", folder_files(programs(found).deployment(models=models), {}))
     (image,) = found.inputs().values()
     np.save(path / "image.npy", image)
@@ -95,7 +95,7 @@ def test_what_is_not_exact_is_told(home: tuple[Path, Subject]) -> None:
     first, *others = found.network.nodes
     assert isinstance(first, Accelerated)
     network = replace(found.network, nodes=(replace(first, inexact=("its scale",)), *others))
-    models = found.host_models(found.tensors(found.inputs()))
+    models = found.host_models()
     deployment = replace(programs(found).deployment(models=models), network=network)
     write_folder(path / "inexact", folder_files(deployment, {}))
     status, printed = run(path, "HOME/inexact", "--data", "HOME/image.npy")
