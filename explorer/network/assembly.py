@@ -13,12 +13,12 @@ from explorer.layout.canonical import IDLE, ZERO, contents, form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
+from explorer.network.handing import none_programmed
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
 from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed, widened
 from isa.computation import Operator
 from isa.config import Config
-from isa.errors import InputError
 from isa.fields import Memory
 
 PLAIN = "plain"
@@ -67,7 +67,7 @@ def assemble(
     """
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
-        raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+        raise none_programmed(network, hosts)
     desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)

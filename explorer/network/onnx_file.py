@@ -104,7 +104,8 @@ def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Model:
 
     Args:
         path: the file.
-        shapes: of inputs by name. An input's first extent is 1 where neither says it.
+        shapes: of inputs by name. Where neither says it, an input's first extent is 1, and one that
+            has the name of another is as long.
 
     Raises:
         InputError: it is no ONNX model, of versions that are not known, or has no such input.
@@ -153,21 +154,27 @@ def _set_shapes(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], s
         if name not in (known := [value.name for value in given]):
             raise InputError("--shape", "", name, f"the inputs are {', '.join(known)}")
     changed = False
+    named: dict[str, int] = {}  # extents of one name are equal
     for value in given:
         tensor = value.type.tensor_type
-        extents = shapes.get(value.name)
+        extents = shapes.get(value.name, ())
         dims = tensor.shape.dim
-        if extents is not None and tensor.HasField("shape") and len(dims) != len(extents):
+        if value.name in shapes and tensor.HasField("shape") and len(dims) != len(extents):
             text = "x".join(map(str, extents))
             raise InputError("--shape", value.name, text, f"it has {len(dims)} axes in {source}")
-        if extents is None and dims and dims[0].dim_value <= 0:
-            extents = (1,)
-        if extents is not None:
-            while len(dims) < len(extents):
-                dims.add()
-            for dim, extent in zip(dims, extents, strict=False):
-                changed = changed or dim.dim_value != extent
-                dim.dim_value = extent
+        while len(dims) < len(extents):
+            dims.add()
+        for dim, extent in zip(dims, extents, strict=False):
+            changed = changed or dim.dim_value != extent
+            named.setdefault(dim.dim_param, extent)
+            dim.dim_value = extent
+    for value in given:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            name = dim.dim_param
+            alike = named.get(name, 0) if name else 0
+            if dim.dim_value <= 0 and (axis == 0 or alike):
+                changed, dim.dim_value = True, alike or 1
+                named.setdefault(name, dim.dim_value)
     if changed:
         del proto.graph.value_info[:]
         for value in proto.graph.output:

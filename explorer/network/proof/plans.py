@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from explorer.network.candidates import Option, numbered, programmed
 from explorer.network.graph import Host, Network
+from explorer.network.handing import none_programmed
 from explorer.network.network_plan import NetworkPlan, plan_network
 from explorer.network.proof.claim import Claim, Searched
 from explorer.network.proof.relaxation import Relaxation
@@ -94,7 +95,7 @@ class Proof:
         self.hosts |= {n.name: w for n in network.accelerated if (w := programmed(n, network))}
         pools = self._pools(run)
         if not pools:
-            raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+            raise none_programmed(network, self.hosts)
         relaxation = Relaxation(network, self.config, self.rule, self.host, self.hosts, pools)
         self.closing = Closing(relaxation)
         for progress in self.closing.rounds(run):

@@ -119,6 +119,23 @@ def test_a_first_extent_is_one(tmp_path: Path) -> None:
     assert network.by_name["x"].shape == (1, 4, 6, 6)
 
 
+def test_extents_of_one_name(tmp_path: Path) -> None:
+    """Extents that a model calls by one name are told by one of them; a first one is 1."""
+    nodes, constants = block()
+    model = floats(nodes, ["n", 4, "h", "h"], constants)
+    model.graph.input.append(info("state", FLOAT, [2, "n", "h"]))
+    model.graph.input.append(info("other", FLOAT, ["m", "n", "o"]))
+    path = saved(model, tmp_path)
+
+    def found(given: dict[str, tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+        network = load(path, given).network
+        return [network.by_name[name].shape for name in ("x", "state", "other")]
+
+    assert found({}) == [None, None, None]
+    assert found({"x": (3, 4, 6, 7)}) == [(3, 4, 6, 7), (2, 3, 6), None]
+    assert found({"state": (2, 1, 6), "other": (1, 1, 5)}) == [(1, 4, 6, 6), (2, 1, 6), (1, 1, 5)]
+
+
 def test_shapes_that_are_computed(tmp_path: Path) -> None:
     """A Reshape to an extent that the model reads off a tensor is still a renaming."""
     node = helper.make_node
@@ -137,6 +154,28 @@ def test_shapes_that_are_computed(tmp_path: Path) -> None:
     network = load(saved(floats(nodes, ["n", 4, 2, 2], constants), tmp_path)).network
     assert kinds(network) == ["gemm"]
     assert network.accelerated[0].views["data"].tensor == "x"
+
+
+def test_shapes_that_old_operations_compute(tmp_path: Path) -> None:
+    """What a version of ONNX says of an operation holds for what is evaluated beforehand, too."""
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Identity", ["s"], ["t"]),
+        node("Gather", ["t", "zero"], ["n"]),
+        node("Unsqueeze", ["n"], ["n1"], axes=[0]),  # an input since version 13
+        node("Shape", ["w"], ["u"]),  # of what is constant
+        node("Gather", ["u", "one"], ["k"]),
+        node("Concat", ["n1", "k"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"], ["flat"]),
+        node("Gemm", ["flat", "w"], ["y"], transB=1, name="fc"),
+    ]
+    constants = {"zero": np.array(0), "one": np.array([1]), "w": normal(5, 16)}
+    model = floats(nodes, ["n", 4, 2, 2], constants)
+    model.opset_import[0].version = 11
+    network = load(saved(model, tmp_path)).network
+    assert kinds(network) == ["gemm"]
+    assert network.by_name["y"].shape == (1, 5)
 
 
 def test_shapes_that_follow_from_each_other(tmp_path: Path) -> None:
@@ -435,9 +474,9 @@ def test_what_is_too_large_is_not_evaluated(
     evaluated: list[str] = []
     whole = ReferenceEvaluator
 
-    def noted(node: onnx.NodeProto, **options: Any) -> Any:
-        evaluated.append(node.output[0])
-        return whole(node, **options)
+    def noted(model: onnx.ModelProto) -> Any:
+        evaluated.append(model.graph.output[0].name)
+        return whole(model)
 
     monkeypatch.setattr(onnx_file, "ReferenceEvaluator", noted)
     many = np.zeros(2**14, np.int64)
