@@ -393,6 +393,31 @@ def test_integer_forms(tmp_path: Path) -> None:
     assert node.inexact == ("its sums leave with 32 bits, and 8 are planned",)
 
 
+def test_dynamic_quantisation(tmp_path: Path) -> None:
+    """Integers whose scale and zero point the model computes are planned, and not called exact."""
+    node = helper.make_node
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+        node("ConvInteger", ["q", "w", "zero"], ["sums"], name="conv"),
+        node("Cast", ["sums"], ["cast"], to=FLOAT),
+        node("Mul", ["cast", "scale"], ["y"]),
+    ]
+    weights = np.random.default_rng(0).integers(-128, 128, (3, 4, 2, 2), np.int8)
+    model = saved(floats(nodes, [1, 4, 5, 5], {"w": weights}), tmp_path)
+    imported = load(model)
+    assert kinds(imported.network) == ["DynamicQuantizeLinear", "conv2d", "Cast", "Mul"]
+    (conv,) = imported.network.accelerated
+    assert conv.inexact == (
+        "the zero point of q is computed as the model runs",
+        "its sums leave with 32 bits, and 8 are planned",
+    )
+    tensor = imported.network.by_name["q"]
+    assert (tensor.dtype, tensor.scale) == ("uint8", None)
+    found = run(imported, {"x": normal(1, 4, 5, 5)}, nearest=True)
+    assert found["sums"].dtype == np.int8
+    assert found["cast"].dtype == found["y"].dtype == np.float32
+
+
 def test_names_of_any_kind(tmp_path: Path) -> None:
     """Tensors and nodes may be called anything, or nothing; documents have plain names of them."""
     node = helper.make_node
