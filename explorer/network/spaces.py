@@ -46,7 +46,7 @@ Run = Callable[..., Iterable[Any]]
 Progress = Callable[[int], None]
 
 
-MOST_JOINT = 20_000
+MOST_JOINT = 5_000
 """Embeddings of several terms that are all looked at."""
 
 SOME_JOINT = 256
