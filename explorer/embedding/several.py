@@ -359,6 +359,9 @@ def count_joint(
 
     An embedding belongs to the classes of its terms.
     """
+    if not orders:
+        space = JointSpace(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
+        return summary({Part(found, ()): n for found, n in space.tally.items()}, classes)
     facts = instance(
         terms[0],
         intrinsic,
