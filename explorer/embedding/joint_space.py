@@ -189,7 +189,10 @@ class JointSpace:
         found = []
         for count, places in _first_of_all(columns, number, limit):
             parts = [columns[c].own[places[c]].embedding for c in column_of]
-            found.append((count, seated(parts, self._terms, self._intrinsic)))
+            # Only a diagonal digit may stand elsewhere than it does in its term alone.
+            plain = all(len(digit.axes) == 1 for part in parts for digit in part.digits)
+            joint = Joint(tuple(parts)) if plain else None
+            found.append((count, joint or seated(parts, self._terms, self._intrinsic)))
         return found
 
 
