@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from explorer.deployment.pricing import simulated
+from explorer.deployment.pricing import Programs, simulated
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
 from explorer.network.network_plan import rows as rows_of
 from explorer.network.problem import Plan
@@ -119,16 +119,18 @@ def _plans(
             network, config, asked.candidates, run=run, effort=asked.effort, answers=answers
         )
     print(f"{name} on {config.name}: candidates in {time.perf_counter() - begin:.0f} s", flush=True)
+    programs = Programs.of(config)
     for price in prices:
-        begin = time.perf_counter()
+        begin, own = time.perf_counter(), time.process_time()
         host = Host(price, 0)
         found = plan_network(
             network, config, spaces, hosts, model(TRANSITIONS), host, Wishes(), (), asked.time_limit
         )
-        found = simulated(found, seconds=asked.time_limit)
+        found = simulated(found, seconds=asked.time_limit, programs=programs)
         planned = found.planned
         print(
-            f"  {price} a byte: planned in {time.perf_counter() - begin:.0f} s, "
+            f"  {price} a byte: planned in {time.perf_counter() - begin:.1f} s "
+            f"({time.process_time() - own:.1f} s of one core), "
             f"{planned.account.left:,} candidates, {planned.rules:,} ground rules and "
             f"{planned.conflicts:,} conflicts of the solver; peak memory {_peak()}",
             flush=True,

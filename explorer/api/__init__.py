@@ -23,9 +23,15 @@ from explorer.api.arguments import (
     operator_of,
     texts_of,
 )
-from explorer.api.deployments import network_emit, network_run, network_verify
+from explorer.api.deployments import (
+    network_emit,
+    network_run,
+    network_timeline,
+    network_trace,
+    network_verify,
+)
 from explorer.api.folders import disasm, lint, run
-from explorer.api.networks import network_plan, network_why
+from explorer.api.networks import network_map, network_plan, network_why
 from explorer.api.pages import map, trace
 from explorer.api.sweeps import results, sweep
 from explorer.baselines.asked_tiling import BEST, template_counters
@@ -71,8 +77,11 @@ __all__ = [
     "lint",
     "map",
     "network_emit",
+    "network_map",
     "network_plan",
     "network_run",
+    "network_timeline",
+    "network_trace",
     "network_verify",
     "network_why",
     "optimize",

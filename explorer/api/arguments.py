@@ -10,6 +10,7 @@ from explorer.operators import resolve
 from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
+from isa.errors import InputError
 from simulator.lint import TARGETS
 
 PORTABLE = TARGETS[0]
@@ -42,6 +43,29 @@ def classes_of(classes: ClassesLike) -> tuple[str, ...]:
 def texts_of(texts: TextsLike) -> Sequence[str]:
     """The texts, one at least in a list."""
     return [texts] if isinstance(texts, str) else texts
+
+
+def write_text(path: Path, text: str, name: str) -> None:
+    """Write a file that an argument names.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(name, "", str(path), f"cannot write it: {reason}") from None
+
+
+def check_range(name: str, value: float | None, least: int, most: int) -> None:
+    """Check a number that the command line takes in this range; None is one that is not given.
+
+    Raises:
+        InputError: it is outside of it.
+    """
+    if value is not None and not least <= value <= most:
+        raise InputError(name, "", value, f"a number from {least} to {most}")
 
 
 def intrinsic_of(intrinsic: IntrinsicLike, config: ConfigLike) -> Computation:

@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.api.arguments import ClassesLike, ConfigLike, TextsLike
-from explorer.api.networks import network_plan
+from explorer.api.arguments import ConfigLike
+from explorer.api.networks import Planning, network_plan
 from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
+from explorer.deployment.running import ALLOWED
 from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, verify
 from explorer.network.graph import Network
-from explorer.network.transitions import executable
+from explorer.network.transitions import Host, Model, executable, priced
 from explorer.program.emission import check_target, write_folder
+from explorer.report import network_trace as network_trace_of
 from isa.errors import InputError
+from isa.files import parsing
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 Target = Literal["portable", "hls"]
 """``hls``: one program a node; else consecutive ones are one instruction stream."""
-
-
-class Planning(TypedDict, total=False):
-    """How a network is planned: arguments of `network_plan`, with its defaults."""
-
-    transitions: str
-    host_cycles_per_byte: Fraction | int | str
-    host_cycles_per_call: int
-    pin: TextsLike
-    count: int
-    effort: int | None
-    classes: ClassesLike | None
-    shape: Mapping[str, tuple[int, ...]] | None
-    concat: Literal["terms", "host"]
-    jobs: int | None
 
 
 def network_verify(
@@ -71,6 +63,7 @@ def network_verify(
         InputError: an argument is unusable, or pins conflict.
     """
     one_by_one, order = _one_by_one(target), Interleaving.parse(schedule)
+    _rule(planning)
     found = _subject(network, seed, planning)
     given = _inputs(found.network, data or {}, found.inputs())
     compiled = _compiled(found, config, planning)
@@ -94,6 +87,7 @@ def network_emit(
         InputError: an argument is unusable, pins conflict, or the folder cannot be written.
     """
     one_by_one = _one_by_one(target)
+    _rule(planning)
     check_target(Path(out))
     found = _subject(network, seed, planning)
     compiled = _compiled(found, config, planning)
@@ -129,15 +123,60 @@ def network_run(
     return {name: found[name] for name in network.outputs}
 
 
+def network_timeline(
+    path: str | Path,
+    *,
+    host_cycles_per_byte: Fraction | int | str = 1,
+    host_cycles_per_call: int = 0,
+) -> pd.DataFrame:
+    """The steps of an emitted network, as ``explorer network run --timeline`` prints them.
+
+    Args:
+        path: a folder that `network_emit` has written.
+        host_cycles_per_byte: for each byte that the host reads or writes.
+        host_cycles_per_call: for each copy that the host makes.
+
+    Raises:
+        InputError: the folder holds no network, or a price is none.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+    deployment, host = _timed(path, host_cycles_per_byte, host_cycles_per_call)
+    with parsing(str(path), ALLOWED):
+        return pd.DataFrame([asdict(row) for row in network_trace_of.rows(deployment, host)])
+
+
+def network_trace(
+    path: str | Path,
+    *,
+    host_cycles_per_byte: Fraction | int | str = 1,
+    host_cycles_per_call: int = 0,
+) -> str:
+    """What an emitted network does when, as Trace Event JSON; arguments as `network_timeline`."""
+    deployment, host = _timed(path, host_cycles_per_byte, host_cycles_per_call)
+    with parsing(str(path), ALLOWED):
+        return network_trace_of.trace(deployment, host)
+
+
+def _timed(
+    path: str | Path, per_byte: Fraction | int | str, per_call: int
+) -> tuple[Deployment, Host]:
+    host = priced(str(per_byte), per_call, "host_cycles_per_")
+    return read(Path(path)), host
+
+
 def _subject(network: str | Path, seed: int, planning: Planning) -> Subject:
     concat, shape = planning.get("concat", "terms"), planning.get("shape")
     return subject(str(network), concat, shape, seed)
 
 
+def _rule(planning: Planning) -> Model:
+    return executable(planning.get("transitions", "repack"), "transitions")
+
+
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
-    rule = executable(planning.get("transitions", "repack"), "transitions")
     plan = network_plan(found.network, config, **planning)
-    return compiled_plan(found, plan, stores=rule.stores)
+    return compiled_plan(found, plan, stores=_rule(planning).stores)
 
 
 def _one_by_one(target: str) -> bool:

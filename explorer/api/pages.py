@@ -11,6 +11,7 @@ from explorer.api.arguments import (
     classes_of,
     config_of,
     operator_of,
+    write_text,
 )
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Restrictions
@@ -56,10 +57,7 @@ def map(
     named = operator if isinstance(operator, str) else op.name
     preset = machine.name if isinstance(config, Config) else str(config)
     text = page(ranking, words(named, preset, target, safe_distance))
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("out", "", str(out), f"cannot write it: {error.strerror}") from None
+    write_text(Path(out), text, "out")
     return ranking
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.common import note, wants_json
-from explorer.cli.output import OutputOption, progress, show_table, table_of, write_file
+from explorer.cli.output import OutputOption, check_file, progress, show_table, table_of, write_file
 from explorer.network import document
 from explorer.network.models import resolve
 from explorer.report import network as report
@@ -117,8 +117,7 @@ def import_(
     concat: ConcatOption = Concat.TERMS,
 ) -> None:
     """Write a model as a document."""
-    if output.suffix not in {".yaml", ".yml", ".json"}:
-        raise InputError("--out", "", str(output), "the suffix must be one of .yaml, .yml, .json")
+    check_file(output, "--out", (".yaml", ".yml", ".json"))
     with progress("writing the document"):
         network = resolve(model, concat.value, shapes(shape))
         text = document.dump(network, as_json=output.suffix == ".json")

@@ -58,10 +58,10 @@ def map_(
     candidate reads and writes. The page needs nothing but itself.
     """
     check_file(out, "--out", (".html",))
-    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(("cycles", "host-bytes", "memory"))
-    rule, chosen = model(transitions), named_classes(classes)
+    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
+    found, machine = resolve(network, concat.value, extents), Config.load(config)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort, store)

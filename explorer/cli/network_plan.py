@@ -19,21 +19,30 @@ from explorer.cli.output import JobsOption, OutputOption, check_folder, progress
 from explorer.cli.preferences import TimeLimitOption
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
-from explorer.embedding.user_rules import check as check_rules
 from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Network
 from explorer.network.handing import handed
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.planning import check_rules
 from explorer.network.problem import METRICS
 from explorer.network.proof.plans import Proof
 from explorer.network.spaces import ROUNDS, Space, running
 from explorer.network.transitions import model, models, priced
 from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
-from explorer.study.candidates import answering
+from explorer.study.candidates import answering, check_store
 from isa.computation import Operator
 from isa.config import Config
+from isa.errors import InputError
+
+
+def _check_store(path: Path | None) -> Path | None:
+    """The path as given, once it is known that candidates can be kept there."""
+    check_folder(path, "give the name of one", "--store")
+    check_store(path)
+    return path
+
 
 TransitionsOption = Annotated[
     str,
@@ -115,7 +124,7 @@ StoreOption = Annotated[
         metavar="DIR",
         help="Directory that keeps candidates with their cycles: what is there is not evaluated "
         "again, by any of these commands.",
-        callback=lambda path: check_folder(path, "give the name of one", "--store"),
+        callback=_check_store,
         show_default=False,
     ),
 ]
@@ -171,16 +180,17 @@ def plan(
     The exit status is 1 if pins and limits conflict, which is then told, and if the time limit
     ended the search; the best plan so far is then shown.
     """
-    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
-    found = handed(found, on_host or ())
     host = priced(host_cycles_per_byte, host_cycles_per_call)
-    objectives = parse_metrics(pareto, "--pareto") if pareto else ()
+    objectives = parse_metrics(pareto, "--pareto") if pareto is not None else ()
     ranked = parse_metrics(prefer, "--prefer")
     wishes = Wishes(ranked, parse_limits(require or []), (), objectives)
-    rule, chosen = model(transitions), named_classes(classes)
+    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
+    machine = Config.load(config)
+    check_table(candidate_cycles, classes=classes, effort=effort, store=store, dask=dask)
+    check_rules(rules or (), time_limit)
+    found = handed(resolve(network, concat.value, extents), on_host or ())
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
-    check_rules(rules or ())
     if over is network_proof.Over.ALL:
         given: dict[str, object] = {
             "--pin": pin,
@@ -214,6 +224,21 @@ def plan(
     _show(final, objectives, output)
 
 
+def check_table(table: Path | None, **given: object) -> None:
+    """Check that nothing is asked of an evaluation where a table takes its place.
+
+    Args:
+        table: of candidates; None if they are evaluated.
+        given: the values of options that say how, by their names.
+
+    Raises:
+        InputError: one of them was given.
+    """
+    for name, value in given.items():
+        if table is not None and value is not None:
+            raise InputError(f"--{name}", "", value, "--candidate-cycles evaluates nothing")
+
+
 def named_classes(text: str | None) -> tuple[str, ...] | None:
     """The classes that are named; None if none are."""
     return None if text is None else parse_classes(text)
@@ -234,7 +259,15 @@ def gathered(
     if table is not None:
         return given_candidates(table, network, config)
     operators = len({node.operator for node in network.accelerated})
+
+    def interrupted() -> None:
+        told = f"what was evaluated is kept in {store}, and the same command goes on from there"
+        if store is None:
+            told = "what was evaluated is lost; with --store DIR, the same command would go on"
+        typer.echo(f"explorer: interrupted: {told}", err=True)
+
     with (
+        partial(interrupted),
         answering(jobs, store, dask) as answers,
         progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
         running(jobs) as run,

@@ -57,7 +57,7 @@ from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, executable, priced
+from explorer.network.transitions import Host, Model, executable, priced
 from explorer.network.wishes import Wishes, check_ids, check_names
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
@@ -93,14 +93,13 @@ DataOption = Annotated[
 class _Asked:
     """What is planned, and how."""
 
-    model: str
-    config: str
-    transitions: str
+    config: Config
+    rule: Model
     host: Host
     pins: tuple[str, ...]
     count: int
     effort: int | None
-    classes: str | None
+    classes: tuple[str, ...] | None
     jobs: int | None
     store: Path | None
 
@@ -111,13 +110,11 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     Raises:
         InputError: pins conflict.
     """
-    network, machine = found.network, Config.load(asked.config)
-    rule = executable(asked.transitions)
-    classes = named_classes(asked.classes)
+    network, machine, rule = found.network, asked.config, asked.rule
     check_names(asked.pins, network)
     check_ids(asked.pins, network, machine)
     spaces, hosts = gathered(
-        network, machine, asked.count, classes, asked.jobs, None, asked.effort, asked.store
+        network, machine, asked.count, asked.classes, asked.jobs, None, asked.effort, asked.store
     )
     with progress("planning"):
         planned = plan_network(
@@ -157,8 +154,9 @@ def verify(
     one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        named_classes(classes), jobs, store,
+    )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -195,16 +193,9 @@ def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
         verdict = "equal in every bit" if not worst else f"up to {worst:g} apart"
         kind = "" if result.exact else ", of a model that is not exact"
         lines.append(f"{counted(len(outputs), 'output')} beside ONNX Runtime's{kind}: {verdict}")
-    if found.imported is None:
-        lines.append(
-            f"constants, and what host nodes write, are random (seed {found.seed}): "
-            "the model does not have them"
-        )
-    elif found.drawn:
-        lines.append(
-            f"constants are random (seed {found.seed}): the model has floats, whose scales as "
-            "integers are not known; its host nodes compute with the integers as floats"
-        )
+    if found.drawn:
+        drawn = "constants" if found.imported else "constants, and what host nodes write,"
+        lines.append(f"{drawn} are random (seed {found.seed}): the model does not have them")
     return [*lines, *_summary(result.deployment, host)]
 
 
@@ -258,8 +249,9 @@ def emit(
     one_by_one = _one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     asked = _Asked(
-        network, config, transitions, host, tuple(pin or ()), count, effort, classes, jobs, store
-    )
+        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        named_classes(classes), jobs, store,
+    )  # fmt: skip
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,11 +21,12 @@ from explorer.cli.network_plan import (
     StoreOption,
     TableOption,
     TransitionsOption,
+    check_table,
     gathered,
     named_classes,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
-from explorer.deployment.pricing import simulated
+from explorer.deployment.pricing import Programs, simulated
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.own_best import check_node, own_best
@@ -58,18 +60,20 @@ def why(
 
     The exit status is 1 if no plan can have it.
     """
-    found, machine = resolve(network, concat.value, shapes(shape)), Config.load(config)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
     wishes = Wishes(limits=parse_limits(require or []))
-    rule, chosen = model(transitions), named_classes(classes)
+    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
+    check_table(candidate_cycles, classes=classes, effort=effort, store=store)
+    found, machine = resolve(network, concat.value, extents), Config.load(config)
     check_names(pin or (), found)
     check_ids(pin or (), found, machine)
     check_node(found, node)
     spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort, store)
     with progress("planning"):
         planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        planned = simulated(planned)
-        told = own_best(planned, node, planned.wishes, simulated)
+        refined = partial(simulated, programs=Programs.of(machine))
+        planned = refined(planned)
+        told = own_best(planned, node, planned.wishes, refined)
     if told is None:
         typer.echo(f"explorer: {node}: no plan can have its own best", err=True)
         raise typer.Exit(1)

@@ -77,8 +77,9 @@ class Compiled:
         )
 
     def _needed(self) -> dict[str, Array]:
-        """The constants that the host reads: of nodes that it runs, and of sums that it packs."""
-        names = {
+        """The constants of the host: of nodes that it runs, of sums that it packs, outputs."""
+        names = {*self.network.outputs}
+        names |= {
             view.tensor
             for node in self.network.accelerated
             if node.name not in self.programs
@@ -140,6 +141,6 @@ def emitted(
         one_by_one: whether each node is a segment of its own.
     """
     deployment = compiled.deployment(one_by_one=one_by_one, models=found.host_models())
-    drawn = {} if not found.drawn else {"constants": f"random, seed {found.seed}"}
+    drawn = {"constants": f"random, seed {found.seed}"} if found.drawn else {}
     source = {"model": name, "target": TARGETS[one_by_one], **drawn}
     return deployment, folder_files(deployment, source)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.alu_passes import Amount, Part
-from explorer.layout.canonical import IDLE, ZERO, contents
+from explorer.layout.canonical import IDLE
+from explorer.layout.held import Held
 from explorer.layout.packed import Layout
-from explorer.network.graph import Tensor, View
+from explorer.network.graph import Tensor
 from explorer.network.integers import as_model, signed
 
 Array = NDArray[Any]
@@ -28,18 +30,25 @@ class Summand:
 
     Attributes:
         tensor: its name in the network.
-        index: of each lane of each entry the tensor's element, by its row-major number, int32 of
-            shape (entries, lanes). Negative ones are `IDLE`, where anything may lie, and `ZERO`.
+        held: the tensor's elements in the lanes.
         form, number: what is made of the elements, see `explorer.layout.alu_passes.Part`.
     """
 
     tensor: str
-    index: NDArray[np.int32]
+    held: Held
     form: Amount = "value"
     number: int = 0
 
+    @property
+    def index(self) -> NDArray[np.int32]:
+        """Of each lane of each entry the tensor's element, by its row-major number.
 
-@dataclass(frozen=True, slots=True, eq=False)
+        Of shape (entries, lanes). Negative ones are `IDLE`, where anything may lie, and `ZERO`.
+        """
+        return self.held.rows()
+
+
+@dataclass(frozen=True, eq=False)
 class Content:
     """What a buffer holds.
 
@@ -69,26 +78,27 @@ class Content:
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.summands[0].index.size * (4 if self.wide else 1)
+        entries, lanes = self.summands[0].held.shape
+        return entries * lanes * (4 if self.wide else 1)
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """Equal for contents that are equal."""
         found = hashlib.blake2b(repr((self.const, self.wide)).encode(), digest_size=16)
         for s in self.summands:
-            found.update(repr((s.tensor, s.form, s.number, s.index.shape)).encode())
-            found.update(s.index.tobytes())
+            found.update(repr((s.tensor, s.form, s.number, s.held.digest)).encode())
         return found.digest()
 
     def packed(self, tensors: Mapping[str, Array]) -> NDArray[np.uint8]:
         """The buffer's bytes, from the network's tensors as the host has them."""
-        total = np.full(self.summands[0].index.shape, self.const, np.int64)
+        total = np.full(self.summands[0].held.shape, self.const, np.int64)
         held = np.zeros(total.shape, np.bool_)
         for s in self.summands:
             flat = signed(tensors[s.tensor]).reshape(-1)
             values = Part(s.tensor, s.form, s.number).of(flat)
-            total += np.where(s.index >= 0, values[np.maximum(s.index, 0)], 0)
-            held |= s.index >= 0
+            index = s.index
+            total += np.where(index >= 0, values[np.maximum(index, 0)], 0)
+            held |= index >= 0
         # Sums wrap as the ALU's do.
         whole = np.where(held, total, 0).astype(np.int32)
         data = whole if self.wide else whole.astype(np.int8)
@@ -115,7 +125,7 @@ class Content:
 
     def made(self, rows: Rows, flat: NDArray[np.int8]) -> NDArray[np.int8]:
         """Some entries, of a tensor's integers; zeros where lanes hold none, (rows, lanes)."""
-        index = self.summands[0].index[rows]
+        index = self.summands[0].held.rows(rows)
         return np.where(index >= 0, flat[np.maximum(index, 0)], np.int8(0))
 
     def differs(
@@ -137,9 +147,6 @@ class Content:
     def _index(self, without: Rows) -> NDArray[np.int32]:
         """The elements that lanes hold, none in some entries."""
         index = self.summands[0].index
-        if not len(without):
-            return index
-        index = index.copy()
         index[without] = IDLE
         return index
 
@@ -152,28 +159,7 @@ def serves(written: Content, read: Content, *, by_host: bool) -> bool:
     """
     if not (written.plain and read.plain) or written.tensors != read.tensors:
         return False
-    there, here = written.summands[0].index, read.summands[0].index
-    if there.shape != here.shape:
-        return False
-    same = (here == IDLE) | ((here >= 0) & (here == there))
-    return bool(np.all(same | ((here == ZERO) & (there < 0)) if by_host else same))
-
-
-def index_of(layout: Layout, view: View, tensor: Tensor, *, strict: bool) -> NDArray[np.int32]:
-    """Where the elements of a network's tensor lie in an operator's layout; see `Summand`.
-
-    Args:
-        layout: of the operator's tensor.
-        view: how that lies in the network's.
-        tensor: the network's.
-        strict: whether lanes that stand for nothing have to be zero.
-    """
-    held = contents(layout)
-    if strict:
-        held = np.where(held == IDLE, ZERO, held)
-    flat = np.arange(tensor.size).reshape(tensor.shape or ())
-    moved = view.read(flat, layout.tensor.shape).reshape(-1)
-    return np.ascontiguousarray(np.where(held >= 0, moved[np.maximum(held, 0)], held), np.int32)
+    return written.summands[0].held.serves(read.summands[0].held, zeros=by_host)
 
 
 def title(layout: Layout) -> str:

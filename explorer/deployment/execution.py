@@ -84,7 +84,8 @@ def execute(
                 found[node.output.tensor] = array
             else:
                 found |= library(node, {n: found[n] for n in node.reads})
-    return {name: array for name, array in found.items() if name not in deployment.constants}
+    hidden = deployment.constants.keys() - {*network.outputs}
+    return {name: array for name, array in found.items() if name not in hidden}
 
 
 def _fill(deployment: Deployment, action: Fill, image: NDArray[np.uint8]) -> None:

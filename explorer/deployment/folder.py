@@ -141,7 +141,7 @@ class _Writer:
         return ContentEntry(
             layout=content.layout,
             dtype="int32" if content.wide else "int8",
-            lanes=content.summands[0].index.shape[1],
+            lanes=content.summands[0].held.shape[1],
             const=content.const,
             summands=[
                 SummandEntry(

@@ -27,15 +27,19 @@ def library(deployment: Deployment) -> Library:
             allowed = f"{node.operation}: what it came from does not say more, so it cannot be run"
             raise InputError(deployment.network.name, f"nodes.{node.name}", None, allowed)
 
+    tensors = deployment.network.by_name
+
     def run(node: Host, given: Mapping[str, Array]) -> Mapping[str, Array]:
         import onnx  # noqa: PLC0415 - an extra
 
-        from explorer.network.reference import by_model  # noqa: PLC0415 - needs the extra
+        from explorer.network.reference import hosted_by  # noqa: PLC0415 - needs the extra
 
         model = deployment.models[node.name]
+        arrays = {model.inputs[name]: array for name, array in given.items()}
+        outputs = {old: tensors[new] for new, old in model.outputs.items()}
         with parsing(node.name, "must be a model that ONNX Runtime runs"):
-            read = onnx.load_model_from_string(model.data)
-            names = {**model.inputs, **model.outputs}
-            return by_model(read, node, deployment.network, names, given)
+            parsed = onnx.load_model_from_string(model.data)
+            found = hosted_by(parsed, arrays, outputs, node.name)
+        return {new: found[old] for new, old in model.outputs.items()}
 
     return run

@@ -55,7 +55,7 @@ def moved(deployment: Deployment, action: Action) -> int:
         pairs = zip(part.content.tensors, action.sources, strict=True)
         read = (tensors[t].bytes if source < 0 else placed[source].size for t, source in pairs)
         return part.size + sum(read)
-    index = part.content.summands[0].index[part.filled]
+    index = part.content.summands[0].held.rows(part.filled)
     # Zeros are only written.
     made = int(np.count_nonzero((index >= 0).any(axis=1)))
     return (len(index) + made) * int(index.shape[1])

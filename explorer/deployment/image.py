@@ -60,7 +60,7 @@ class Placed:
     @property
     def entries(self) -> int:
         """Vectors of a tensor's buffer."""
-        return 0 if self.content is None else len(self.content.summands[0].index)
+        return 0 if self.content is None else self.content.summands[0].held.shape[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

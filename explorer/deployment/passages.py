@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.deployment.content import Content, serves
-from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.transitions import GARBAGE, Kind, Lacking
+from explorer.layout.held import Held
+from explorer.network.transitions import Kind, Lacking
 
 BLANK, MADE, UNUSED = -1, -2, -3
 """Vectors of nothing but zeros, those that the host makes of elements, and those that nobody needs.
@@ -56,37 +56,30 @@ def passage(written: Content, read: Content, *, stores: bool) -> Passage:
     """
     if serves(written, read, by_host=False):
         return Passage("none", _NOWHERE)
-    there, here = written.summands[0].index, read.summands[0].index
+    there, here = written.summands[0].held, read.summands[0].held
     if not (stores and read.plain and there.shape[1] == here.shape[1]):
         return Passage("host", _NOWHERE)
     found = sources(there, here)
-    live = int(np.count_nonzero((here >= 0).any(axis=1)))
+    live = int(here.times[here.some].sum())
     made, blank = (int(np.count_nonzero(found == code)) for code in (MADE, BLANK))
     kind = Lacking(made, blank, live).kind(written.size, read.size, here.shape[1])
     return Passage(kind, found if kind != "host" else _NOWHERE)
 
 
-def sources(there: NDArray[np.int32], here: NDArray[np.int32]) -> NDArray[np.int64]:
+def sources(there: Held, here: Held) -> NDArray[np.int64]:
     """Of each entry that is read, which one that is written it is; see `Passage`.
 
     Args:
-        there: elements by their flat index as they are written, (entries, lanes).
+        there: the tensor's elements as they are written.
         here: the same as they are read.
     """
-    found = np.full(len(here), UNUSED)
-    used = here != IDLE
-    empty = (here < 0).all(axis=1)
-    found[empty & used.any(axis=1)] = BLANK
+    some, zero = here.some, here.zeroed
     # What a program writes beside its elements is garbage, and no zero that somebody may want.
-    found[~empty] = MADE
-    held = np.where(there < 0, np.int32(GARBAGE), there)
-    left = np.flatnonzero(~empty & ~(here == ZERO).any(axis=1))
-    if not len(left):
-        return found
-    masks, which = np.unique(used[left], axis=0, return_inverse=True)
-    for number, mask in enumerate(masks):
-        rows = left[which.reshape(-1) == number]
-        places = {line.tobytes(): n for n, line in enumerate(np.ascontiguousarray(held[:, mask]))}
-        lines = np.ascontiguousarray(here[rows][:, mask])
-        found[rows] = [places.get(line.tobytes(), MADE) for line in lines]
+    code = np.where(some, MADE, np.where(zero, BLANK, UNUSED))
+    found: NDArray[np.int64] = code[here.which]
+    for lanes, patterns in here.groups():
+        left = patterns[some[patterns] & ~zero[patterns]]
+        if len(left):
+            entries, places = there.find(here, lanes, left, zeros=False)
+            found[entries] = np.where(places >= 0, places, MADE)
     return found

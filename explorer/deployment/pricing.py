@@ -22,6 +22,7 @@ from explorer.network.planning import Conflict, Planned, solve
 from explorer.network.problem import Plan, Problem, plan
 from explorer.network.tables import meets
 from explorer.network.wishes import Wishes
+from isa.config import Config
 
 ROUNDS = 12
 """Plans that are looked for; most networks need fewer."""
@@ -36,11 +37,32 @@ Extra = dict[Choice, dict[Readers, int]]
 """Cycles that programs take on top, by what they store."""
 
 
+@dataclass(slots=True)
+class Programs:
+    """Programs of a network's candidates that were simulated: none is made again.
+
+    Whoever plans a network several times, at several prices of the host's bytes, shares them.
+
+    Attributes:
+        director: gives programs their stores.
+        own: programs as candidates have them, without constants.
+    """
+
+    director: Director
+    own: dict[Choice, NodeProgram] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Programs:
+        """None yet, for a machine."""
+        return cls(Director(config))
+
+
 def simulated(
     found: NetworkPlan,
     *,
     seconds: float | None = None,
     free: bool = True,
+    programs: Programs | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> NetworkPlan:
     """A network's plan, with the cycles that its programs have in the end.
@@ -52,6 +74,7 @@ def simulated(
         found: the plan.
         seconds: time for the solver, in all rounds together.
         free: whether other plans may be looked for; else the one that is there is simulated.
+        programs: of the same network's candidates, on the same machine, known so far.
         on_progress: told when a plan was simulated.
     """
     if found.planned.interrupted:
@@ -61,7 +84,7 @@ def simulated(
     able = known and found.rule.executable and not found.planned.interrupted
     if not (found.planned.plans and able) or found.wishes.objectives:
         return found
-    desk = _Desk(found, Director(found.config))
+    desk = _Desk(found, programs or Programs.of(found.config))
     first = found.planned.plans[0]
     plans = [desk.exact(first)]
     on_progress(1)
@@ -104,14 +127,12 @@ class _Desk:
 
     Attributes:
         found: the plan.
-        director: gives programs their stores.
-        own: programs as candidates have them, without constants.
+        known: programs that were made.
         extra: what programs take on top.
     """
 
     found: NetworkPlan
-    director: Director
-    own: dict[Choice, NodeProgram] = field(default_factory=dict)
+    known: Programs
     extra: Extra = field(default_factory=dict)
 
     def programs(self, made: Plan) -> dict[str, int]:
@@ -121,12 +142,13 @@ class _Desk:
         for node in network.accelerated:
             if node.name in options:
                 choice = node.name, made.choices[node.name]
-                if choice not in self.own:
+                own = self.known.own
+                if choice not in own:
                     option = options[node.name][choice[1]]
-                    self.own[choice] = compiled(node, network, None, self.found.config, option)
-                programs[node.name] = self.own[choice]
+                    own[choice] = compiled(node, network, None, self.found.config, option)
+                programs[node.name] = own[choice]
         if self.found.rule.stores:
-            programs = self.director.directed(network, programs)
+            programs = self.known.director.directed(network, programs)
         return {name: program.cycles for name, program in programs.items()}
 
     def exact(self, made: Plan) -> Plan:

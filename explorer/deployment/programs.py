@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.deployment.content import NO_ROWS, Content, Rows, Summand, index_of, title
+from explorer.deployment.content import NO_ROWS, Content, Rows, Summand, title
 from explorer.layout.alu_passes import Vector
 from explorer.layout.constant_product import digits, level
 from explorer.layout.design import Design
+from explorer.layout.held import Held
 from explorer.layout.packed import Layout
+from explorer.network import laying
 from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, Network, operand
 from explorer.schedule.lowering import Code, Lowering
@@ -64,8 +66,9 @@ class Operand:
     @property
     def elements(self) -> bool:
         """Whether some entry that the host has to write has more than zeros."""
-        index = self.content.summands[0].index if self.content is not None else NO_ROWS
-        return bool((index[self.filled] >= 0).any())
+        if self.content is None:
+            return False
+        return bool((self.content.summands[0].held.rows(self.filled) >= 0).any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +202,7 @@ class _Desk:
         const = vector.const if vector and wide else 0
         parts = [(p.name, p.form, p.number) for p in vector.parts] if vector and wide else []
         summands = tuple(
-            Summand(self.node.views[name].tensor, self.index(layout, name), form, number)
+            Summand(self.node.views[name].tensor, self.laid(layout, name), form, number)
             for name, form, number in parts or [(names[0], "value", 0)]
         )
         return Content(summands, const, wide, title(layout)), b""
@@ -214,15 +217,14 @@ class _Desk:
         shape = operand(self.node.operator, name).shape
         return self.node.views[name].read(self.values[self.node.views[name].tensor], shape)
 
-    def index(self, layout: Layout, name: str) -> NDArray[np.int32]:
+    def laid(self, layout: Layout, name: str) -> Held:
         """Where the network's tensor of an operand lies in a layout."""
         # What multiplies a lane that stands for nothing is zero only if that is a constant.
         strict = any(
             name in {t.computation.in0.name, t.computation.in1.name} and not t.constants
             for t in self.node.operator.terms
         )
-        view = self.node.views[name]
-        return index_of(layout, view, self.network.by_name[view.tensor], strict=strict)
+        return laying.held(layout, self.node.views[name], strict=strict)
 
 
 def _relative(

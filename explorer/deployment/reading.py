@@ -30,6 +30,7 @@ from explorer.deployment.manifest import (
     SegmentEntry,
 )
 from explorer.deployment.steps import Call, Fill, Pack, Unpack
+from explorer.layout.held import Held
 from explorer.network import document
 from explorer.network.graph import Host, Network
 from isa.codec import DecodingError, EncodingError, decode, decode_uops, encode
@@ -149,7 +150,7 @@ class _Reader:
             return NO_ROWS
         data = self.file(entry.filled)
         rows = np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.int32)
-        most = 0 if content is None else len(content.summands[0].index)
+        most = 0 if content is None else content.summands[0].held.shape[0]
         if len(data) % 4 or not len(rows) or rows.min() < 0 or rows.max() >= most:
             raise self.wrong(f"{field}.filled", entry.filled.file, f"numbers of {most} entries")
         return rows
@@ -161,13 +162,11 @@ class _Reader:
                     s.number)
             for s in entry.summands
         )  # fmt: skip
-        if len({s.index.shape for s in summands}) > 1:
+        if len({s.held.shape for s in summands}) > 1:
             raise self.wrong(f"{field}.content.summands", len(summands), "indices of one size")
         return Content(summands, entry.const, entry.dtype == "int32", entry.layout)
 
-    def index(
-        self, field: str, tensor: str, file: File, lanes: int, network: Network
-    ) -> NDArray[np.int32]:
+    def index(self, field: str, tensor: str, file: File, lanes: int, network: Network) -> Held:
         """The elements of a tensor that lanes hold."""
         known = network.by_name.get(tensor)
         if known is None or known.shape is None:
@@ -180,7 +179,7 @@ class _Reader:
         index = self.known[file.file]
         if index.size % lanes or not index.size or int(index.max()) >= known.size:
             raise self.wrong(f"{field}.content", file.file, f"elements of {tensor}, {lanes} lanes")
-        return index.reshape(-1, lanes)
+        return Held.of_rows([index.reshape(-1, lanes)])
 
     def segment(self, number: int, entry: SegmentEntry, placed: tuple[Placed, ...]) -> Segment:
         """A segment with absolute addresses."""

@@ -23,6 +23,8 @@ from isa.fields import Column, Memory, Opcode
 from simulator.timing import cycles
 
 _MOST = 2**16 - 1  # of a size or stride: fields of 16 bits
+Goes = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Where vectors go: those of entry i from starts[i] to starts[i + 1] of the places."""
 Run = tuple[int, int, int]
 """Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
 
@@ -115,10 +117,10 @@ def _producer(
 
 def _target(program: NodeProgram, content: Content, found: Passage) -> Operand:
     """What a program stores for a reader, and what of it the host makes."""
-    index = content.summands[0].index
-    stored = index[found.sources >= 0]
-    wanted = index[found.sources == MADE]
+    held = content.summands[0].held
+    wanted = held.rows(np.flatnonzero(found.sources == MADE))
     # The host takes elements from the same buffer, if all that it needs are there.
+    stored = held.rows(np.flatnonzero(found.sources >= 0)) if len(wanted) else wanted
     own = not np.isin(wanted[wanted >= 0], stored).all()
     name = next(part.name for part in program.operands if part.written)
     return Operand(
@@ -136,7 +138,7 @@ def _directed(
     """The program with other stores."""
     number = next(n for n, part in enumerate(program.operands) if part.written)
     operands = list(program.operands)
-    where: list[tuple[int, dict[int, list[int]] | None]] = [(number, None)] if kept else []
+    where: list[tuple[int, Goes | None]] = [(number, None)] if kept else []
     for place, (target, found) in enumerate(zip(targets, passages, strict=True)):
         if place == 0 and not kept:
             operands[number] = target
@@ -144,36 +146,34 @@ def _directed(
         else:
             where.append((len(operands), _inverse(found.sources)))
             operands.append(target)
-    rows, points = [], []
-    for row, point in zip(program.table, program.points.tolist(), strict=True):
-        if point != number:
-            rows.append(row[None])
-            points.append([point])
-            continue
-        stores, to = _stores(row, where)
-        rows.append(stores)
-        points.append(to)
-    table = np.concatenate(rows)
+    # What stores nothing of the output stays as it is, from one of its STOREs to the next.
+    parts, points, begin = [], [], 0
+    for place in np.flatnonzero(program.points == number).tolist():
+        stores, to = _stores(program.table[place], where)
+        parts += [program.table[begin:place], stores]
+        points += [program.points[begin:place], np.array(to, np.int64)]
+        begin = place + 1
+    table = np.concatenate([*parts, program.table[begin:]])
     return replace(
         program,
         cycles=cycles(config, table),
         table=table,
-        points=np.concatenate([np.array(p, np.int64) for p in points]),
+        points=np.concatenate([*points, program.points[begin:]]),
         operands=tuple(operands),
     )
 
 
-def _inverse(found: NDArray[np.int64]) -> dict[int, list[int]]:
+def _inverse(found: NDArray[np.int64]) -> Goes:
     """Where each entry goes."""
-    places: dict[int, list[int]] = {}
-    for place, entry in enumerate(found.tolist()):
-        if entry >= 0:
-            places.setdefault(entry, []).append(place)
-    return places
+    places = np.flatnonzero(found >= 0)
+    entries = found[places]
+    order = np.argsort(entries, kind="stable")
+    starts = np.searchsorted(entries[order], np.arange(entries.max(initial=-1) + 2))
+    return starts, places[order]
 
 
 def _stores(
-    row: NDArray[np.int64], where: Sequence[tuple[int, dict[int, list[int]] | None]]
+    row: NDArray[np.int64], where: Sequence[tuple[int, Goes | None]]
 ) -> tuple[Table, list[int]]:
     """The STOREs in place of one, with what each points to; they move the same tokens."""
     made, points = [], []
@@ -200,22 +200,29 @@ def _stores(
     return table, points
 
 
-def _pairs(row: NDArray[np.int64], goes: Mapping[int, Sequence[int]]) -> list[tuple[int, int]]:
-    """Where each vector of a STORE is in the scratchpad, and where it goes."""
-    width = int(row[Column.X_SIZE])
-    return [
-        (int(row[Column.SRAM_BASE]) + y * width + x, place)
-        for y in range(int(row[Column.Y_SIZE]))
-        for x in range(width)
-        for place in goes.get(int(row[Column.DRAM_BASE]) + y * int(row[Column.X_STRIDE]) + x, ())
-    ]
+def _pairs(row: NDArray[np.int64], goes: Goes) -> NDArray[np.int64]:
+    """Where each vector of a STORE is in the scratchpad, and where it goes, (vectors, 2)."""
+    starts, places = goes
+    width, height = int(row[Column.X_SIZE]), int(row[Column.Y_SIZE])
+    entries = row[Column.X_STRIDE] * np.arange(height)[:, None] + np.arange(width)
+    # Entries behind the last that goes anywhere go nowhere.
+    entries = np.minimum(row[Column.DRAM_BASE] + entries.reshape(-1), len(starts) - 1)
+    ends = np.append(starts, starts[-1])
+    times = ends[entries + 1] - starts[entries]
+    sram = np.repeat(row[Column.SRAM_BASE] + np.arange(len(entries)), times)
+    # The n-th place of each entry.
+    turn = np.arange(len(sram)) - np.repeat(np.cumsum(times) - times, times)
+    return np.stack([sram, places[np.repeat(starts[entries], times) + turn]], axis=1)
 
 
-def boxes(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int, int]]:
+def boxes(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int, int]]:
     """STOREs that move vectors so: scratchpad, DRAM, width, height, stride.
 
     Vectors that follow each other in both are rows, and rows of one width that follow each other in
     the scratchpad, at one distance in DRAM, are a STORE.
+
+    Args:
+        pairs: where each vector is, and where it goes, (vectors, 2).
     """
     rows = sorted(_runs(pairs))
     left = dict.fromkeys(rows)
@@ -243,19 +250,15 @@ def boxes(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int
         yield first[0], first[1], first[2], len(chain), stride if len(chain) > 1 else first[2]
 
 
-def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[Run]:
+def _runs(pairs: NDArray[np.int64]) -> Iterator[Run]:
     """Vectors that follow each other in both memories."""
-    begin: Run | None = None
-    for sram, dram in sorted(pairs, key=lambda p: (p[1] - p[0], p[0])):
-        if (
-            begin is not None
-            and (sram - begin[0], dram - begin[1]) == (begin[2], begin[2])
-            and begin[2] < _MOST
-        ):
-            begin = begin[0], begin[1], begin[2] + 1
-            continue
-        if begin is not None:
-            yield begin
-        begin = sram, dram, 1
-    if begin is not None:
-        yield begin
+    apart = pairs[:, 1] - pairs[:, 0]
+    order = np.lexsort([pairs[:, 0], apart])
+    sram, dram, apart = pairs[order, 0], pairs[order, 1], apart[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (apart[1:] != apart[:-1]) | (sram[1:] != sram[:-1] + 1)
+    places = np.arange(len(order))
+    begins |= (places - np.maximum.accumulate(np.where(begins, places, 0))) % _MOST == 0
+    starts = np.flatnonzero(begins)
+    widths = np.diff(np.append(starts, len(order)))
+    yield from zip(sram[starts].tolist(), dram[starts].tolist(), widths.tolist(), strict=True)

@@ -1,16 +1,15 @@
 """A network with what it takes to compute: constants, what its host nodes do, and inputs.
 
-Of a quantised ONNX model all of that is known. A document has no weights and says no more of a host
-node than its operation: there constants, and what host nodes write, are drawn at random, as for
-single operators. A model of floats has no integers, so that its constants are drawn, too; but its
-host nodes do what it says.
+Of a quantised ONNX model all of that is known. A model of floats has no integers, so its constants
+are drawn at random, as for single operators; its host nodes have the integers as floats of the same
+value. A document has no weights and says no more of a host node than its operation: there, what
+host nodes write is drawn at random, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,16 @@ from explorer.network.shipped import NETWORKS
 from explorer.network.size import check_run
 from explorer.program.verification import drawn
 from isa.errors import InputError
+from isa.files import parsing
 from isa.schema import is_document
 
 if TYPE_CHECKING:
     from explorer.network.onnx_import import Imported
 
 Array = NDArray[Any]
-_INTEGERS = {"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"}
+_INTEGERS = {"int8", "uint8", "int16", "uint16"}
+_WIDE = {"int32", "uint32", "int64", "uint64"}
+_UNNAMED = {"other", "int4", "uint4", "bfloat16"}  # types that numpy has no name for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,15 +45,15 @@ class Subject:
         network: the network.
         values: its constants by name.
         imported: the model that says what the host does; None where that is drawn at random.
+        drawn: whether constants are drawn at random, so that outputs are no model's.
         seed: of what is drawn.
-        drawn: whether constants are, so that outputs are not the model's.
     """
 
     network: Network
     values: Mapping[str, Array]
     imported: Imported | None
+    drawn: bool
     seed: int
-    drawn: bool = False
 
     def host(self, node: Host, given: Mapping[str, Array]) -> Mapping[str, Array]:
         """What a host node writes."""
@@ -61,7 +63,8 @@ class Subject:
             return {n: _random(self.network.by_name[n], rng) for n in node.writes}
         from explorer.network.reference import hosted  # noqa: PLC0415 - needs the extra
 
-        return hosted(self.imported, node.name, given)
+        outputs = hosted(self.imported, node.name, given)
+        return {n: outputs[self.imported.names[n]] for n in node.writes}
 
     def inputs(self) -> dict[str, Array]:
         """Random inputs."""
@@ -81,42 +84,51 @@ class Subject:
         return evaluated(self.network, self.values, given, self.host, nearest=True)
 
     def original(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of the model itself, by ONNX Runtime; none without its constants."""
+        """The outputs of the model itself, by ONNX Runtime; none where constants are drawn.
+
+        Raises:
+            InputError: ONNX Runtime does not run it.
+        """
         if self.imported is None or self.drawn:
             return {}
+        import onnx  # noqa: PLC0415 - an extra
+
         from explorer.network.reference import execute  # noqa: PLC0415 - needs the extra
 
         names, outputs = self.imported.names, self.network.outputs
         arrays = {names[n]: array for n, array in given.items()}
-        found = execute(self.imported.model.proto, arrays, [names[n] for n in outputs])
+        path = self.imported.model.path
+        with parsing(str(path), "must be a model that ONNX Runtime runs"):
+            # As it is in the file: what was evaluated of it is compared as well.
+            found = execute(onnx.load(path, format="protobuf"), arrays, [names[n] for n in outputs])
         return dict(zip(outputs, found, strict=True))
 
     def host_models(self) -> dict[str, HostModel]:
-        """The host nodes as models, where that is known.
-
-        Raises:
-            InputError: the model does not say the type of what a node reads, and its inputs are
-                open, so that it is not computed either.
-        """
+        """The host nodes as models, where that is known."""
         if self.imported is None:
             return {}
-        from explorer.network.reference import (  # noqa: PLC0415 - needs the extra
-            host_model,
-            host_types,
-        )
+        from explorer.network.reference import host_model  # noqa: PLC0415 - needs the extra
 
         found = {}
-        names = self.imported.names
-        computed = cache(lambda: self.tensors(self.inputs()))
+        names, tensors = self.imported.names, self._shaped()
         for node in self.network.nodes:
             if isinstance(node, Host):
-                types = host_types(self.imported, node.name, computed)
-                model = host_model(self.imported, node.name, types)
+                given = {n: tensors[n] for n in node.reads}
+                model, _ = host_model(self.imported, node.name, given)
                 data = model.SerializeToString(deterministic=True)
                 found[node.name] = HostModel(
                     data, {n: names[n] for n in node.reads}, {n: names[n] for n in node.writes}
                 )
         return found
+
+    def _shaped(self) -> Mapping[str, Array]:
+        """Arrays of the types and shapes of what host nodes read; computed only where unknown."""
+        read = {n for node in self.network.nodes if isinstance(node, Host) for n in node.reads}
+        known = [self.network.by_name[n] for n in sorted(read)]
+        if any(t.shape is None or t.dtype in _UNNAMED for t in known):
+            return self.tensors(self.inputs())
+        zero = np.zeros(())
+        return {t.name: np.broadcast_to(zero.astype(t.dtype), t.shape or ()) for t in known}
 
 
 def subject(
@@ -136,15 +148,14 @@ def subject(
 
         imported = onnx_import.load(Path(text), shapes, concat=concat == "terms")
         network = imported.network
-        needed = {v.tensor for node in network.accelerated for v in node.inputs}
         check_run(network)
-        constants = {t.name for t in network.tensors if t.constant} & needed
-        if constants <= imported.values.keys():
-            return Subject(network, imported.values, imported, seed)
-        return Subject(network, _constants(network, seed), imported, seed, drawn=True)
+        if imported.quantised:
+            return Subject(network, imported.values, imported, drawn=False, seed=seed)
+        drawn = {**_constants(network, seed), **imported.values}
+        return Subject(network, drawn, imported, drawn=True, seed=seed)
     network = models.resolve(text, concat, shapes)
     check_run(network)
-    return Subject(network, _constants(network, seed), None, seed, drawn=True)
+    return Subject(network, _constants(network, seed), None, drawn=True, seed=seed)
 
 
 def _constants(network: Network, seed: int) -> dict[str, Array]:
@@ -161,24 +172,27 @@ def _constants(network: Network, seed: int) -> dict[str, Array]:
             if tensor.constant and tensor.name not in found:
                 array = random[view.operand].reshape(operand(node.operator, view.operand).shape)
                 found[tensor.name] = view.write(array, tensor.shape or ())
+    rng = np.random.default_rng(seed)
+    for name in network.outputs:
+        tensor = network.by_name[name]
+        if tensor.constant and name not in found:
+            found[name] = _random(tensor, rng)
     return found
 
 
 def _random(tensor: Tensor, rng: np.random.Generator) -> Array:
-    """A tensor over the whole range of its type; floats are normal.
-
-    Integers of more than 8 bits are ids, lengths or rates, of which a model knows some: they are 0
-    or 1, which most models do.
-    """
+    """A tensor over the whole range of its type; floats are normal, wide integers 0 or 1."""
     if tensor.shape is None or tensor.dtype == "other":
         allowed = "a shape and a type are needed to draw what the host would write"
         raise InputError("network", f"tensors.{tensor.name}", tensor.shape, allowed)
     if tensor.dtype == "bool":
         return rng.integers(0, 2, tensor.shape).astype(np.bool_)
+    if tensor.dtype in _WIDE:
+        # Numbers of tokens and masks: of what there is to count, or to tell apart, two are there.
+        return rng.integers(0, 2, tensor.shape, tensor.dtype)
     if tensor.dtype in _INTEGERS:
-        limits, wide = np.iinfo(tensor.dtype), tensor.dtype not in {"int8", "uint8"}
-        least, most = (0, 1) if wide else (limits.min, limits.max)
-        return rng.integers(least, most, tensor.shape, tensor.dtype, endpoint=True)
+        limits = np.iinfo(tensor.dtype)
+        return rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
     if tensor.dtype in {"float16", "float32", "float64"}:
         return rng.normal(0, 2, tensor.shape).astype(tensor.dtype)
     raise InputError("network", f"tensors.{tensor.name}", tensor.dtype, "no type that numpy has")

@@ -160,6 +160,8 @@ class _Tally:
         wanted = self.wanted[name]
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             bad = np.ones(wanted.size, np.bool_)
+        elif wanted.dtype.kind == "O":  # texts
+            bad = np.asarray(found != wanted).reshape(-1)
         else:
             width = max(wanted.dtype.itemsize, 1)
             ours, theirs = (
@@ -189,6 +191,8 @@ def _differences(
     for name, array in subject.original(given).items():
         if array.dtype != wanted[name].dtype or array.shape != wanted[name].shape:
             found[name] = float("inf")
+        elif array.dtype.kind == "O":  # texts
+            found[name] = 0.0 if np.array_equal(array, wanted[name]) else float("inf")
         elif array.tobytes() == wanted[name].tobytes():
             found[name] = 0.0
         else:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import numpy as np
-
-from explorer.layout.canonical import IDLE, ZERO, contents, form
+from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.handing import none_programmed
+from explorer.network.laying import digest, held
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, Rows, passed, widened
+from explorer.network.transitions import Host, Kind, Laid, Model, Rows, known_way, widened
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -183,12 +181,11 @@ class Desk:
         vector = self.vector(layout)
         key = (form(layout), vector, strict, *((view.split, view.order) if view.transposes else ()))
         if key not in self.laid:
-            small = self.held(layout, view, strict)
-            text = f"{small.shape}{vector}".encode() + small.tobytes()
-            digest = hashlib.blake2b(text, digest_size=16).hexdigest()
+            strict = strict or self.rule.empty == "alike"
             # What is held is told anew when it is compared: all of it at once takes gigabytes.
-            again = partial(self.held, layout, view, strict)
-            self.laid[key] = Laid(digest, layout.entries * vector, vector, again)
+            again = partial(held, layout, view, strict=strict)
+            name = f"{digest(layout, view, strict=strict)} {vector}"
+            self.laid[key] = Laid(name, layout.entries * vector, vector, again)
         return self.laid[key]
 
     def vector(self, layout: Layout) -> int:
@@ -198,16 +195,7 @@ class Desk:
 
     def held(self, layout: Layout, view: View, strict: bool) -> Rows:
         """What the lanes hold, as elements of the network's tensor; if strict, none is idle."""
-        held = contents(layout)
-        if strict or self.rule.empty == "alike":
-            held = np.where(held == IDLE, ZERO, held)
-        if view.transposes:
-            shape = self.tensor(view.tensor).shape
-            assert shape is not None
-            flat = np.arange(layout.tensor.size).reshape(shape)
-            moved = view.read(flat, layout.tensor.shape).reshape(-1)
-            held = np.where(held >= 0, moved[held], held)
-        return np.ascontiguousarray(held, np.int32)
+        return held(layout, view, strict=strict or self.rule.empty == "alike").rows()
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the network."""
@@ -269,7 +257,6 @@ class Desk:
                     read.setdefault(tensor, {})[label] = None
         kinds: dict[tuple[str, str, str], Kind] = {}
         passages: dict[tuple[str, str, str], Cost] = {}
-        known: dict[tuple[object, ...], tuple[Kind, Cost]] = {}
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
@@ -277,20 +264,22 @@ class Desk:
                 second = self.named[tensor][wide.label if wide else here]
                 for there in written[tensor]:
                     first = self.named[tensor][there]
-                    size = first.size, second.size
-                    pair = (first.key, second.key, *size, wide and replace(wide, label=""))
-                    if (*pair, by_host) not in known:
-                        known[*pair, by_host] = (
-                            widened(*size, host, further=wide.further, besides=wide.besides)
-                            if wide
-                            else passed(first, second, self.rule, host, by_host=by_host)
-                        )
                     key = (tensor, there, here)
-                    kinds[key], passages[key] = known[*pair, by_host]
+                    kinds[key], passages[key] = self._passed(first, second, wide, host, by_host)
                 second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages
+
+    def _passed(
+        self, first: Laid, second: Laid, wide: _Widened | None, host: Host, by_host: bool
+    ) -> tuple[Kind, Cost]:
+        """A transition: what it is, and what it costs."""
+        if wide is not None:
+            further, besides = wide.further, wide.besides
+            return widened(first.size, second.size, host, further=further, besides=besides)
+        found = known_way(first, second, self.rule.stores, self.rule.empty == "alike", by_host)
+        return found.kind, found.cost(host)
 
 
 def without_zeros(operator: Operator) -> set[str]:

@@ -27,8 +27,6 @@ Dtype = Literal[
 ]  # fmt: skip
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 """Types of elements; ``other`` are those that no accelerated node meets."""
-NUMBERS = frozenset(DTYPES) - {"int4", "uint4", "bfloat16", "other"}
-"""Types that numpy has."""
 _WIDTHS = {"int4": 1, "uint4": 1, "bfloat16": 2, "other": 0}  # bytes of what numpy does not have
 
 

@@ -26,7 +26,7 @@ def evaluated(
     *,
     nearest: bool = False,
 ) -> dict[str, Array]:
-    """All tensors of a network that vary, by name, from its constants and what its host does.
+    """All tensors of a network that vary, and its outputs, by name.
 
     Args:
         network: the network.
@@ -38,8 +38,9 @@ def evaluated(
     Raises:
         InputError: as `run`.
     """
-    found = dict(_inputs(network, given))
     tensors = network.by_name
+    found = dict(_inputs(network, given))
+    found |= {name: values[name] for name in network.outputs if tensors[name].constant}
     for node in network.nodes:
         if isinstance(node, Accelerated):
             if node.inexact and not nearest:
@@ -84,6 +85,22 @@ def accelerated(
     tensor = tensors[node.output.tensor]
     written = node.output.write(evaluate(node.operator, arrays), tensor.shape or ())
     return np.ascontiguousarray(as_model(written, tensor))
+
+
+def cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    """An array in the type that somebody else has it in: the same numbers, as near as can be.
+
+    In a model of floats, what the accelerator reads and writes are integers without a scale; the
+    host's nodes have them as floats of the same value, and their results are rounded, half to
+    even, and clipped.
+    """
+    if array.dtype == dtype:
+        return array
+    if dtype.kind not in "iu":
+        return array.astype(dtype)
+    limits = np.iinfo(dtype)
+    whole = np.rint(np.nan_to_num(array.astype(np.float64)))
+    return np.clip(whole, limits.min, limits.max).astype(dtype)
 
 
 def signed(array: Array) -> Array:

@@ -171,7 +171,11 @@ def _bounds(product: Product, values: Array | None) -> Array:
     channels = product.channel.size
     if values is None or values.size % channels or product.computation.name == "batched_matmul":
         return np.array([128 * 128 * deepest], np.int64)
-    rows = np.abs(values.reshape(channels, -1).astype(np.int64)).sum(axis=1)
+    magnitudes = np.abs(values.astype(np.int64))
+    # Channels come first, but for a matrix that is read as (k, n).
+    first = product.computation.in1.index[0].terms
+    last = bool(first) and first[0][0] in product.computation.reductions
+    rows = (magnitudes.T if last else magnitudes).reshape(channels, -1).sum(axis=1)
     return np.asarray(128 * rows, np.int64)
 
 
@@ -256,6 +260,8 @@ def joined_parts(graph: Graph, op: Op) -> list[Quantity] | None:
 def _part(graph: Graph, name: str, whole: Quantity) -> Quantity | None:
     """A part of what is joined, if it has the scale of the whole."""
     part = graph.quantity(name)
+    if name in graph.model.constants:
+        return None
     if part is None and graph.quantised:
         # Integers that are joined as such: they have the scale of the whole.
         shape = graph.shape(name)

@@ -65,7 +65,7 @@ class Chain:
         views: of its inputs that vary.
         constants: values of its constants by name; None where the model has floats.
         exponents: the logarithm of what a sum's step is worth; one, or one for each channel.
-        bounds: how large a sum can be, for each channel; 0 once they were rounded.
+        bounds: how large a sum can be, for each channel.
         low: the least real value that is kept by what has not become a stage yet.
         high: the greatest.
         notes: why the integers are not the model's.
@@ -274,12 +274,17 @@ class Chain:
         values = self.graph.real(other)
         if values is None or values.size != 1 or not self.graph.quantised:
             raise Unfit(f"{op.kind} with {other}, which is no number")
+        shape = self.renamed.shape if self.renamed else self.product.shape
+        if values.ndim > len(shape):
+            raise Unfit(f"{op.kind} with {other} adds an axis")
         self._flush_unless_free()
         exponent = logarithm(float(values.flat[0]), other, self.notes)
         self.exponents = self.exponents + (exponent if op.kind == "Mul" else -exponent)
 
     def _normalise(self, op: Op, name: str) -> None:
         """A factor and an offset for each channel."""
+        if self.renamed is not None:
+            raise Unfit("what is normalised is renamed before")
         if not self.graph.quantised:
             self.offset(np.zeros(1), name)
             return
@@ -337,7 +342,13 @@ class Chain:
         self.low, self.high = -math.inf, math.inf
 
     def _left(self, by: int) -> None:
-        """Count in smaller steps."""
+        """Count in smaller steps.
+
+        Raises:
+            Unfit: sums would leave 32 bits.
+        """
+        if by > 30 or int(self.bounds.max()) << by >= _INT32:
+            raise Unfit(f"its sums would be counted in steps 2**{by} times as small")
         self.stages.append(Shift(-by))
         self.exponents = self.exponents - by
         self.bounds = self.bounds << by
@@ -394,13 +405,16 @@ class Chain:
         if self.ops[-1].kind == "DequantizeLinear" and (scale, zero, dtype) == self.scale:
             raise Unfit("its integers stay as they are")
         output = op.outputs[0]
+        floats = self.graph.model.dtypes.get(name, "other")
+        if floats in {"float16", "bfloat16"}:
+            self.notes.append(f"it computes with {floats}, which rounds every sum")
         self.note_zero(Quantity(Renamed.of(output, ()), scale, zero, dtype), output)
         if int(self.bounds.max(initial=0)) >= EXACT_FLOATS:
             text = f"sums up to {int(self.bounds.max()):,}, and floats are exact up to 2**24"
             self.notes.append(text)
         exponent = logarithm(scale, output, self.notes)
         self._round(exponent - self.exponents)
-        self.exponents, self.bounds = np.array([exponent]), np.zeros(1, np.int64)
+        self.exponents, self.bounds = np.array([exponent]), np.array([128], np.int64)
         low, high = -128, 127
         # Rounding keeps the order: what is clipped before it may be clipped after it, at the
         # rounded bounds.

@@ -5,7 +5,7 @@ The one place where `onnx` reads a file. What is wrong with one is said in one l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -20,7 +20,7 @@ from isa.files import parsing, read_bytes
 
 try:
     import onnx
-    from onnx import external_data_helper, helper, numpy_helper, shape_inference
+    from onnx import external_data_helper, helper, inliner, numpy_helper, shape_inference
     from onnx.defs import onnx_opset_version
     from onnx.reference import ReferenceEvaluator
 except ImportError:  # an extra: without it there are documents and shipped networks
@@ -39,6 +39,7 @@ shape of each layer does that of the next one where layers compute the shapes th
 
 _MOST_READ = 1024  # elements of constants that may be extents, as inference reads these
 _MOST_FOLDED = 2**26  # elements of what is evaluated
+_MOST_NODES = 2**20  # once functions are written out
 _ALLOWED = "must be an ONNX model"
 _FOLDED = {
     "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten",
@@ -47,6 +48,16 @@ _FOLDED = {
     "Unsqueeze", "Where",
 }  # fmt: skip
 """Operations that are evaluated where all that they read is constant."""
+
+STANDARD = {"", "ai.onnx"}
+"""Names of the standard's domain."""
+
+_CONTRIBUTED = {
+    "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearAdd", "QLinearConcat",
+    "QLinearGlobalAveragePool", "QLinearAveragePool", "QGemm", "QLinearMul", "QLinearSigmoid",
+    "QLinearLeakyRelu", "QLinearSoftmax", "QLinearWhere",
+}  # fmt: skip
+"""Operations of ONNX Runtime's own domain whose meaning is known here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +89,7 @@ class Model:
 
     Attributes:
         name: of the file.
+        path: the file.
         proto: all of it, with constants evaluated and shapes inferred.
         nodes: its nodes in order.
         names: a name for each of them, unique.
@@ -89,6 +101,7 @@ class Model:
     """
 
     name: str
+    path: Path
     proto: onnx.ModelProto
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -114,7 +127,7 @@ def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Model:
     _check_versions(proto, str(path))
     _set_shapes(proto, shapes, str(path))
     constants = _settled(proto)
-    model = Model(path.stem, proto, list(proto.graph.node), constants=constants)
+    model = Model(path.stem, path, proto, list(proto.graph.node), constants=constants)
     model.names = unique([node.name or node.op_type for node in model.nodes])
     _describe(model)
     return model
@@ -135,7 +148,36 @@ def _parsed(path: Path) -> onnx.ModelProto:
                 raise InputError(source, "graph.node", name, "names must be text in UTF-8")
     with parsing(source, "the files of its external data must lie beside it"):
         external_data_helper.load_external_data_for_model(proto, str(path.parent))
-    return proto
+    # Shapes are inferred from initialisers that are no inputs from this version on only.
+    proto.ir_version = max(proto.ir_version, onnx.IR_VERSION_2019_1_22)
+    return _inlined(proto, source) if proto.functions else proto
+
+
+def _inlined(proto: onnx.ModelProto, source: str) -> onnx.ModelProto:
+    """The model with its own functions written out, as PyTorch exports come with many.
+
+    Raises:
+        InputError: they call each other in a circle, or would be too many nodes.
+    """
+    bodies = {(f.domain, f.name, f.overload): f.node for f in proto.functions}
+    sizes: dict[tuple[str, str, str], int] = {}
+
+    def size(nodes: Iterable[onnx.NodeProto]) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type, node.overload)
+            if key in bodies and key not in sizes:
+                sizes[key] = _MOST_NODES  # while it is counted: in a circle there is no end
+                sizes[key] = size(bodies[key])
+            total += sizes.get(key, 1) + sum(size(graph.node) for graph in graphs_in(node))
+        return min(total, _MOST_NODES)
+
+    # A function that calls another one twice, and that one a third, is short and has no end.
+    with parsing(source, "functions must be such that they can be written out"):
+        if size(proto.graph.node) >= _MOST_NODES:
+            allowed = f"written out, they must be less than {_MOST_NODES:,} nodes, and no circle"
+            raise InputError(source, "functions", len(bodies), allowed)
+        return inliner.inline_local_functions(proto)
 
 
 def _check_versions(proto: onnx.ModelProto, source: str) -> None:
@@ -240,13 +282,14 @@ def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     )
 
 
-_SHAPED = {
-    "QLinearAdd": (0, 3, 7), "QLinearMul": (0, 3, 7), "QLinearSigmoid": (0, None, 4),
-    "QLinearLeakyRelu": (0, None, 4), "QLinearSoftmax": (0, None, 4),
-    "QLinearGlobalAveragePool": (0, None, 4), "QLinearConcat": (2, None, 1), "QGemm": (0, 3, 8),
+_SHAPED: Mapping[str, tuple[tuple[int, ...], int]] = {
+    "QuantizeLinear": ((0,), 2), "DequantizeLinear": ((0,), 1), "QLinearAdd": ((0, 3), 7),
+    "QLinearMul": ((0, 3), 7), "QLinearWhere": ((0, 1, 4), 8), "QLinearSigmoid": ((0,), 4),
+    "QLinearLeakyRelu": ((0,), 4), "QLinearSoftmax": ((0,), 4), "QLinearAveragePool": ((0,), 4),
+    "QLinearGlobalAveragePool": ((0,), 4), "QLinearConcat": ((2,), 1), "QGemm": ((0, 3), 8),
 }  # fmt: skip
 """Of quantised operations outside the standard: the inputs that give the output its shape, and the
-output's zero point."""
+one that has its type."""
 
 
 def _infer_quantised(proto: onnx.ModelProto, constants: Mapping[str, Array]) -> bool:
@@ -255,13 +298,13 @@ def _infer_quantised(proto: onnx.ModelProto, constants: Mapping[str, Array]) -> 
     shapes = {v.name: shape_of(v) for v in values} | {n: a.shape for n, a in constants.items()}
     found = False
     for node in proto.graph.node:
-        if node.op_type not in _SHAPED or shapes.get(node.output[0]) is not None:
+        if kind_of(node) not in _SHAPED or shapes.get(node.output[0]) is not None:
             continue
         shape = _quantised_shape(node, shapes)
         if shape is None:
             continue
-        zero = _SHAPED[node.op_type][2]
-        name = node.input[zero] if zero < len(node.input) else ""
+        typed = _SHAPED[node.op_type][1]
+        name = node.input[typed] if typed < len(node.input) else ""
         dtype = constants[name].dtype if name in constants else np.dtype(np.uint8)
         number = helper.np_dtype_to_tensor_dtype(dtype)
         proto.graph.value_info.append(helper.make_tensor_value_info(node.output[0], number, shape))
@@ -273,28 +316,38 @@ def _infer_quantised(proto: onnx.ModelProto, constants: Mapping[str, Array]) -> 
 def _quantised_shape(
     node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...] | None]
 ) -> tuple[int, ...] | None:
-    one, other, _ = _SHAPED[node.op_type]
-    shape = shapes.get(node.input[one])
+    known = [shapes.get(node.input[number]) for number in _SHAPED[node.op_type][0]]
+    parts = [shape for shape in known if shape is not None]
     given = attributes_of(node)
-    if shape is None:
+    if len(parts) < len(known):
         return None
+    shape = parts[0]
     if node.op_type == "QGemm":
-        weight = shapes.get(node.input[3])
-        columns = weight[0 if given.get("transB") else 1] if weight else None
-        return None if columns is None else (shape[1 if given.get("transA") else 0], columns)
+        rows = shape[1 if given.get("transA") else 0]
+        return (rows, parts[1][0 if given.get("transB") else 1])
     if node.op_type == "QLinearConcat":
-        parts = [shapes.get(name) for name in node.input[2::3]]
+        joined = [shapes.get(name) for name in node.input[2::3]]
         axis = int(given.get("axis", 0)) % len(shape)
-        total = [part[axis] for part in parts if part is not None]
-        return (*shape[:axis], sum(total), *shape[axis + 1 :]) if len(total) == len(parts) else None
+        total = [part[axis] for part in joined if part is not None]
+        if len(total) < len(joined):
+            return None
+        return (*shape[:axis], sum(total), *shape[axis + 1 :])
     if node.op_type == "QLinearGlobalAveragePool":
         last = bool(given.get("channels_last"))
         ones = (1,) * (len(shape) - 2)
         return (shape[0], *ones, shape[-1]) if last else (*shape[:2], *ones)
-    if other is not None:
-        second = shapes.get(node.input[other])
-        return None if second is None else tuple(np.broadcast_shapes(shape, second))
-    return shape
+    if node.op_type == "QLinearAveragePool":
+        return None if given.pop("channels_last", 0) else _pooled(given, shape)
+    return tuple(np.broadcast_shapes(*parts))
+
+
+def _pooled(given: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of an AveragePool, as the standard's inference has it."""
+    info = helper.make_tensor_value_info
+    node = helper.make_node("AveragePool", ["x"], ["y"], **given)
+    ends = [info("x", onnx.TensorProto.FLOAT, shape)], [info("y", onnx.TensorProto.FLOAT, None)]
+    model = helper.make_model(helper.make_graph([node], "pool", *ends))
+    return shape_of(shape_inference.infer_shapes(model).graph.output[0])
 
 
 def _fold(proto: onnx.ModelProto, constants: dict[str, Array]) -> bool:
@@ -321,7 +374,7 @@ def _value(
     versions: Sequence[onnx.OperatorSetIdProto],
 ) -> Array | None:
     """What a node computes, if that is known."""
-    if node.domain not in {"", "ai.onnx"} or len(node.output) != 1:
+    if node.domain not in STANDARD or len(node.output) != 1:
         return None
     if node.op_type == "Shape" and (shape := _known_shape(node, constants, shapes)) is not None:
         given = attributes_of(node)
@@ -412,6 +465,12 @@ def dtype_of(number: int) -> Dtype:
     return next((known for known in DTYPES if known == name), "other")
 
 
+def number_of(dtype: Dtype) -> int:
+    """ONNX's number of a type of elements; the reverse of `dtype_of`."""
+    name = {"float32": "float", "float64": "double"}.get(dtype, dtype)
+    return int(onnx.TensorProto.DataType.Value(name.upper()))
+
+
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     """The attributes of a node by name; texts are `str`."""
     found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -419,16 +478,32 @@ def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
             for n, v in found.items()}  # fmt: skip
 
 
+def kind_of(node: onnx.NodeProto) -> str:
+    """What a node does: the standard's name of it, or with its domain where it is not known."""
+    if node.domain in STANDARD:
+        return node.op_type
+    # A convolution of ONNX Runtime's own with channels last has the standard's name.
+    known = node.domain == "com.microsoft" and node.op_type in _CONTRIBUTED
+    if known and not (node.op_type == "QLinearConv" and attributes_of(node).get("channels_last")):
+        return node.op_type
+    return f"{node.domain}.{node.op_type}"
+
+
+def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs inside a node: branches, bodies of loops."""
+    for attribute in node.attribute:
+        yield from (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs)
+
+
 def captured(node: onnx.NodeProto) -> Iterator[str]:
     """Tensors that the graphs inside a node read from outside of them."""
-    for attribute in node.attribute:
-        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            own = {v.name for v in (*graph.input, *graph.initializer)}
-            for inner in graph.node:
-                for name in (*inner.input, *captured(inner)):
-                    if name and name not in own:
-                        yield name
-                own |= set(inner.output)
+    for graph in graphs_in(node):
+        own = {v.name for v in (*graph.input, *graph.initializer)}
+        for inner in graph.node:
+            for name in (*inner.input, *captured(inner)):
+                if name and name not in own:
+                    yield name
+            own |= set(inner.output)
 
 
 def unique(names: Sequence[str], most: int = 180) -> list[str]:
@@ -451,8 +526,11 @@ def _describe(model: Model) -> None:
     """Fill in shapes and types, of constants too."""
     graph = model.proto.graph
     for value in (*graph.input, *graph.value_info, *graph.output):
-        model.shapes[value.name] = shape_of(value)
-        model.dtypes[value.name] = dtype_of(value.type.tensor_type.elem_type)
+        # An input may be an output as well, of which less is said there.
+        if (shape := shape_of(value)) is not None or value.name not in model.shapes:
+            model.shapes[value.name] = shape
+        if (number := value.type.tensor_type.elem_type) or value.name not in model.dtypes:
+            model.dtypes[value.name] = dtype_of(number)
     for name, array in model.constants.items():
         model.shapes[name] = tuple(array.shape)
         model.dtypes[name] = next((d for d in DTYPES if d == array.dtype.name), "other")

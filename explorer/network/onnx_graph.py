@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
-from explorer.network.onnx_file import Array, Model, Op, attributes_of, captured
+from explorer.network.onnx_file import Array, Model, Op, attributes_of, captured, kind_of
 from explorer.network.views import Renamed
 
 RENAMES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose", "Dropout"}
@@ -83,7 +84,7 @@ class Graph:
         for number, node in enumerate(model.nodes):
             for name in captured(node):
                 # A graph inside a node reads it, which nothing can be folded into.
-                self.readers.setdefault(name, []).append(Op(node.op_type, (), (), {}, number))
+                self.readers.setdefault(name, []).append(Op(kind_of(node), (), (), {}, number))
         self.quantised = any(
             "Quantize" in node.op_type or "QLinear" in node.op_type or "Integer" in node.op_type
             for node in model.nodes
@@ -107,7 +108,10 @@ class Graph:
         if zeros is None and op.input(2):
             return None
         if zeros is None:
-            zeros = np.zeros(scales.shape, np.uint8 if op.kind == QUANTISE else np.int8)
+            asked = int(op.attributes.get("output_dtype", 0)) if op.kind == QUANTISE else 0
+            usual = np.dtype(np.uint8 if op.kind == QUANTISE else np.int8)
+            dtype = helper.tensor_dtype_to_np_dtype(asked) if asked else usual
+            zeros = np.zeros(scales.shape, dtype)
         return scales.astype(np.float64), zeros
 
     # --- What a float stands for ------------------------------------------------------------------
@@ -193,13 +197,24 @@ class Graph:
             return values.astype(np.float64) if values.dtype.kind in "fiub" else None
         found = self.constant(name)
         if found is None:
-            return None
+            return self._renamed_real(name)
         scales = found.scales
         if scales.size > 1:
             shape = [1] * found.values.ndim
             shape[found.axis] = scales.size
             scales = scales.reshape(shape)
         return np.asarray(found.values * scales)
+
+    def _renamed_real(self, name: str) -> Array | None:
+        """A constant that is renamed though each channel has a scale: a bias that is reshaped."""
+        op = self.producers.get(name)
+        inner = self.real(op.inputs[0]) if op is not None and op.kind in RENAMES else None
+        shape = self.shape(name)
+        if op is None or inner is None or shape is None or inner.size != math.prod(shape):
+            return None
+        if op.kind == "Transpose":
+            return inner.transpose(op.attributes.get("perm"))
+        return inner.reshape(shape)
 
 
 def _dequantised(values: Array, scales: Array, zeros: Array, axis: int) -> Constant | None:
@@ -223,7 +238,7 @@ def _expanded(model: Model, number: int) -> Iterator[Op]:
     given = attributes_of(node)
     inputs, outputs = tuple(node.input), tuple(node.output)
     make = _Making(number, model)
-    kind = node.op_type
+    kind = kind_of(node)
     if kind == "QLinearConv":
         x, w = make.dequantised(inputs[0:3], 1), make.dequantised(inputs[3:6], 0)
         bias = make.bias(inputs[8], inputs[1], inputs[4]) if len(inputs) > 8 and inputs[8] else ""

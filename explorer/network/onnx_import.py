@@ -17,7 +17,7 @@ from explorer.network.check import check
 from explorer.network.graph import Accelerated, Dtype, Host, Network, Node, Tensor, View, taken
 from explorer.network.onnx_begin import PRODUCTS, begin, view_of
 from explorer.network.onnx_chain import Chain
-from explorer.network.onnx_file import Array, Model, Op, captured, read, unique
+from explorer.network.onnx_file import Array, Model, Op, captured, kind_of, read, unique
 from explorer.network.onnx_graph import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
 from explorer.network.onnx_products import Unfit
 from explorer.operators.stages import check_stages
@@ -32,10 +32,11 @@ class Imported:
     Attributes:
         network: nodes and tensors.
         values: integers of the constants of accelerated nodes, by tensor; without those of a model
-            of floats.
+            of floats. And the outputs that are constant.
         programs: of each host node, the nodes of the model that it runs, in order.
         names: of each tensor of the network, its name in the model.
         model: the file.
+        quantised: whether it has integers; a model of floats has only shapes to tell.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class Imported:
     programs: Mapping[str, tuple[onnx.NodeProto, ...]]
     names: Mapping[str, str]
     model: Model
+    quantised: bool
 
 
 def load(
@@ -215,7 +217,7 @@ def _reason(graph: Graph, found: _Nodes, number: int) -> str:
     if number in found.reasons:
         return found.reasons[number]
     node = graph.model.nodes[number]
-    kind = node.op_type
+    kind = kind_of(node)
     if kind in {QUANTISE, DEQUANTISE}:
         return "between integers and floats of the host"
     if kind in RENAMES:
@@ -248,15 +250,19 @@ def _assembled(graph: Graph, found: _Nodes, source: str) -> Imported:
         for node, chain in made.values()
         for operand, array in chain.constants.items()
     }
+    constants = model.constants
+    given = {name: constants[name] for name in model.outputs if name in constants}
     ordered = _in_order(nodes, {*model.inputs, *values, *model.constants})
     network, names = _named(graph, ordered, values, source)
     renamed = {old: new for new, old in names.items()}
+    known = {**values, **given}
     return Imported(
         check(network, source),
-        {renamed[name]: array for name, array in values.items() if array is not None},
+        {renamed[name]: array for name, array in known.items() if array is not None},
         programs,
         names,
         model,
+        graph.quantised,
     )
 
 

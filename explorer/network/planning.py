@@ -14,9 +14,9 @@ from pathlib import Path
 
 from clingo import Symbol
 
-from explorer.embedding.user_rules import check as check_rules
+from explorer.embedding.user_rules import check as check_files
 from explorer.network.facts import Instance, instance, requirement_of
-from explorer.network.problem import Plan, Problem, check, plan
+from explorer.network.problem import Candidate, Cost, Node, Plan, Problem, check, plan
 from explorer.network.reduction import Account, reduce
 from explorer.network.solving import Found, Program
 from explorer.network.tables import Tables, tables
@@ -97,7 +97,7 @@ def solve(
         KeyboardInterrupt: the user ended the search before anything was found.
     """
     check(problem)
-    check_rules(rules)
+    check_files(rules)
     if rules and not inside:
         # A rule may ground without end, which only another process can be stopped at.
         work = partial(solve, problem, wishes, seconds=seconds, rules=rules, inside=True)
@@ -109,6 +109,35 @@ def solve(
     if not planned.plans and planned.proven:
         planned = replace(planned, conflict=explain(problem, wishes, rules))
     return planned
+
+
+def check_rules(rules: Sequence[Path], seconds: float | None = None) -> None:
+    """Check rules of a user's own before candidates are evaluated, which takes minutes.
+
+    They are grounded beside `encodings/network.lp`, of two nodes, so that what clingo says of them
+    is said at once.
+
+    Args:
+        rules: files.
+        seconds: as for `solve`.
+
+    Raises:
+        InputError: a rule cannot be used.
+        KeyboardInterrupt: the user ended it.
+    """
+    if rules:
+        solve(_SMALLEST, Wishes(), seconds=seconds, rules=rules)
+
+
+_READ, _WRITTEN = (("tensor", "read"),), (("tensor", "written"),)
+_SMALLEST = Problem(
+    (
+        Node("writer", (Candidate("one", Cost(1, 1, 1, 1), (), _WRITTEN),)),
+        Node("reader", (Candidate("other", Cost(1, 1, 1, 1), _READ, ()),)),
+    ),
+    {("tensor", "written", "read"): Cost(1, 1, 1, 1)},
+)
+"""A problem in which there is every fact that a rule may be about."""
 
 
 def _searched(

@@ -1,12 +1,8 @@
-"""What an imported network computes, in integers: its host nodes run as the model says.
-
-Where the model has floats for what the accelerator has as int8, or sums of 32 bits, a host node
-reads the integers as such numbers, and what it writes is rounded to int8 again.
-"""
+"""What an imported network computes, in integers: its host nodes run as the model says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +11,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from explorer.network.graph import NUMBERS, Host, Network
-from explorer.network.integers import evaluated
-from explorer.network.onnx_file import captured
+from explorer.network.graph import Host, Tensor
+from explorer.network.integers import cast, evaluated
+from explorer.network.onnx_file import captured, number_of
 from explorer.network.onnx_import import Imported
+from isa.errors import InputError
 from isa.files import parsing
 
 Array = NDArray[Any]
@@ -40,7 +37,8 @@ def run(
     """
 
     def host(node: Host, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        return hosted(imported, node.name, arrays)
+        outputs = hosted(imported, node.name, arrays)
+        return {name: outputs[imported.names[name]] for name in node.writes}
 
     return evaluated(imported.network, imported.values, given, host, nearest=nearest)
 
@@ -49,86 +47,66 @@ def run(
 
 
 def hosted(imported: Imported, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
-    """What a host node writes, by the network's names.
+    """What a host node writes, by the model's names; in the types that the network has.
 
     Raises:
-        InputError: ONNX Runtime does not run it, as where an index is none that there is.
+        InputError: the node cannot be run, or writes what is no tensor.
     """
-    node = next(node for node in imported.network.nodes if node.name == name)
-    assert isinstance(node, Host)
-    types = {n: _type(imported, n) or array.dtype for n, array in given.items()}
-    return by_model(
-        host_model(imported, name, types), node, imported.network, imported.names, given
-    )
+    model, names = host_model(imported, name, given)
+    arrays = {imported.names[n]: array for n, array in given.items()}
+    tensors = imported.network.by_name
+    wanted = {old: tensors[new] for new, old in imported.names.items()}
+    source = f"{imported.network.name}: nodes.{name}"
+    return hosted_by(model, arrays, {n: wanted[n] for n in names if n in wanted}, source)
 
 
-def by_model(
-    model: onnx.ModelProto,
-    node: Host,
-    network: Network,
-    names: Mapping[str, str],
-    given: Mapping[str, Array],
+def hosted_by(
+    model: onnx.ModelProto, given: Mapping[str, Array], outputs: Mapping[str, Tensor], source: str
 ) -> dict[str, Array]:
-    """What a host node writes, by a model of its own.
+    """What the model of a host node writes, in the types that the network has.
 
     Args:
-        model: what it computes.
-        node: the node.
-        network: its network.
-        names: the model's for the network's tensors.
-        given: what it reads, by the network's names.
+        model: of the node.
+        given: what it reads, by the model's names.
+        outputs: the network's tensors by the model's names.
+        source: the node, for errors.
 
     Raises:
-        InputError: ONNX Runtime does not run it.
+        InputError: it cannot be run, or writes what is no tensor.
     """
-    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
-    arrays = {}
-    for name, array in given.items():
-        wanted = helper.tensor_dtype_to_np_dtype(types[names[name]])
-        integers = network.by_name[name].dtype == "int8" and array.dtype == np.int8
-        arrays[names[name]] = array.astype(wanted) if integers else array
-    with parsing(f"nodes.{node.name}", f"{node.operation}: inputs that ONNX Runtime runs it on"):
-        found = execute(model, arrays, [names[name] for name in node.writes])
-    return {
-        name: _integers(array) if network.by_name[name].dtype == "int8" else array
-        for name, array in zip(node.writes, found, strict=True)
+    types = {v.name: v.type.tensor_type.elem_type for v in model.graph.input}
+    arrays = {
+        name: cast(array, helper.tensor_dtype_to_np_dtype(types[name]))
+        for name, array in given.items()
     }
-
-
-def _integers(array: Array) -> Array:
-    """Numbers as int8, those halfway between two as the even one."""
-    if array.dtype == np.int8:
-        return array
-    rounded: Array = np.clip(np.nan_to_num(np.rint(array)), -128, 127)
-    return rounded.astype(np.int8)
-
-
-def _type(imported: Imported, name: str) -> np.dtype[Any] | None:
-    """The type that the model has for a tensor of the network; None where it does not say."""
-    known = imported.model.dtypes.get(imported.names[name], "other")
-    return np.dtype(known) if known in NUMBERS else None
-
-
-def host_types(
-    imported: Imported, name: str, computed: Callable[[], Mapping[str, Array]]
-) -> dict[str, np.dtype[Any]]:
-    """The types of what a host node reads; where the model does not say, `computed` has tensors."""
-    node = next(node for node in imported.network.nodes if node.name == name)
-    return {n: _type(imported, n) or computed()[n].dtype for n in node.reads}
+    with parsing(source, "must be a node that ONNX Runtime runs on what it reads"):
+        found = execute(model, arrays, list(outputs))
+    made = {}
+    for (name, tensor), array in zip(outputs.items(), found, strict=True):
+        if not isinstance(array, np.ndarray):
+            raise InputError(source, name, type(array).__name__, "nodes write tensors only")
+        own = tensor.dtype in {"int8", "uint8"} and array.dtype.kind in "fiu"
+        made[name] = cast(array, np.dtype(tensor.dtype)) if own else array
+    return made
 
 
 def host_model(
-    imported: Imported, name: str, types: Mapping[str, np.dtype[Any]]
-) -> onnx.ModelProto:
-    """A host node as a model of its own; `types` are those of what it reads."""
-    nodes, tensors = imported.programs[name], imported.network.by_name
-    inputs = [
-        helper.make_tensor_value_info(
-            imported.names[n], helper.np_dtype_to_tensor_dtype(dtype), tensors[n].shape
-        )
-        for n, dtype in types.items()
-    ]
-    return program(imported, nodes, inputs, [n for n in nodes[-1].output if n])
+    imported: Imported, name: str, given: Mapping[str, Array]
+) -> tuple[onnx.ModelProto, list[str]]:
+    """A host node as a model of its own, and the names of what it writes."""
+    nodes = imported.programs[name]
+    tensors, dtypes = imported.network.by_name, imported.model.dtypes
+    inputs = []
+    for new, array in given.items():
+        old = imported.names[new]
+        number = int(helper.np_dtype_to_tensor_dtype(array.dtype))
+        # Integers of the network are floats of a model of floats.
+        if tensors[new].dtype != dtypes.get(old, "other") != "other":
+            number = number_of(dtypes[old])
+        shape = None if tensors[new].shape is None else array.shape
+        inputs.append(helper.make_tensor_value_info(old, number, shape))
+    outputs = [n for n in nodes[-1].output if n]
+    return program(imported, nodes, inputs, outputs), outputs
 
 
 def program(
@@ -137,11 +115,11 @@ def program(
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
-    """A model of some nodes, with the constants that they need."""
+    """A model of some nodes with these inputs; constants are its own."""
     whole = imported.model.proto
     constants = imported.model.constants
     read = {name for node in nodes for name in (*node.input, *captured(node))}
-    needed = read & constants.keys()
+    needed = {name for name in read if name in constants}
     graph = helper.make_graph(
         list(nodes),
         "part",
@@ -162,12 +140,13 @@ def execute(
 ) -> list[Array]:
     """The outputs of a model: by ONNX Runtime without optimisation, or else by the evaluator.
 
-    The evaluator of the onnx package is slower and knows the standard's operations only.
+    The evaluator of the onnx package is slower and knows the standard's operations only. What is no
+    tensor is a list or a dictionary.
     """
     try:
         import onnxruntime  # noqa: PLC0415 - not needed where it is not installed
     except ImportError:
-        return [np.asarray(a) for a in ReferenceEvaluator(model).run(list(outputs), dict(given))]
+        return list(ReferenceEvaluator(model).run(list(outputs), dict(given)))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -175,4 +154,4 @@ def execute(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return [np.asarray(a) for a in session.run(list(outputs), dict(given))]
+    return list(session.run(list(outputs), dict(given)))

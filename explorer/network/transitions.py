@@ -18,16 +18,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.held import Held
 from explorer.network.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
@@ -88,7 +88,7 @@ def executable(name: str, source: str = "--transitions") -> Model:
 Rows = NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Laid:
     """A tensor in a layout.
 
@@ -102,141 +102,16 @@ class Laid:
     key: str
     size: int
     vector: int = 1
-    source: Rows | Callable[[], Rows] | None = None
+    source: Held | Callable[[], Held] | None = field(default=None, compare=False)
 
     @cached_property
-    def held(self) -> Rows | None:
-        """The tensor's elements by their flat index, (entries, lanes); None for the plain tensor.
-
-        As `explorer.layout.canonical.contents` has them.
-        """
+    def held(self) -> Held | None:
+        """The tensor's elements in the lanes; None for the plain tensor."""
         return self.source() if callable(self.source) else self.source
 
-    @cached_property
-    def wanted(self) -> list[tuple[tuple[int, ...], Rows]]:
-        """What a reader of the layout asks for.
-
-        Of each set of lanes that are not idle together, what entries hold in them,
-        (entries, lanes).
-        """
-        assert self.held is not None
-        used = self.held != IDLE
-        if used.all():
-            return [(tuple(range(used.shape[1])), self.held)]
-        bits = np.packbits(used, axis=1)
-        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
-        # One number a mask, where lanes are few: sorting numbers is quick.
-        masks = bits.view(np.uint64) if bits.shape[1] == 8 else bits.view(f"V{bits.shape[1]}")
-        found = []
-        _, first, which = np.unique(masks[:, 0], return_index=True, return_inverse=True)
-        for number, entry in enumerate(first):
-            lanes = np.flatnonzero(used[entry])
-            if len(lanes):
-                rows = np.ascontiguousarray(self.held[which == number][:, lanes])
-                found.append((tuple(lanes.tolist()), rows))
-        return found
-
-    @cached_property
-    def _asked(self) -> dict[tuple[bool, bool], list[_Asked]]:
-        return {}
-
-    def asked(self, by_host: bool, zeros: bool) -> list[_Asked]:
-        """`wanted`, with how many vectors nobody can have written: with zeros, but for the host.
-
-        Vectors of nothing but zeros are left out where `zeros` says that they are there.
-        """
-        if (by_host, zeros) not in self._asked:
-            found = []
-            for lanes, rows in self.wanted:
-                empty = rows == ZERO
-                blank = empty.all(axis=1)
-                mixed = empty.any(axis=1) & ~blank & (not by_host)
-                # The host has zeros itself, and looks them up like everything else.
-                apart = blank if zeros or not by_host else np.zeros_like(blank)
-                prints = Prints.of(rows[~(mixed | apart)])
-                alone = 0 if zeros else int(np.count_nonzero(apart))
-                found.append(_Asked(lanes, int(np.count_nonzero(mixed)), alone, prints))
-            self._asked[by_host, zeros] = found
-        return self._asked[by_host, zeros]
-
-    @cached_property
-    def _offered(self) -> dict[tuple[tuple[int, ...], bool], Prints]:
-        return {}
-
-    def offered(self, lanes: tuple[int, ...], by_host: bool) -> Prints:
-        """What was written in some lanes."""
-        assert self.held is not None
-        if (lanes, by_host) not in self._offered:
-            rows = _meaning(self.held[:, lanes], by_host)
-            self._offered[lanes, by_host] = Prints.of(rows)
-        return self._offered[lanes, by_host]
-
     def forget(self) -> None:
-        """Give back what was kept for further comparisons, which takes more than the layout."""
-        for name in ("held", "wanted", "_asked", "_offered"):
-            self.__dict__.pop(name, None)
-
-
-@dataclass(frozen=True, eq=False)
-class Prints:
-    """Vectors with numbers by which equal ones are found.
-
-    Attributes:
-        rows: (vectors, lanes).
-        whole: a number for each vector; equal ones have equal numbers.
-        order: the vectors in the order of their numbers.
-        steps: numbers of what lanes have beyond the first: layouts have few of these.
-    """
-
-    rows: Rows
-    whole: NDArray[np.uint64]
-    order: NDArray[np.intp]
-    steps: frozenset[int]
-
-    @classmethod
-    def of(cls, rows: Rows) -> Prints:
-        """The vectors' numbers: sums over lanes, each times a number of its own, which wrap."""
-        if not len(rows):
-            return cls(rows, np.zeros(0, np.uint64), np.zeros(0, np.intp), frozenset())
-        factors = np.random.default_rng(1).integers(1, 2**63, rows.shape[1], np.uint64) | np.uint64(
-            1
-        )
-        whole = rows.astype(np.int64).view(np.uint64) @ factors
-        # What is left when the first lane's element is taken off all lanes.
-        first = rows[:, 0].astype(np.int64).view(np.uint64)
-        steps = np.unique(whole - first * factors.sum(dtype=np.uint64))
-        return cls(rows, whole, np.argsort(whole), frozenset(steps.tolist()))
-
-    def lacking(self, other: Prints) -> int:
-        """How many of the other's vectors are none of these."""
-        # Vectors that are equal step alike.
-        if self.steps.isdisjoint(other.steps):
-            return len(other.rows)
-        ordered = self.whole[self.order]
-        place = np.minimum(np.searchsorted(ordered, other.whole), len(ordered) - 1)
-        left = np.flatnonzero(ordered[place] == other.whole)
-        entries = self.order[place[left]]
-        if (self.rows[entries] == other.rows[left]).all():
-            return len(other.rows) - len(left)
-        # Two vectors share a number by chance: look each up.
-        there = {row.tobytes() for row in np.ascontiguousarray(self.rows)}
-        return sum(row.tobytes() not in there for row in np.ascontiguousarray(other.rows))
-
-
-class _Asked(NamedTuple):
-    """Vectors that a reader asks for in some lanes.
-
-    Attributes:
-        lanes: those that are not idle.
-        mixed: vectors with zeros beside elements, which no program writes.
-        blank: vectors of nothing but zeros that nobody has written.
-        prints: the others.
-    """
-
-    lanes: tuple[int, ...]
-    mixed: int
-    blank: int
-    prints: Prints
+        """Give back what can be told again, should it be asked for."""
+        self.__dict__.pop("held", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +169,7 @@ class Host:
         return Cost(cycles, moved, made, 1)
 
 
-def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> Host:
+def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per-") -> Host:
     """The host's costs, as users write them.
 
     Raises:
@@ -303,9 +178,9 @@ def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per") -> H
     text = per_byte.strip()
     if not re.fullmatch(r"\d{1,7}(\.\d{1,9}|/[1-9]\d{0,8})?", text) or Fraction(text) > 10**6:
         allowed = "a number from 0 to 1000000, as 1 or 0.125"
-        raise InputError(f"{source}-byte", "", per_byte, allowed)
+        raise InputError(f"{source}byte", "", per_byte, allowed)
     if not 0 <= per_call <= 2**31:
-        raise InputError(f"{source}-call", "", per_call, f"a number from 0 to {2**31}")
+        raise InputError(f"{source}call", "", per_call, f"a number from 0 to {2**31}")
     return Host(Fraction(text), per_call)
 
 
@@ -326,6 +201,25 @@ def widened(
     return "host", host.cost(written + besides + 4 * read, 4 * read)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The cheapest transition between two layouts, whatever the host's work costs.
+
+    Attributes:
+        kind: what it is.
+        moved: bytes that the host reads and writes.
+        made: bytes of the layout that is made.
+    """
+
+    kind: Kind
+    moved: int = 0
+    made: int = 0
+
+    def cost(self, host: Host) -> Cost:
+        """What it costs."""
+        return host.cost(self.moved, self.made)
+
+
 def passed(
     written: Laid, read: Laid, rule: Model, host: Host, *, by_host: bool
 ) -> tuple[Kind, Cost]:
@@ -335,24 +229,32 @@ def passed(
         written: the tensor as it is written.
         read: the tensor as it is wanted.
         rule: which transitions there are.
-        host: what its work costs.
+        host: what the host's work costs.
         by_host: whether the host has written it, with zeros where lanes hold none.
     """
-    alike = rule.empty == "alike"
+    found = way(written, read, rule.stores, rule.empty == "alike", by_host)
+    return found.kind, found.cost(host)
+
+
+def way(written: Laid, read: Laid, stores: bool, alike: bool, by_host: bool) -> Way:
+    """As `passed`, whatever the host's work costs; `stores` and `alike` are the model's."""
     by_host = by_host or alike
     if _in_place(written, read, by_host):
-        return "none", Cost()
-    if rule.stores and written.held is not None and read.held is not None:
+        return Way("none")
+    if stores and written.held is not None and read.held is not None:
         missing = lacking(written, read, by_host, zeros=alike)
         if alike:
             # The trial's rule: whatever is missing is read and written, however much it is.
             count = missing.made + missing.blank
-            cost = host.cost(2 * count * read.vector, read.size)
-            return ("filled" if count else "stored"), cost
+            return Way("filled" if count else "stored", 2 * count * read.vector, read.size)
         kind = missing.kind(written.size, read.size, read.vector)
         if kind != "host":
-            return kind, host.cost(missing.moved * read.vector, read.size)
-    return "host", host.cost(written.size + read.size, read.size)
+            return Way(kind, missing.moved * read.vector, read.size)
+    return Way("host", written.size + read.size, read.size)
+
+
+known_way = lru_cache(maxsize=2**16)(way)
+"""`way` of layouts that are told apart by what they hold: each two are compared once a process."""
 
 
 def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
@@ -360,21 +262,7 @@ def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:
         return written.source is read.source
     assert written.held is not None
     assert read.held is not None
-    if written.held.shape != read.held.shape:
-        return False
-    if by_host and written.key == read.key:
-        return True
-    # Most layouts differ in their first entries already.
-    for rows in (slice(0, 16), slice(None)):
-        held, asked = written.held[rows], read.held[rows]
-        if not np.all((asked == IDLE) | (asked == _meaning(held, by_host))):
-            return False
-    return True
-
-
-def _meaning(held: Rows, by_host: bool) -> Rows:
-    """What was written; where lanes stand for nothing, garbage, or the zeros that hosts write."""
-    return np.where(held < 0, np.int32(ZERO if by_host else GARBAGE), held)
+    return written.held.serves(read.held, zeros=by_host)
 
 
 def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> Lacking:
@@ -389,13 +277,26 @@ def lacking(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = F
         by_host: whether the host has written it.
         zeros: whether vectors of nothing but zeros are there, as somebody wrote them once.
     """
-    assert written.held is not None
-    assert read.held is not None
-    same = written.held.shape[1] == read.held.shape[1]
+    there, here = written.held, read.held
+    assert there is not None
+    assert here is not None
+    same = there.shape[1] == here.shape[1]
     made = blank = live = 0
-    for lanes, mixed, alone, wanted in read.asked(by_host, zeros):
-        others = len(wanted.rows)
-        live += mixed + others
-        blank += alone
-        made += mixed + (written.offered(lanes, by_host).lacking(wanted) if same else others)
+    element, zero = here.some, here.zeroed
+    for lanes, patterns in here.groups():
+        empty, some = ~element[patterns], zero[patterns]
+        # The host has zeros itself, and looks them up like everything else; no program writes
+        # vectors with zeros beside elements.
+        apart = empty & (zeros or not by_host)
+        mixed = some & ~empty & (not by_host)
+        times = here.times[patterns]
+        left = patterns[~(apart | mixed)]
+        others = int(here.times[left].sum())
+        blank += 0 if zeros else int(times[apart].sum())
+        live += int(times[mixed].sum()) + others
+        made += int(times[mixed].sum())
+        if same and len(left):
+            _, places = there.find(here, lanes, left, zeros=by_host)
+            others = int(np.count_nonzero(places < 0))
+        made += others
     return Lacking(made, blank, live)

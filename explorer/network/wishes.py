@@ -106,15 +106,19 @@ def check_names(texts: Iterable[str], network: Network, source: str = "--pin") -
     The candidates and layouts that they ask for are known only after that, see `parse_pins`.
 
     Raises:
-        InputError: a text is no pin, or there is no such node or tensor.
+        InputError: a text is no pin, there is no such node or tensor, or two pins are of one.
     """
-    names = dict.fromkeys([*(node.name for node in network.nodes), *network.tensors])
+    names = {*(node.name for node in network.nodes), *network.by_name}
+    pinned: set[str] = set()
     ends = {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
     for text in texts:
         name, equals, _ = (part.strip() for part in text.partition("="))
         if not equals or not (name in names or name in ends):
             allowed = "NODE=ID or TENSOR=LAYOUT, of `explorer network show`"
             raise InputError(source, text, name, allowed)
+        if name in pinned:
+            raise InputError(source, "", text, f"{name} is pinned already")
+        pinned.add(name)
 
 
 def check_ids(

@@ -93,6 +93,16 @@ def answering(
                 desk.backend.close(at_once=not finished)
 
 
+def check_store(store: Path | None) -> None:
+    """Check that a directory can keep answers, before anything is computed.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if store is not None:
+        Store.check(store, _OPTIONS, CANDIDATES)
+
+
 @dataclass(slots=True)
 class _Desk:
     """Where requests are answered; the backend is opened when it is needed."""

@@ -142,24 +142,44 @@ class Store:
             InputError: the directory cannot be written, holds something else, or a study with
                 other options.
         """
+        cls.check(path, options, kind)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not (path / "store.json").exists() and any(path.iterdir()):
-                allowed = "a new directory, an empty one, or a store"
-                raise InputError(kind.option, "", str(path), allowed)
         except OSError as error:
             allowed = f"cannot be made: {error.strerror}"
             raise InputError(kind.option, "", str(path), allowed) from None
-        if (path / "store.json").exists():
-            found = cls.open(path)
-            for name, value in options.items():
-                if found.options.get(name) != value:
-                    allowed = (
-                        f"the store {path} was made with {found.options.get(name)!r}, and results "
-                        "of different options are not mixed; use another directory"
-                    )
-                    raise InputError("options", name, value, allowed)
         return cls(path, model, dict(options), kind)
+
+    @classmethod
+    def check(cls, path: Path, options: Mapping[str, Any], kind: Kind = UNITS) -> None:
+        """Check that a directory can be a store, or can be made; nothing is written.
+
+        Raises:
+            InputError: as `create`.
+        """
+        # What is there, or what a new directory would be made in.
+        found = next((p for p in (path, *path.parents) if exists(p)), Path())
+        problem = None
+        if "\0" in str(path):
+            problem = "a name has no NUL"
+        elif not found.is_dir():
+            problem = f"cannot be made: {found} is no directory"
+        elif not os.access(found, os.R_OK | os.W_OK | os.X_OK):
+            problem = f"cannot be made: {found} is not writable"
+        elif found == path and not exists(path / "store.json") and any(path.iterdir()):
+            problem = "a new directory, an empty one, or a store"
+        if problem:
+            raise InputError(kind.option, "", str(path), problem)
+        if not exists(path / "store.json"):
+            return
+        made = cls.open(path)
+        for name, value in options.items():
+            if made.options.get(name) != value:
+                allowed = (
+                    f"the store {path} was made with {made.options.get(name)!r}, and results "
+                    "of different options are not mixed; use another directory"
+                )
+                raise InputError("options", name, value, allowed)
 
     @classmethod
     def open(cls, path: Path) -> Store:

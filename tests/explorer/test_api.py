@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import subprocess
 import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import explorer
-from explorer.api.deployments import Planning
+from explorer.api.networks import Planning
+from explorer.cli import GROUPS
 from explorer.embedding.facts import CLASSES
 from isa.errors import InputError
 from tests.explorer.deployment.small import block
@@ -88,12 +92,17 @@ def test_version() -> None:
 def test_programs_of_a_network(tmp_path: Path) -> None:
     """A network is verified, written and run; the outputs are the model's; bad data is told."""
     found, path = block(tmp_path / "block.onnx"), tmp_path / "block.onnx"
-    small = Planning(count=1, effort=1, classes="padded", transitions="stored")
+    kept = tmp_path / "kept"
+    small = Planning(count=1, effort=1, classes="padded", transitions="stored", jobs=1, store=kept)
     result = explorer.network_verify(path, **small)
     assert result.right
     assert result.exact
     made = explorer.network_emit(path, tmp_path / "net", target="hls", **small)
     assert all(len(segment.nodes) == 1 for segment in made.segments)
+    assert (kept / "store.json").is_file()
+    steps = explorer.network_timeline(tmp_path / "net", host_cycles_per_byte="0.5")
+    trace = json.loads(explorer.network_trace(tmp_path / "net", host_cycles_per_byte="1/2"))
+    assert trace["otherData"]["cycles"] == steps["cycles"].sum()
     given = found.inputs()
     outputs = explorer.network_run(tmp_path / "net", given)
     wanted = found.original(given)
@@ -128,7 +137,7 @@ def test_users_type_checkers_see_the_types(tmp_path: Path, root: Path) -> None:
     assert "Found 1 error" in done.stdout
 
 
-def test_plan_of_a_network(root: Path) -> None:
+def test_plan_of_a_network(root: Path, tmp_path: Path) -> None:
     """A plan is asked for as on the command line, has its table, and says why it is as it is."""
     small = partial(
         explorer.network_plan,
@@ -137,6 +146,7 @@ def test_plan_of_a_network(root: Path) -> None:
         transitions="stored",
         count=2,
         effort=2,
+        jobs=1,
     )
     plan = small()
     table = plan.frame()
@@ -148,5 +158,94 @@ def test_plan_of_a_network(root: Path) -> None:
     assert told.lines()
     front = small(pareto="cycles,host-bytes")
     assert len(front.frame()) == len(front.planned.plans)
-    with pytest.raises(InputError, match="host-copy"):
-        explorer.network_plan("resnet18", require="host-copy<=2")
+    drawn = explorer.network_map(
+        root / "docs" / "small_network.yaml", tmp_path / "map.html", "b2", count=1, jobs=1, effort=1
+    )
+    assert drawn.network.name in (tmp_path / "map.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"require": "host-copy<=2"}, "host-copy"),
+        ({"count": 0}, "count: 0"),
+        ({"effort": 0}, "effort: 0"),
+        ({"jobs": 0}, "jobs: 0"),
+        ({"time_limit": 0.5}, "time_limit"),
+        ({"over": "some"}, "over: 'some'"),
+        ({"pareto": ""}, "pareto"),
+        ({"host_cycles_per_byte": -1}, "host_cycles_per_byte"),
+        ({"host_cycles_per_call": -1}, "host_cycles_per_call"),
+        ({"store": __file__}, "no directory"),
+        ({"rules": [__file__]}, "test_api.py"),
+        ({"certificate": "a.json"}, "only with"),
+        ({"candidate_cycles": "a.csv", "effort": 1}, "evaluates nothing"),
+        ({"over": "all", "transitions": "stored", "dask": "local:2"}, "dask"),
+        ({"over": "all", "transitions": "stored", "certificate": "no/such.json"}, "certificate"),
+        ({"on_host": "nosuch"}, "on_host"),
+        ({"pin": "nosuch=x"}, "pin"),
+    ],
+)
+def test_wrong_arguments_of_plans(
+    asked: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command refuses the function refuses, before any candidate is evaluated."""
+    monkeypatch.setattr("explorer.api.networks.candidates", None)
+    with pytest.raises(InputError, match=told):
+        explorer.network_plan("resnet18", **asked)
+
+
+def test_wrong_arguments_of_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So it is where programs are made of the plan; nothing is written."""
+    monkeypatch.setattr("explorer.api.networks.candidates", None)
+    for asked in (Planning(transitions="trial"), Planning(store=__file__)):
+        with pytest.raises(InputError, match=r"trial|no directory"):
+            explorer.network_verify("resnet18", **asked)
+        with pytest.raises(InputError, match=r"trial|no directory"):
+            explorer.network_emit("resnet18", tmp_path / "net", **asked)
+    with pytest.raises(InputError, match="no directory"):
+        explorer.network_map("resnet18", tmp_path / "map.html", store=__file__)
+    assert not list(tmp_path.iterdir())
+
+
+SHOWN = {"output", "timeline", "trace", "as_json", "quiet"}
+"""Options that say where and how a command shows its result, which a function returns."""
+
+
+@pytest.mark.parametrize(
+    ("command", "functions", "besides"),
+    [
+        ("plan", ["network_plan"], set()),
+        # What is asked of the plan is asked where it is made.
+        ("why", ["network_why", "network_plan"], {"plan"}),
+        ("map", ["network_map"], set()),
+        ("emit", ["network_emit"], set()),
+        ("verify", ["network_verify"], set()),
+        ("run", ["network_run", "network_timeline", "network_trace"], {"out"}),
+    ],
+)
+def test_networks_as_on_the_command_line(
+    command: str, functions: list[str], besides: set[str]
+) -> None:
+    """Every option of a command is an argument of its function, of the same default."""
+    shown = inspect.signature(GROUPS["network"].commands[command].load()).parameters
+    options = {name: p.default for name, p in shown.items() if name not in SHOWN | besides}
+    taken = dict[str, Any]()
+    for name in functions:
+        own = inspect.signature(getattr(explorer, name)).parameters
+        taken |= {p.name: p.default for p in own.values() if p.name not in besides}
+        if "planning" in own:
+            every = inspect.signature(explorer.network_plan).parameters
+            taken |= {n: every[n].default for n in Planning.__annotations__}
+    for name, default in options.items():
+        assert name in taken, f"--{name}"
+        assert said(taken[name]) == said(default), name
+    # And the other way round, but for what `network why` has no options for.
+    assert command == "why" or taken.keys() - {"planning"} == options.keys()
+
+
+def said(default: Any) -> object:
+    """A default as the command line says it: nothing where there is none."""
+    if default is inspect.Parameter.empty or default in (None, "", (), []):
+        return None
+    return str(default)

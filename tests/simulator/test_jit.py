@@ -50,9 +50,14 @@ def copy(root: Path, tmp_path: Path) -> Path:
 
 
 def run(copy: Path) -> str:
-    """What the caller prints, in a process of its own with a cache of its own."""
+    """What the caller prints, in a process of its own with a cache of its own.
+
+    No bytecode is kept: Python tells versions of a source by size and second, and a test writes
+    several of one size within a second.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     environment |= {"XDG_CACHE_HOME": str(copy / "cache"), "PYTHONPATH": str(copy)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "simulator.caller"],
         env=environment, cwd=copy, capture_output=True, text=True, check=True,

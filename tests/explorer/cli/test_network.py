@@ -89,7 +89,7 @@ def test_import_writes_the_network(suffix: str, tmp_path: Path) -> None:
         (("show", "resnet18", "--shape", "x=1", "--shape", "x=2"), "stands twice"),
         (("show", "resnet18", "--shape", "x=1"), "resnet18 has shapes"),
         (("import", "resnet18", "--out", "net.txt"), ".yaml, .yml, .json"),
-        (("import", "resnet18", "--out", "no/such/net.json"), "cannot write it"),
+        (("import", "resnet18", "--out", "no/such/net.json"), "there is no directory no/such"),
     ],
 )
 def test_refused(arguments: tuple[str, ...], said: str) -> None:
@@ -107,26 +107,49 @@ def test_refused(arguments: tuple[str, ...], said: str) -> None:
         (("plan", "resnet18", "--pin", "fc"), "NODE=ID"),
         (("plan", "resnet18", "--rules", "nosuch.lp"), "nosuch.lp: missing"),
         (("plan", "resnet18", "--on-host", "nosuch"), "--on-host: 'nosuch'"),
+        (("plan", "resnet18", "--rules", "WRONG"), "unsafe"),
+        (("plan", "resnet18", "--rules", "UNKNOWN"), "nosuch"),
+        (("plan", "resnet18", "--pin", "fc=x", "--pin", "fc=y"), "pinned already"),
+        (("plan", "resnet18", "--pin", "data"), "NODE=ID"),
+        (("plan", "resnet18", "--store", "WRONG"), "no directory"),
+        (("plan", "resnet18", "--store", "."), "an empty one, or a store"),
+        (("plan", "resnet18", "--store", "WRONG/below"), "no directory"),
+        (("plan", "resnet18", "--pareto", ""), "metrics are"),
+        (("plan", "resnet18", "--candidate-cycles", "a.csv", "--store", "s"), "evaluates nothing"),
+        (("plan", "resnet18", "--candidate-cycles", "a.csv"), "a.csv: missing"),
+        (("plan", "resnet18", "--dask", "local:x"), "local:N"),
         (("plan", "resnet18", "--certificate", "a.json"), "only with --over all"),
         (("plan", "resnet18", "--over", "all"), "'repack'"),
         (("plan", "resnet18", "--over", "all", "--pareto", "cycles"), "--pareto"),
+        (("why", "resnet18", "fc", "--candidate-cycles", "a.csv", "--effort", "1"), "--effort"),
+        (("why", "resnet18", "fc", "--store", "WRONG"), "no directory"),
         (("why", "resnet18", "nosuch"), "'nosuch'"),
         (("why", "resnet18", "pool1"), "the host runs it"),
         (("map", "resnet18", "--pin", "nosuch=x", "--out", "map.html"), "'nosuch'"),
+        (("map", "resnet18", "--store", "WRONG", "--out", "map.html"), "no directory"),
+        (("map", "resnet18", "--out", "map.txt"), ".html"),
         (("emit", "resnet18", "--pin", "nosuch=x", "--out", "folder"), "'nosuch'"),
+        (("emit", "resnet18", "--transitions", "trial", "--out", "folder"), "'trial'"),
+        (("emit", "resnet18", "--store", "WRONG", "--out", "folder"), "no directory"),
+        (("emit", "resnet18", "--out", "WRONG"), "no folder of an emitted"),
+        (("verify", "resnet18", "--transitions", "trial"), "'trial'"),
+        (("verify", "resnet18", "--store", "WRONG"), "no directory"),
+        (("verify", "resnet18", "--data", "no.npy"), "no.npy: missing"),
         (("verify", "resnet18", "--pin", "nosuch=x"), "'nosuch'"),
     ],
 )
 def test_wrong_names_are_told_at_once(
     arguments: tuple[str, ...], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that the network does not have is refused before any candidate is evaluated."""
+    """What cannot be taken is refused before any candidate is evaluated, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("explorer.cli.network_plan.candidates", None)
+    (tmp_path / "WRONG").write_text("sum(X) :- not choose(X, X).\n")
+    (tmp_path / "UNKNOWN").write_text(":- nosuch(X).\n")
     found = run(*arguments)
     assert found.exit_code == 2
     assert part in str(found.exception) + found.output
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"WRONG", "UNKNOWN"}
 
 
 def test_over_all_embeddings(root: Path, tmp_path: Path) -> None:

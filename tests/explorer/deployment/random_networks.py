@@ -1,7 +1,7 @@
 """Random quantised models, planned, deployed and executed: ``python -m … [NUMBER [FIRST SEED]]``.
 
-Each is planned with few candidates, for one of two machines, with one of two models of what passes
-tensors on.
+Each is planned with few candidates, for one of three machines, with one of two models of what
+passes tensors on.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from itertools import product
 from pathlib import Path
 
 import explorer
-from explorer.api.deployments import Planning
+from explorer.api.networks import Planning
 from explorer.deployment.verification import Verification
 from explorer.embedding.facts import DEFAULT_CLASSES
 from tests.explorer.network.random_networks import drawn
 
-WAYS = tuple(product(("default", "b2"), ("repack", "stored")))
+WAYS = tuple(product(("default", "b2", "b4"), ("repack", "stored")))
 
 
 def verified(seed: int, path: Path) -> Verification:

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-from explorer.deployment.compilation import Compiled, emitted
-from explorer.deployment.content import Content, Summand, index_of, serves
+from explorer.deployment.compilation import Compiled
+from explorer.deployment.content import Content, Summand, serves
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
 from explorer.deployment.host import library
 from explorer.deployment.programs import compiled as program_of
 from explorer.deployment.reading import read
-from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import executions, verify
-from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.canonical import IDLE, ZERO, contents
+from explorer.layout.held import Held
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
 from explorer.network.graph import Host as HostNode
 from explorer.network.transitions import Host
@@ -91,8 +90,7 @@ def test_programs_are_the_candidates(made: Made) -> None:
                 if not tensor.constant:
                     wide, index = held.pop(tensor.name)
                     assert wide == (name in option.wide)
-                    expected = index_of(layout, node.views[name], tensor, strict=False)
-                    assert np.array_equal(index, expected)
+                    assert np.array_equal(index, contents(layout))
             assert not held
     assert {(REFERENCE, True), (REFERENCE_TERMS, False)} <= kinds
 
@@ -111,7 +109,7 @@ def test_wrong_bits_are_seen(made: Made) -> None:
     found, compiled = made
     name = found.network.accelerated[0].views["weight"].tensor
     values = {**found.values, name: found.values[name] ^ 1}
-    other = Subject(found.network, values, found.imported, found.seed)
+    other = Subject(found.network, values, found.imported, drawn=False, seed=found.seed)
     compared: list[int] = []
     result = verify(other, compiled, found.inputs(), on_compared=compared.append)
     assert not result.right
@@ -205,61 +203,6 @@ def test_host_without_a_model(folder: Path) -> None:
         library(replace(deployment, models={}))
 
 
-def _floats() -> onnx.ModelProto:
-    """Products of floats with an activation, a choice and a row that the host looks up between."""
-    node, info, rng = onnx.helper.make_node, onnx.helper.make_tensor_value_info, np.random
-    weights = {"w": (4, 4, 3, 3), "v": (4, 4, 1, 1), "half": (1,), "table": (2, 4)}
-    chosen = [
-        onnx.helper.make_graph(
-            [node("Mul", ["b", "half"], ["c"])], "then", [], [info("c", 1, None)]
-        ),
-        onnx.helper.make_graph([node("Neg", ["b"], ["c"])], "else", [], [info("c", 1, None)]),
-    ]
-    nodes = [
-        node("Conv", ["x", "w"], ["a"], name="first", pads=[1] * 4),
-        node("HardSigmoid", ["a"], ["h"]),
-        node("Mul", ["a", "h"], ["b"]),
-        node("Gather", ["table", "ids"], ["row"]),
-        node("ReduceMax", ["row"], ["most"], keepdims=0),
-        node("Greater", ["most", "zero"], ["positive"]),
-        node("If", ["positive"], ["c"], then_branch=chosen[0], else_branch=chosen[1]),
-        node("Conv", ["c", "v"], ["y"], name="second"),
-    ]
-    arrays = {n: rng.default_rng(0).normal(size=s).astype(np.float32) for n, s in weights.items()}
-    arrays["zero"] = np.zeros((), np.float32)
-    graph = onnx.helper.make_graph(
-        nodes, "floats", [info("x", 1, ["n", 4, "h", "w"]), info("ids", 7, [1])],
-        [info("y", 1, None)], [onnx.numpy_helper.from_array(a, n) for n, a in arrays.items()],
-    )  # fmt: skip
-    return onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9
-    )
-
-
-def test_a_model_of_floats_runs(tmp_path: Path) -> None:
-    """Its products have drawn constants, its host nodes do what they say, with the integers."""
-    model = tmp_path / "floats.onnx"
-    model.write_bytes(_floats().SerializeToString())
-    found = subject(str(model), shapes={"x": (1, 4, 6, 6)})
-    assert found.drawn
-    given = found.inputs()
-    tensors = found.tensors(given)
-    assert tensors["a"].dtype == tensors["c"].dtype == np.int8
-    slopes = np.clip(tensors["a"] / 5 + 0.5, 0, 1)
-    assert np.allclose(tensors["a"] * slopes, tensors["b"])
-    compiled = programs(found)
-    assert set(compiled.programs) == {"first", "second"}
-    result = verify(found, compiled, given)
-    assert result.right
-    assert all(row.difference is None for row in result.rows)
-    deployment, files = emitted(found, compiled, model.name)
-    write_folder(tmp_path / "folder", files)
-    seen = run_folder(tmp_path / "folder", read(tmp_path / "folder"), given)
-    assert np.array_equal(seen["y"], tensors["y"])
-    with pytest.raises(InputError, match="Gather"):
-        run_folder(tmp_path / "folder", deployment, {**given, "ids": np.array([7])})
-
-
 def test_open_shapes(made: Made) -> None:
     """An input whose shape the model leaves open is asked for by the option that tells it."""
     found, _ = made
@@ -267,7 +210,7 @@ def test_open_shapes(made: Made) -> None:
     tensors = tuple(
         replace(t, shape=None) if t.name in network.inputs else t for t in network.tensors
     )
-    other = Subject(replace(network, tensors=tensors), found.values, None, 0)
+    other = Subject(replace(network, tensors=tensors), found.values, None, drawn=True, seed=0)
     with pytest.raises(InputError, match="--shape"):
         other.inputs()
 
@@ -300,7 +243,7 @@ def test_timeline(made: Made) -> None:
 
 def content(*index: int, wide: bool = False) -> Content:
     """A tensor in one entry."""
-    return Content((Summand("t", np.array([index], np.int32)),), 0, wide, "")
+    return Content((Summand("t", Held.of_rows([np.array([index])])),), 0, wide, "")
 
 
 def test_what_serves() -> None:

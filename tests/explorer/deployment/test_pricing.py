@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import explorer
-from explorer.api.deployments import Planning
+from explorer.api.networks import Planning
 from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.host_work import total
@@ -208,7 +208,7 @@ def test_residuals_of_several_shifts() -> None:
     given = tuple(n for n in names if n != "weight")
     network = Network("sums", given, ("sum",), (*tensors, out), (node,))
     weight = np.random.default_rng(1).integers(-8, 8, operand(operator, "weight").shape, np.int8)
-    found = Subject(network, {"weight": weight}, None, 0)
+    found = Subject(network, {"weight": weight}, None, drawn=True, seed=0)
     spaces, hosts = candidates(network, B2, 1, ("padded",), effort=1)
     planned = plan_network(network, B2, spaces, hosts, model("stored"), HOST, Wishes())
     together = 0

@@ -31,7 +31,7 @@ def test_boxes(goes: dict[int, set[int]]) -> None:
     pairs = [(sram, dram) for sram, places in goes.items() for dram in places]
     stored = [
         (sram + y * width + x, dram + y * stride + x)
-        for sram, dram, width, height, stride in boxes(pairs)
+        for sram, dram, width, height, stride in boxes(np.array(pairs).reshape(-1, 2))
         for y in range(height)
         for x in range(width)
     ]
@@ -41,9 +41,9 @@ def test_boxes(goes: dict[int, set[int]]) -> None:
 def test_boxes_are_large() -> None:
     """A block of an image is one STORE, and so is its transpose."""
     block = [(y * 4 + x, 100 + y * 16 + x) for y in range(4) for x in range(4)]
-    assert list(boxes(block)) == [(0, 100, 4, 4, 16)]
+    assert list(boxes(np.array(block))) == [(0, 100, 4, 4, 16)]
     column = [(y, 100 + 7 * y) for y in range(5)]
-    assert list(boxes(column)) == [(0, 100, 1, 5, 7)]
+    assert list(boxes(np.array(column))) == [(0, 100, 1, 5, 7)]
 
 
 @pytest.fixture(scope="module")

@@ -269,13 +269,18 @@ def given(imported: Imported, seed: int) -> dict[str, Array]:
 
 
 def differing(model: onnx.ModelProto, folder: Path, seed: int = 0) -> tuple[Imported, list[str]]:
-    """The network of a model, and its tensors that are not ONNX Runtime's, bit for bit."""
+    """The network of a model, and its tensors that are not ONNX Runtime's, bit for bit.
+
+    Those within a function of the model's own are not compared.
+    """
     path = folder / "model.onnx"
     path.write_bytes(model.SerializeToString())
     imported = load(path)
     arrays = given(imported, seed)
     ours = run(imported, arrays)
-    names = [n for n in ours if n not in imported.network.inputs]
+    there = {name for node in model.graph.node for name in node.output}
+    there |= {value.name for value in model.graph.output} - {v.name for v in model.graph.input}
+    names = [n for n in ours if imported.names[n] in there]
     theirs = [imported.names[n] for n in names]
     whole = onnx.ModelProto()
     whole.CopyFrom(model)

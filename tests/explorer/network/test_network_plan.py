@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from explorer.deployment.compilation import chosen
-from explorer.layout.canonical import contents
+from explorer.layout.held import Held
 from explorer.network import network_plan
 from explorer.network.candidates import REFERENCE, REFERENCE_TERMS
 from explorer.network.document import load
@@ -96,7 +96,7 @@ def test_vectors_are_found_by_what_they_hold(found: Found) -> None:
             written = out.pack(data).reshape(-1, width)
             wanted = read.pack(data).reshape(-1, width)
             missing = sum(not ((written == row) | (row == 0)).all(axis=1).any() for row in wanted)
-            held, asked = (Laid("", 0, 1, contents(x).astype(np.int32)) for x in (out, read))
+            held, asked = (Laid("", 0, 1, Held.of(x)) for x in (out, read))
             lack = lacking(held, asked)
             counted = lack.made + lack.blank
             assert missing <= counted <= missing + int((wanted == 0).any(axis=1).sum())

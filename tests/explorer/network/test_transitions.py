@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.held import Held
 from explorer.network.problem import Cost
 from explorer.network.transitions import (
     Host,
@@ -24,8 +25,8 @@ from isa.errors import InputError
 
 def laid(rows: list[list[int]], key: str = "") -> Laid:
     """A tensor in a layout of these entries, a byte an element."""
-    held = np.array(rows, np.int32)
-    return Laid(key or str(rows), held.size, held.shape[1], held)
+    held = np.array(rows)
+    return Laid(key or str(rows), held.size, held.shape[1], Held.of_rows([held]))
 
 
 def total(written: Laid, read: Laid, by_host: bool = False, *, zeros: bool = False) -> int:
