@@ -16,12 +16,26 @@ from explorer.deployment.subjects import Subject
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
 from explorer.network.network_plan import NetworkPlan
+from explorer.network.problem import METRICS
+from explorer.network.transitions import Host, Model, model
 from isa.config import Config
 from isa.errors import InputError
+from simulator.lint import HLS, PORTABLE
 
 Array = NDArray[Any]
-TARGETS = ("portable", "hls")
-"""For the second one, each node is a segment of its own."""
+REPACK = model("repack")
+TARGETS = (PORTABLE, HLS)
+
+
+def is_one_by_one(target: str, source: str = "--target") -> bool:
+    """Whether each node is a segment of its own: HLS's modules have memory ports of their own.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    if target not in TARGETS:
+        raise InputError(source, "", target, f"one of {', '.join(TARGETS)}")
+    return target == HLS
 
 
 class Compiled:
@@ -32,7 +46,8 @@ class Compiled:
         values: its constants by name.
         config: what it is compiled for.
         chosen: of each programmed node its candidate.
-        stores: whether programs store what their readers want, where they have it.
+        rule: which transitions there are.
+        host: what the host's work costs, where programs may copy instead.
         on_progress: told when a node is done.
     """
 
@@ -42,20 +57,21 @@ class Compiled:
         values: Mapping[str, Array],
         config: Config,
         chosen: Mapping[str, Option],
+        rule: Model = REPACK,
+        host: Host = Host(),  # noqa: B008 - it is a value
         *,
-        stores: bool = False,
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.network, self.values, self.config = network, values, config
-        self.programs: dict[str, NodeProgram] = {}
+        programs: dict[str, NodeProgram] = {}
         for node in network.accelerated:
             if node.name in chosen:
                 option = chosen[node.name]
-                self.programs[node.name] = compiled(node, network, values, config, option)
+                programs[node.name] = compiled(node, network, values, config, option)
                 on_progress(1)
-        if stores:
-            self.programs = Director(config).directed(network, self.programs)
-        self.course: Course = course(network, self.programs)
+        self.directed = Director(config).directed(network, programs, rule, host)
+        self.programs: Mapping[str, NodeProgram] = self.directed.nodes
+        self.course: Course = course(network, self.programs, self.directed.copies)
 
     def deployment(
         self,
@@ -68,7 +84,7 @@ class Compiled:
         return deployed(
             self.network,
             self.config,
-            self.programs,
+            self.directed.all,
             self.course,
             one_by_one=one_by_one,
             apart=apart,
@@ -93,7 +109,7 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     """The candidates of a plan's programmed nodes by name.
 
     Raises:
-        InputError: there is no plan: pins conflict.
+        InputError: there is no plan: pins and limits conflict.
         KeyboardInterrupt: the user ended the search, and better ones are left.
     """
     if plan.planned.interrupted:
@@ -101,18 +117,15 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
-        pins = ", ".join(conflict.requirements) if conflict else ""
-        raise InputError("--pin", "", pins, "; ".join(lines))
+        asked = ", ".join(conflict.requirements) if conflict else ""
+        limited = any(text.partition("<=")[0] in METRICS for text in asked.split(", "))
+        raise InputError("--require" if limited else "--pin", "", asked, "; ".join(lines))
     options, choices = plan.assembled.options, plan.planned.plans[0].choices
     return {name: options[name][c] for name, c in choices.items() if name in options}
 
 
 def compiled_plan(
-    found: Subject,
-    plan: NetworkPlan,
-    *,
-    stores: bool = False,
-    on_progress: Callable[[int], None] = lambda _: None,
+    found: Subject, plan: NetworkPlan, *, on_progress: Callable[[int], None] = lambda _: None
 ) -> Compiled:
     """The programs of a plan, the best of a front; arguments as for `Compiled`.
 
@@ -124,7 +137,8 @@ def compiled_plan(
         found.values,
         plan.config,
         chosen(plan),
-        stores=stores,
+        plan.rule,
+        plan.host,
         on_progress=on_progress,
     )
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
-from explorer.network.graph import Accelerated, Network, Tensor, View, operand
-from explorer.network.handing import none_programmed
+from explorer.network.copying import Needs
+from explorer.network.graph import Accelerated, Network, Tensor, View, no_program, operand
 from explorer.network.laying import digest, held
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, Rows, known_way, widened
+from explorer.network.transitions import (
+    Host,
+    Kind,
+    Laid,
+    Model,
+    Rows,
+    better,
+    known_way,
+    widened,
+)
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -23,6 +32,25 @@ PLAIN = "plain"
 """The layout of a tensor as the host has it: row-major."""
 
 _WIDE = " in 32 bits"
+
+
+Key = tuple[str, str, str]
+"""A transition: the tensor, the layout in which it is written, and the one in which it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A transition that a program may make; the problem has the least cycles that it can take.
+
+    Attributes:
+        written, read: the layouts.
+        kind, cost: of what else there is.
+    """
+
+    written: Laid
+    read: Laid
+    kind: Kind
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +62,14 @@ class Assembled:
         kinds: of each transition, what it is.
         options: of each node that is programmed, its candidates by name.
         hosts: nodes that the host runs, with the reason.
+        copied: transitions that a program may make, of which that is not simulated yet.
     """
 
     problem: Problem
-    kinds: Mapping[tuple[str, str, str], Kind]
+    kinds: Mapping[Key, Kind]
     options: Mapping[str, Mapping[str, Option]]
     hosts: Mapping[str, str]
+    copied: Mapping[Key, Copied] = field(default_factory=dict)
 
 
 def assemble(
@@ -65,7 +95,7 @@ def assemble(
     """
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
-        raise none_programmed(network, hosts)
+        raise no_program(network, hosts)
     desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)
@@ -73,27 +103,21 @@ def assemble(
     nodes.sort(key=lambda n: places.get(n.name, -1 if n.name.startswith("input:") else len(places)))
     kinds, passages = desk.transitions(nodes, host)
     options = {n.name: {o.name: o for o in spaces[n.operator].all()} for n in programmed}
-    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Widened:
-    """What the host makes of a tensor as int32.
-
-    Attributes:
-        label: the layout.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
-    """
-
-    label: str
-    further: bool = False
-    besides: int = 0
+    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts, desk.copied)
 
 
 @dataclass(slots=True)
 class Desk:
-    """What is known while a problem is put together."""
+    """What is known while a problem is put together.
+
+    Attributes:
+        network, config, rule: what is planned, for what, and with which transitions.
+        laid: layouts by what they hold.
+        named: of each tensor its layouts by their labels.
+        free: tensors that the host writes.
+        widened: what the host makes of a tensor as int32: of the tensor and the label of that, the
+            label of the layout, and bytes of what is added as `transitions.widened` takes them.
+    """
 
     network: Network
     config: Config
@@ -101,7 +125,8 @@ class Desk:
     laid: dict[tuple[object, ...], Laid] = field(default_factory=dict)
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
-    widened: dict[tuple[str, str], _Widened] = field(default_factory=dict)
+    widened: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
+    copied: dict[Key, Copied] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
         """A node that is programmed, with its candidates."""
@@ -156,9 +181,9 @@ class Desk:
         simple = summands == [f"{tensor_name} {label}"] and not vector.const
         number = f" {vector.const:+}" if vector.const else ""
         found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
-        further = tensor_name != varying[0]
-        besides = 0 if further else sum(tensor.bytes for tensor in constants)
-        self.widened[tensor_name, found] = _Widened(label, further, besides)
+        first = tensor_name == varying[0]
+        besides = sum(tensor.bytes for tensor in constants) if first else None
+        self.widened[tensor_name, found] = label, besides
         return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
@@ -245,7 +270,7 @@ class Desk:
 
     def transitions(
         self, nodes: Iterable[Node], host: Host
-    ) -> tuple[dict[tuple[str, str, str], Kind], dict[tuple[str, str, str], Cost]]:
+    ) -> tuple[dict[Key, Kind], dict[Key, Cost]]:
         """All transitions of all tensors: what they are, and what they cost."""
         written: dict[str, dict[str, None]] = {}
         read: dict[str, dict[str, None]] = {}
@@ -255,31 +280,51 @@ class Desk:
                     written.setdefault(tensor, {})[label] = None
                 for tensor, label in candidate.reads:
                     read.setdefault(tensor, {})[label] = None
-        kinds: dict[tuple[str, str, str], Kind] = {}
-        passages: dict[tuple[str, str, str], Cost] = {}
+        kinds: dict[Key, Kind] = {}
+        passages: dict[Key, Cost] = {}
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
-                wide, by_host = self.widened.get((tensor, here)), tensor in self.free
-                second = self.named[tensor][wide.label if wide else here]
+                label, *wide = self.widened.get((tensor, here), (here,))
+                second, by_host = self.named[tensor][label], tensor in self.free
                 for there in written[tensor]:
                     first = self.named[tensor][there]
                     key = (tensor, there, here)
                     kinds[key], passages[key] = self._passed(first, second, wide, host, by_host)
+                    if self.rule.copies and not (wide or by_host):
+                        cycles = self._copied(first, second, kinds[key], passages[key])
+                        if cycles is not None:
+                            self.copied[key] = Copied(first, second, kinds[key], passages[key])
+                            kinds[key] = "copied"
+                            passages[key] = Cost(cycles, memory=second.size)
                 second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
         return kinds, passages
 
     def _passed(
-        self, first: Laid, second: Laid, wide: _Widened | None, host: Host, by_host: bool
+        self, first: Laid, second: Laid, wide: Sequence[int | None], host: Host, by_host: bool
     ) -> tuple[Kind, Cost]:
-        """A transition: what it is, and what it costs."""
-        if wide is not None:
-            further, besides = wide.further, wide.besides
-            return widened(first.size, second.size, host, further=further, besides=besides)
+        """A transition: what it is, and what it costs; see `widened` for what is wide."""
+        if wide:
+            return widened(first.size, second.size, host, *wide)
         found = known_way(first, second, self.rule.stores, self.rule.empty == "alike", by_host)
         return found.kind, found.cost(host)
+
+    def _copied(self, written: Laid, read: Laid, kind: Kind, cost: Cost) -> int | None:
+        """Cycles that no copy undercuts; None where it cannot be better than what else there is."""
+        if written.source is None or read.source is None or not better(0, kind, cost.cycles):
+            return None
+        cycles = known_least(written, read, self.config)
+        return cycles if better(cycles, kind, cost.cycles) else None
+
+
+@lru_cache(maxsize=2**16)
+def known_least(written: Laid, read: Laid, config: Config) -> int | None:
+    """Cycles that no program undercuts which copies; None where none can."""
+    assert read.held is not None
+    needs = Needs.of(written.places(config.batch), read.held.rows())
+    return needs.least(config) if needs else None
 
 
 def without_zeros(operator: Operator) -> set[str]:

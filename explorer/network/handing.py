@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from explorer.network.graph import Accelerated, Host, Network, Node
@@ -22,19 +21,6 @@ def handed(network: Network, names: Collection[str], source: str = "--on-host") 
             raise InputError(source, "", name, f"one of {', '.join(known)}")
     nodes = tuple(_handed(n) if n.name in names else n for n in network.nodes)
     return replace(network, nodes=nodes)
-
-
-def none_programmed(network: Network, hosts: Mapping[str, str]) -> InputError:
-    """The error that the host runs all nodes; `hosts` has the reasons."""
-    allowed = "at least one has to be programmed"
-    opened = [name for name in network.inputs if network.by_name[name].shape is None]
-    if opened:
-        allowed += f"; --shape tells the open shapes of {', '.join(opened)}"
-    elif hosts:
-        reason, number = Counter(hosts.values()).most_common(1)[0]
-        allowed += f"; of {number} of them: {reason}"
-    given = f"{len(network.nodes)} nodes of the host"
-    return InputError(network.name, "nodes", given, allowed)
 
 
 def _handed(node: Node) -> Node:

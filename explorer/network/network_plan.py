@@ -16,8 +16,7 @@ from explorer.network.candidates import (
     programmed,
 )
 from explorer.network.evaluation import Answers
-from explorer.network.graph import Host, Network
-from explorer.network.handing import none_programmed
+from explorer.network.graph import Host, Network, no_program
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
 from explorer.network.proof.claim import Claim
@@ -56,6 +55,7 @@ class NetworkPlan:
         floor: cycles of every node's fastest candidate, with no transitions at all.
         wishes: what was asked, pins included.
         rule: the transitions that there are.
+        host: what the host's work costs.
         claim: what is proven over all embeddings; None where that was not asked.
     """
 
@@ -68,6 +68,7 @@ class NetworkPlan:
     floor: int
     wishes: Wishes
     rule: Model
+    host: HostCost = HostCost()  # noqa: RUF009 - it is a value
     claim: Claim | None = None
 
     def frame(self) -> pd.DataFrame:
@@ -157,7 +158,7 @@ def candidates(
     hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
     if not left.accelerated:
-        raise none_programmed(network, hosts)
+        raise no_program(network, hosts)
     found = spaces(left, config, count, classes, run, on_progress, effort, answers)
     for node in left.accelerated:
         if not found[node.operator].all():
@@ -206,7 +207,7 @@ def plan_network(
         fixed = _following(problem, usual, lambda name: _fixed(assembled, name))
         greedy = _following(problem, usual, lambda name: _fastest(assembled, name))
     least = sum(min(o.cycles for o in own.values()) for own in assembled.options.values())
-    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule)
+    return NetworkPlan(network, config, assembled, planned, fixed, greedy, least, asked, rule, host)
 
 
 def _following(

@@ -54,11 +54,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dry_run(tmp_path: Path, store: Path) -> None:
     """It says how much there would be to do and what cannot be encoded, and does nothing."""
     result = run("sweep", OPERATOR, *GRID, "--out", tmp_path / "new", "--dry-run")
-    assert "1 layers x 6 configurations, 6 units; 2 configurations cannot" in result.stdout
+    assert "1 layer x 6 configurations, 6 units; 2 configurations cannot" in result.stdout
     assert "2 configurations: LOG_BLOCK_IN = 9" in result.stdout
     assert not (tmp_path / "new").exists()
     result = run("sweep", OPERATOR, *GRID, "--out", store, "--dry-run")
-    assert "6 units are done, 0 are left" in result.stdout
+    assert "6 units are done, 0 left" in result.stdout
 
 
 def test_study_file(tmp_path: Path) -> None:
