@@ -17,9 +17,10 @@ from explorer.network.check import check
 from explorer.network.graph import Accelerated, Dtype, Host, Network, Node, Tensor, View, taken
 from explorer.network.onnx_begin import PRODUCTS, begin, view_of
 from explorer.network.onnx_chain import Chain
-from explorer.network.onnx_file import Array, Model, Op, captured, kind_of, read, unique
+from explorer.network.onnx_file import Array, Model, Op, kind_of, read, unique
 from explorer.network.onnx_graph import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
 from explorer.network.onnx_products import Unfit
+from explorer.network.onnx_shapes import captured
 from explorer.operators.stages import check_stages
 from isa.errors import InputError
 from isa.files import parsing
