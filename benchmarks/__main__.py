@@ -9,6 +9,7 @@ first, so that neither compilation nor caches are measured; `cold` measures just
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from functools import partial
 
 from clingo import Symbol
 
-from benchmarks import cold, portability, steps, sweeps
+from benchmarks import cold, large, portability, steps, sweeps
 from explorer.embedding.counting import count_answers
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
@@ -148,7 +149,7 @@ def _top(operator: Operator) -> None:
 
 
 def convolutions() -> Iterator[str]:
-    """Wall time of the proven top ten, of every class, of every DeepBench convolution."""
+    """Wall time and memory of the proven top ten, of every class, of DeepBench's convolutions."""
     spent = []
     for entry in catalogue("deepbench:conv"):
         begin = time.perf_counter()
@@ -158,7 +159,8 @@ def convolutions() -> Iterator[str]:
     spent.sort()
     yield (
         f"{len(spent)} layers in {sum(spent):.0f} s; median {spent[len(spent) // 2]:.2f} s, "
-        f"slowest {spent[-1]:.2f} s"
+        f"slowest {spent[-1]:.2f} s; this process had "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most"
     )
 
 
@@ -189,6 +191,7 @@ BENCHMARKS = (
     schedules,
     rankings,
     convolutions,
+    large.large,
     preferences,
     *sweeps.BENCHMARKS,
 )

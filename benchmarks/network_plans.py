@@ -111,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"{name}: {len(made.nodes)} nodes, {account.candidates:,} candidates, "
             f"{seconds:.2f} s ({own:.2f} s of one core), "
-            f"{found.plans[0].cost.cycles:,} cycles ({proof}); {account.nodes} nodes with "
+            f"{found.plans[0].cost.cycles:,} cycles ({proof}); {account.eliminated} nodes "
+            f"eliminated; {account.nodes} nodes with "
             f"{account.left:,} candidates left to the solver, {found.rules:,} ground rules, "
             f"{found.conflicts:,} conflicts",
             flush=True,

@@ -119,6 +119,18 @@ def _outputs() -> Iterator[str]:
         "(`.json`) and Parquet (`.parquet`). The same input gives the same bytes. "
         "`explorer schema NAME` prints the schema of each output.\n"
     )
+    yield (
+        "Text and tables are as wide as the terminal, or 80 columns where there is none; the "
+        "variable `COLUMNS` overrides both. Long cells go on in the next line, columns that can be "
+        "done without are left out, and a table for which that is not enough is printed as a list "
+        "for each row: what other programs read are `--out` and `--json`, which have all columns, "
+        "whole.\n"
+    )
+    yield (
+        "Work that takes more than two seconds tells on standard error how far it is: in a bar on "
+        "a terminal, and else in lines, ever more seldom (after 2, 4, 8 … seconds, and each minute "
+        "in the end). `--quiet` has neither.\n"
+    )
     for command in EVERY:
         yield f"## explorer {command}\n"
         if command in _FILES:

@@ -11,73 +11,13 @@ import `isa` and `simulator`, and one another in the order in which data flows, 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    __version__: str
-    from explorer.api import (
-        bench,
-        count,
-        disasm,
-        emit,
-        enumerate,
-        evaluate,
-        execute,
-        lint,
-        map,
-        network_emit,
-        network_map,
-        network_plan,
-        network_run,
-        network_timeline,
-        network_trace,
-        network_verify,
-        network_why,
-        optimize,
-        pareto,
-        rank,
-        results,
-        run,
-        schema,
-        show,
-        sweep,
-        template,
-        trace,
-        verify,
-        why,
-    )
+    from explorer.api import *  # noqa: F403 - the one list of the names is `explorer.api.__all__`
 
-__all__ = [
-    "bench",
-    "count",
-    "disasm",
-    "emit",
-    "enumerate",
-    "evaluate",
-    "execute",
-    "lint",
-    "map",
-    "network_emit",
-    "network_map",
-    "network_plan",
-    "network_run",
-    "network_timeline",
-    "network_trace",
-    "network_verify",
-    "network_why",
-    "optimize",
-    "pareto",
-    "rank",
-    "results",
-    "run",
-    "schema",
-    "show",
-    "sweep",
-    "template",
-    "trace",
-    "verify",
-    "why",
-]
+    __version__: str
 
 
 def __getattr__(name: str) -> Any:
@@ -86,8 +26,17 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # noqa: PLC0415 - see above
 
         return version("vta-explorer")
-    if name in __all__:
+    # Of a stage that is not imported yet, Python asks here first.
+    if name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}")):
         from explorer import api  # noqa: PLC0415 - see above
 
-        return getattr(api, name)
+        if name in ("__all__", *api.__all__):
+            return getattr(api, name)
     raise AttributeError(f"module 'explorer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, functions of the API included."""
+    from explorer import api  # noqa: PLC0415 - see above
+
+    return sorted({*globals(), *api.__all__})

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from isa.errors import InputError
+from isa.words import counted
 
 MAX_DOCUMENT = 2**22
 """Bytes of a document that a person writes; a parser of YAML takes a minute for as much."""
@@ -38,8 +39,8 @@ def read_bytes(path: Path, allowed: str, most: int = MAX_BINARY) -> bytes:
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InputError(str(path), "", kind, allowed)
         if status.st_size > most:
-            size = f"{status.st_size:,} bytes"
-            raise InputError(str(path), "", size, f"{allowed}, of at most {most:,} bytes")
+            size = counted(status.st_size, "byte")
+            raise InputError(str(path), "", size, f"{allowed}, of at most {counted(most, 'byte')}")
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(str(path), "", None, allowed) from None

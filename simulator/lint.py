@@ -63,7 +63,8 @@ RULES = {
 """Every rule, with what a program that keeps it does."""
 
 CHISEL_UOPS = 2048
-TARGETS = ("portable", "hls", "chisel")
+PORTABLE, HLS, CHISEL = "portable", "hls", "chisel"
+TARGETS = (PORTABLE, HLS, CHISEL)
 MAX_DISTANCE = 1 << 20
 
 
@@ -133,7 +134,7 @@ def lint(
     ]
     if target == "chisel":
         findings += _chisel(program)
-    if target == "hls":
+    if target == HLS:
         findings += _hls(program)
     return sorted(set(findings), key=lambda f: (f.instruction, f.rule, f.why))
 

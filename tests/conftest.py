@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+
+from explorer.cli import output
 
 # Every run tries the same examples, so that a failure is the change's own doing. To search further:
 # pytest --hypothesis-profile=thorough
@@ -17,6 +20,12 @@ settings.register_profile(
     "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_lines_of_progress() -> None:
+    """What commands print in tests does not depend on how long they take."""
+    output.FIRST = threading.TIMEOUT_MAX
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.api.arguments import (
-    PORTABLE,
     ClassesLike,
     ConfigLike,
     IntrinsicLike,
@@ -62,6 +61,7 @@ from explorer.report.describe import describe_evaluation
 from explorer.study import dominance
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
+from simulator.lint import PORTABLE
 
 if TYPE_CHECKING:
     import pandas as pd

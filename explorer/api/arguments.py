@@ -11,10 +11,6 @@ from isa import intrinsics
 from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
-
-PORTABLE = TARGETS[0]
-"""What programs are made for unless something else is asked."""
 
 OperatorLike = Operator | str
 ConfigLike = Config | str | Path

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explorer.api.arguments import ConfigLike
 from explorer.api.networks import Planning, network_plan
-from explorer.deployment.compilation import TARGETS, Compiled, compiled_plan, emitted
+from explorer.deployment.compilation import Compiled, compiled_plan, emitted, is_one_by_one
 from explorer.deployment.image import Deployment
 from explorer.deployment.reading import read
 from explorer.deployment.running import ALLOWED
@@ -62,12 +62,12 @@ def network_verify(
     Raises:
         InputError: an argument is unusable, or pins conflict.
     """
-    one_by_one, order = _one_by_one(target), Interleaving.parse(schedule)
+    apart, order = is_one_by_one(target, "target"), Interleaving.parse(schedule)
     _rule(planning)
     found = _subject(network, seed, planning)
     given = _inputs(found.network, data or {}, found.inputs())
     compiled = _compiled(found, config, planning)
-    return verify(found, compiled, given, one_by_one=one_by_one, interleaving=order)
+    return verify(found, compiled, given, one_by_one=apart, interleaving=order)
 
 
 def network_emit(
@@ -86,12 +86,12 @@ def network_emit(
     Raises:
         InputError: an argument is unusable, pins conflict, or the folder cannot be written.
     """
-    one_by_one = _one_by_one(target)
+    apart = is_one_by_one(target, "target")
     _rule(planning)
     check_target(Path(out))
     found = _subject(network, seed, planning)
     compiled = _compiled(found, config, planning)
-    deployment, files = emitted(found, compiled, Path(network).name, one_by_one=one_by_one)
+    deployment, files = emitted(found, compiled, Path(network).name, one_by_one=apart)
     write_folder(Path(out), files)
     return deployment
 
@@ -177,12 +177,6 @@ def _rule(planning: Planning) -> Model:
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
     plan = network_plan(found.network, config, **planning)
     return compiled_plan(found, plan)
-
-
-def _one_by_one(target: str) -> bool:
-    if target not in TARGETS:
-        raise InputError("target", "", target, f"one of {', '.join(TARGETS)}")
-    return target == TARGETS[1]
 
 
 def _inputs(network: Network, data: Arrays, otherwise: Arrays) -> dict[str, Array]:

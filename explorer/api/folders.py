@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from explorer.api.arguments import PORTABLE, ConfigLike, config_of
+from explorer.api.arguments import ConfigLike, config_of
 from isa.folder import read, stored_instructions
 from isa.listing import listing
 from simulator import folder_run as folders
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
-from simulator.lint import Finding
+from simulator.lint import PORTABLE, Finding
 from simulator.lint import lint as lint_program
 
 

@@ -50,6 +50,8 @@ class Planning(TypedDict, total=False):
     host_cycles_per_byte: Fraction | int | str
     host_cycles_per_call: int
     pin: TextsLike
+    require: TextsLike
+    prefer: str
     count: int
     effort: int | None
     classes: ClassesLike | None

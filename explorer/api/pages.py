@@ -21,7 +21,7 @@ from explorer.report.pages.space import page, words
 from explorer.report.trace import trace as make_trace
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
+from simulator.lint import PORTABLE
 
 
 def map(
@@ -33,7 +33,7 @@ def map(
     all_tiles: bool = False,
     effort: int = 4,
     jobs: int | None = None,
-    target: str = TARGETS[0],
+    target: str = PORTABLE,
     safe_distance: int = 1,
 ) -> Ranking:
     """Write all embeddings as a page that one explores; see ``explorer map --help``.
@@ -66,7 +66,7 @@ def trace(
     embedding: AnyEmbedding | str,
     config: ConfigLike = "default",
     *,
-    target: str = TARGETS[0],
+    target: str = PORTABLE,
     safe_distance: int = 1,
 ) -> str:
     """What each instruction of an embedding's best program does when, as Trace Event JSON.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import ClassesOption, ConfigOption
 from explorer.cli.interrupts import partial
 from explorer.cli.output import (
@@ -33,15 +33,18 @@ from explorer.ranking import gains
 from explorer.report.gain_plot import figure, page
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DEFAULT = "all"
 SHOWN = [
-    "layer", "embedding", "tvm_cycles", "reference_cycles", "best_cycles",
-    "over_tvm", "over_reference", "over_bound",
+    "layer", "embedding", "best_cycles", "over_tvm", "over_reference", "over_bound", "tvm_cycles",
+    "reference_cycles",
 ]  # fmt: skip
+KEPT = 4
+"""Of these, the columns that are printed whatever room there is."""
 
 
 def bench(
@@ -92,7 +95,7 @@ def bench(
     for group, members in groupby(references, group_of):
         layers = [resolve(reference) for reference in members]
         rows: list[dict[str, object]] = []
-        timing = progress(f"timing {len(layers)} layers of {group}", len(layers))
+        timing = progress(f"timing {counted(len(layers), 'layer')} of {group}", len(layers))
         with partial(lambda: _interrupted(rows, len(layers), group)), timing as advance:  # noqa: B023 - used before the next
             rows.extend(  # one after the other, as they are done
                 gains.table(
@@ -109,7 +112,7 @@ def bench(
         if out is None and wants_json():
             every_row += rows
         elif out is None:
-            show_table(frame, None, frame[SHOWN])
+            show_table(frame, None, frame[SHOWN], keep=KEPT)
         else:
             stem = group if machine.name == "default" else f"{group}_{machine.name}"
             command = _command(suite, config, classes, every, verify)
@@ -117,7 +120,7 @@ def bench(
             files = [str(out / f"{stem}{suffix}") for suffix in (".csv", ".svg", ".md")]
             summaries.append({"group": group, "layers": len(frame), "files": files, "text": lines})
         text = "\n".join([f"{group} on {machine.name}:", *(f"  {x}" for x in lines)])
-        typer.echo(text, err=wants_json())
+        say(text, err=wants_json())
         wrong = wrong or (verify and not frame["exact"].all())
     if every_row:  # one document, whatever the number of groups
         show_table(table_of(every_row), None)
@@ -130,10 +133,9 @@ def bench(
 def _interrupted(rows: Sequence[dict[str, object]], total: int, group: str) -> None:
     """Show the layers that were timed until Ctrl-C; files are of whole groups alone."""
     if rows:
-        show_table(table_of(rows)[SHOWN], None)
-    typer.echo(
-        f"explorer: interrupted: partial, {len(rows)} of {total} layers of {group} timed", err=True
-    )
+        show_table(table_of(rows)[SHOWN], None, keep=KEPT)
+    done = f"{len(rows)} of {counted(total, 'layer')} of {group} timed"
+    typer.echo(f"explorer: interrupted: partial, {done}", err=True)
 
 
 def _make(directory: Path) -> None:

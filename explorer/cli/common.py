@@ -6,6 +6,7 @@ They stand here once and are added to a command when it is called, so that no co
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import sys
 import textwrap
@@ -22,8 +23,8 @@ import typer
 
 from isa.errors import InputError
 
-INDENT = 15
-"""Columns that the continuation of an indented line is moved by: those of the texts we print."""
+_STEP = 2
+"""Columns that the continuation of an item is moved by, beyond the item itself."""
 
 _json: ContextVar[bool] = ContextVar("json", default=False)
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
@@ -143,15 +144,37 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def paragraph(text: str, indent: str = "") -> str:
-    """A text in lines that fit the screen, `indent` before all but the first; words are not cut."""
-    return _filled(text, indent)
+_HEAD = re.compile(r" *(\S+( \S+)? {2,})?")
+"""What the continuation of a line stands below: an indentation, or a label and its text."""
 
 
 def wrapped(text: str) -> str:
-    """A text in which only the lines that are wider than the screen are cut in several."""
-    lines = text.splitlines()
-    return "\n".join(x if len(x) <= width() else _filled(x, " " * INDENT) for x in lines)
+    """A text in which only sentences that are wider than the screen go on in further lines.
+
+    Rows of marks and numbers, as in pictures of lanes, stay whole: they mean nothing in pieces.
+    """
+    return "\n".join(
+        _filled(line, " " * _indent(line)) if len(line) > width() and _speaks(line) else line
+        for line in text.splitlines()
+    )
+
+
+def _speaks(line: str) -> bool:
+    """Whether a line has words beside its label."""
+    head = _HEAD.match(line)
+    assert head is not None
+    return re.search("[A-Za-z]{2}", line[len(head[0]) :]) is not None
+
+
+def _indent(line: str) -> int:
+    head = _HEAD.match(line)
+    assert head is not None
+    return min(len(head[0]) + (0 if head[1] or not head[0] else _STEP), width() // 2)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print sentences, in lines that are no wider than the screen; every command does it so."""
+    typer.echo(wrapped(text), err=err)
 
 
 def _filled(text: str, indent: str) -> str:
@@ -167,4 +190,4 @@ def _filled(text: str, indent: str) -> str:
 
 def note(text: str, *, aside: bool) -> None:
     """Print what is to be said of a table; on standard error where standard output is for data."""
-    typer.echo(paragraph(text), err=aside or wants_json())
+    say(text, err=aside or wants_json())

@@ -6,12 +6,12 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from explorer.cli.common import note, wants_json, width
+from explorer.cli.common import note, say, wants_json, width
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import (
     STANDARD,
@@ -40,10 +40,14 @@ from isa.codec import Table
 from isa.computation import Computation, Operator
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 from simulator.implementations import admitted
 from simulator.interleaving import POLICIES, Interleaving
-from simulator.lint import CHISEL_UOPS, MAX_DISTANCE, TARGETS
+from simulator.lint import CHISEL_UOPS, MAX_DISTANCE, PORTABLE
 from simulator.timing import Span, spans
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OperatorArgument = Annotated[
     str,
@@ -99,6 +103,11 @@ TilesOption = Annotated[
         "fill their axes as far as they can.",
     ),
 ]
+VERDICT = (
+    "embedding", "verdict", "outputs", "wrong", "cycles", "accumulators", "wrong_accumulators",
+)  # fmt: skip
+"""The columns of `verify` as they are printed: the first four in any case."""
+KEPT = 4
 VTA = "vta_gemm"
 TRACE = "--trace"
 REFERENCE = "reference"
@@ -126,7 +135,7 @@ TargetOption = Annotated[
     str,
     typer.Option(
         "--target",
-        help=f"{TARGETS[0]}: every VTA. hls: also what HLS needs of the configuration. "
+        help=f"{PORTABLE}: every VTA. hls: also what HLS needs of the configuration. "
         f"chisel: also its default Chisel build, which holds {CHISEL_UOPS} micro-ops.",
     ),
 ]
@@ -228,7 +237,7 @@ def show(
         ),
     ] = None,
     trace: TraceOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
 ) -> None:
     """Show one embedding and what follows from it."""
@@ -266,7 +275,7 @@ def show(
     if wants_json():
         typer.echo(json.dumps({"embedding": named, "text": text.splitlines()}, indent=2))
         return
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    say(text)
 
 
 def _pictures(
@@ -301,7 +310,7 @@ def _show_timeline(
     if wants_json():
         typer.echo(json.dumps(said, indent=2))
     elif output is not None:
-        typer.echo(f"{output}: {cycles:,} cycles")
+        say(f"{output}: {cycles:,} cycles")
     if trace is not None:
         write_trace(trace, design.config, table, title, aside=wants_json())
 
@@ -313,7 +322,7 @@ def write_trace(path: Path, config: Config, table: Table, title: str, *, aside: 
         InputError: it cannot be written.
     """
     write_file(path, make_trace(config, table, title), TRACE)
-    typer.echo(f"{path}: {len(table):,} instructions", err=aside)
+    say(f"{path}: {counted(len(table), 'instruction')}", err=aside)
 
 
 def verify(
@@ -329,7 +338,7 @@ def verify(
     all_tiles: TilesOption = False,
     seed: SeedOption = 0,
     schedule: InterleavingOption = "program",
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
     output: OutputOption = None,
 ) -> None:
@@ -351,13 +360,11 @@ def verify(
 
     def interrupted() -> None:
         if rows:
-            show_table(table_of(rows), output)
-        typer.echo(
-            f"explorer: interrupted: partial, {len(rows)} of {len(chosen)} embeddings verified",
-            err=True,
-        )
+            _show_verdicts(table_of(rows), output)
+        done = f"{len(rows)} of {counted(len(chosen), 'embedding')} verified"
+        typer.echo(f"explorer: interrupted: partial, {done}", err=True)
 
-    verifying = progress(f"verifying {len(chosen)} embeddings", len(chosen))
+    verifying = progress(f"verifying {counted(len(chosen), 'embedding')}", len(chosen))
     with partial(interrupted), verifying as advance:
         for text, item in chosen:
             evaluation = explore.evaluate(
@@ -367,12 +374,17 @@ def verify(
             advance(1)
     frame = table_of(rows)
     with whole():
-        show_table(frame, output)
+        _show_verdicts(frame, output)
         beside = wants_json()  # then the document is all that is printed
-        typer.echo(f"executed as {', '.join(admitted(machine))}", err=beside)
-        typer.echo(_distance_note(safe_distance), err=beside)
+        say(f"executed as {', '.join(admitted(machine))}", err=beside)
+        say(_distance_note(safe_distance), err=beside)
     if (frame["verdict"] == "differs").any():
         raise typer.Exit(1)
+
+
+def _show_verdicts(frame: pd.DataFrame, output: Path | None) -> None:
+    printed = frame[[name for name in VERDICT if name in frame]]
+    show_table(frame, output, printed, keep=KEPT)
 
 
 def _distance_note(safe_distance: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from explorer.cli.common import say
 from explorer.cli.output import OutputOption, check_file, show_table, write_file
 from explorer.report.front_plot import Front, image, page
 from explorer.study import tables
@@ -14,6 +15,7 @@ from explorer.study.dominance import pareto, pareto_mask
 from explorer.study.store import Store
 from explorer.study.unit import OK
 from isa.errors import InputError
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +97,7 @@ def pareto_table(
     layouts = [name for name in ("inp", "wgt", "out") if name in front and name not in shown]
     printed = front[[*names, *shown, *layouts]]
     show_table(front, output, printed, keep=len(names) + len(shown))
-    typer.echo(f"{len(front)} of {len(frame)} rows are on the front.", err=True)
+    say(f"On the front: {len(front):,} of {counted(len(frame), 'row')}.", err=True)
 
 
 def is_table(text: str) -> bool:
@@ -126,15 +128,21 @@ def _stored(store: Store, kind: str, model: str | None) -> pd.DataFrame:
     else:
         kept = frame[frame["status"] == OK]
     if len(kept) < len(frame):
-        typer.echo(f"{len(frame) - len(kept)} rows have no result and are left out.", err=True)
+        told = counted(
+            len(frame) - len(kept), "row has no result and is", "rows have no result and are"
+        )
+        say(f"{told} left out.", err=True)
     return kept.reset_index(drop=True)
 
 
 def note_left_out(count: int) -> None:
     """Say that results of other model versions are there but not shown."""
     if count:
-        typer.echo(
-            f"{count} units of other model versions are left out (--model all shows them).",
+        what = counted(
+            count, "unit of another model version is", "units of other model versions are"
+        )
+        say(
+            f"{what} left out (--model all has all).",
             err=True,
         )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
-from explorer.cli.common import paragraph, wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.output import OutputOption, show_table, table_of
 from explorer.operators.assembly import EpilogueOptions
 from explorer.operators.kinds import kinds as known_kinds
@@ -24,11 +22,9 @@ def kinds(output: OutputOption = None) -> None:
         return
     for kind in found:
         also = f" (also {', '.join(kind.aliases)})" if kind.aliases else ""
-        typer.echo(f"{kind.name}{also}")
+        say(f"{kind.name}{also}")
         arguments = [f"{name}=" for name in kind.required] + [f"[{x}]" for x in kind.optional]
-        typer.echo(paragraph(f"  {' '.join(arguments)}", "    "))
-        typer.echo(paragraph(f"  {kind.summary}", "    "))
+        say(f"  {' '.join(arguments)}")
+        say(f"  {kind.summary}")
     options = ", ".join(EpilogueOptions.__annotations__)
-    typer.echo(
-        paragraph(f"All take what makes the output: {options}. See docs/reference/operators.md.")
-    )
+    say(f"All take what makes the output: {options}. See docs/reference/operators.md.")

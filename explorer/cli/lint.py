@@ -10,12 +10,14 @@ from typing import Annotated
 
 import typer
 
+from explorer.cli.common import say
 from explorer.cli.programs import FolderArgument, FolderConfigOption, JsonOption
 from isa.codec import Table
 from isa.config import Config
 from isa.folder import read
 from isa.listing import format_instruction
-from simulator.lint import MAX_DISTANCE, RULES, TARGETS, Finding, check_options, lint
+from isa.words import counted
+from simulator.lint import MAX_DISTANCE, PORTABLE, RULES, Finding, check_options, lint
 
 SHOWN = 20  # findings of one rule; --json prints all
 
@@ -29,7 +31,7 @@ def lint_program(
             help="portable: what every VTA needs. hls: also what HLS needs of the configuration. "
             "chisel: also what its default Chisel build needs."
         ),
-    ] = TARGETS[0],
+    ] = PORTABLE,
     safe_distance: Annotated[
         int,
         typer.Option(
@@ -51,14 +53,15 @@ def lint_program(
         records = [asdict(f) | {"listing": format_instruction(table[f.instruction])} for f in found]
         typer.echo(json.dumps({"instructions": len(table), "findings": records}, indent=2))
     else:
-        typer.echo("\n".join(_lines(table, found)))
+        say("\n".join(_lines(table, found)))
     if found:
         raise typer.Exit(1)
 
 
 def _lines(table: Table, found: Sequence[Finding]) -> Iterator[str]:
     if not found:
-        yield f"no findings: {len(table):,} instructions keep all {len(RULES)} rules"
+        kept = counted(len(table), "instruction keeps", "instructions keep")
+        yield f"no findings: {kept} all {len(RULES)} rules"
         return
     seen: Counter[str] = Counter()
     for finding in found:
@@ -71,4 +74,4 @@ def _lines(table: Table, found: Sequence[Finding]) -> Iterator[str]:
             yield f"        with {finding.other}: {format_instruction(table[finding.other])}"
     for rule, count in sorted(seen.items()):
         more = f", of which {SHOWN} are shown; all with --json" if count > SHOWN else ""
-        yield f"{rule}: {count:,} findings{more}; the rule: {RULES[rule]}"
+        yield f"{rule}: {counted(count, 'finding')}{more}; the rule: {RULES[rule]}"

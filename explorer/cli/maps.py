@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import (
     EVERY_CLASS,
     ClassesOption,
@@ -29,7 +29,8 @@ from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.report.pages.space import page, words
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
+from isa.words import counted
+from simulator.lint import PORTABLE
 
 OUT = "--out"
 
@@ -46,7 +47,7 @@ def map_(
         int, typer.Option(min=1, help="Programs to simulate for each layout at most.")
     ] = EFFORT_FOR_ALL,
     jobs: JobsOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
 ) -> None:
     """Draw all embeddings as a page that one explores.
@@ -61,10 +62,11 @@ def map_(
     known = Known()
 
     def interrupted() -> None:
-        done = f"{len(known.evaluations)} of {len(found)} embeddings evaluated"
+        done = f"{len(known.evaluations)} of {counted(len(found), 'embedding')} evaluated"
         typer.echo(f"explorer: interrupted: {done}; {out} is not written", err=True)
 
-    with partial(interrupted), progress(f"ranking {len(found)} embeddings", len(found)) as advance:
+    ranking_all = progress(f"ranking {counted(len(found), 'embedding')}", len(found))
+    with partial(interrupted), ranking_all as advance:
         ranking = rank_embeddings(
             op,
             machine,
@@ -80,7 +82,8 @@ def map_(
             allowed = "no embedding has a schedule that fits the machine"
             raise InputError(op.name, "", config, allowed)
     ranked = len(ranking.evaluations)
-    with partial(interrupted), progress(f"describing {ranked} embeddings", ranked) as advance:
+    describing = progress(f"describing {counted(ranked, 'embedding')}", ranked)
+    with partial(interrupted), describing as advance:
         command = words(operator, config, target, safe_distance)
         text = page(ranking, command, advance)
     write_file(out, text)
@@ -89,4 +92,4 @@ def map_(
         record = {"file": str(out), "embeddings": ranked, "unfit": ranking.unfit, "bytes": size}
         typer.echo(json.dumps(record))
         return
-    typer.echo(f"{out}: {ranked:,} embeddings, {size:,} bytes")
+    say(f"{out}: {counted(ranked, 'embedding')}, {counted(size, 'byte')}")

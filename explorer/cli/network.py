@@ -89,11 +89,11 @@ def show(
             "kind": [row["kind"] for row in rows],
             "output": [row["output"] for row in rows],
             "MACs": [row["macs"] or None for row in rows],
-            "stands for": [", ".join(row["folded"]) or None for row in rows],
             "arithmetic": [
                 row["arithmetic"] if row["runs"] == "accelerator" else f"host: {row['arithmetic']}"
                 for row in rows
             ],
+            "stands for": [", ".join(row["folded"]) or None for row in rows],
         },
         dtype=object,
     )
@@ -103,7 +103,7 @@ def show(
     if output and output.suffix != ".json":
         for name in ("reads", "folded"):
             table[name] = [", ".join(value) for value in table[name]]
-    show_table(table, output, printed)
+    show_table(table, output, printed, keep=5)
     note(report.summary(network), aside=output is not None)
 
 

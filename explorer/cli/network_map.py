@@ -8,30 +8,33 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.common import wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
+    PREFERRED,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    PreferOption,
+    RequireOption,
     StoreOption,
     TransitionsOption,
     gathered,
     named_classes,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
+from explorer.deployment.compilation import chosen as chosen_of
 from explorer.deployment.pricing import simulated
 from explorer.network.models import resolve
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import model, priced
-from explorer.network.wishes import Wishes, check_ids, check_names
-from explorer.report.counting import counted
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report.pages.network import page
 from isa.config import Config
-from isa.errors import InputError
+from isa.words import counted
 
 
 def map_(
@@ -44,6 +47,8 @@ def map_(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -59,7 +64,7 @@ def map_(
     """
     check_file(out, "--out", (".html",))
     host = priced(host_cycles_per_byte, host_cycles_per_call)
-    wishes = Wishes(("cycles", "host-bytes", "memory"))
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
     found, machine = resolve(network, concat.value, extents), Config.load(config)
     check_names(pin or (), found)
@@ -70,12 +75,11 @@ def map_(
         if planned.planned.interrupted:
             raise KeyboardInterrupt
         planned = simulated(planned)
-    if not planned.planned.plans:
-        raise InputError("--pin", "", "; ".join(pin or ()), "pins that some plan can keep")
+    chosen_of(planned)
     text = page(planned)
     write_file(out, text)
     listed, size = planned.planned.account.candidates, len(text.encode())
     if wants_json():
         typer.echo(json.dumps({"file": str(out), "candidates": listed, "bytes": size}))
         return
-    typer.echo(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")
+    say(f"{out}: {counted(listed, 'candidate')}, {size:,} bytes")

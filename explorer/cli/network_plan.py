@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli import network_proof
-from explorer.cli.common import note
+from explorer.cli.common import note, say
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.interrupts import INTERRUPTED, partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
@@ -35,6 +35,7 @@ from explorer.study.candidates import answering, check_store
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 
 def _check_store(path: Path | None) -> Path | None:
@@ -79,6 +80,11 @@ CandidatesOption = Annotated[
 
 RequireOption = Annotated[
     list[str] | None, typer.Option(metavar="LIMITS", help="host-copies<=2, memory<=4MiB, …")
+]
+PREFERRED = "cycles,host-bytes,memory"
+PreferOption = Annotated[
+    str,
+    typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
 ]
 EffortOption = Annotated[
     int | None,
@@ -151,10 +157,7 @@ def plan(
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
     require: RequireOption = None,
-    prefer: Annotated[
-        str,
-        typer.Option(metavar="METRICS", help=f"The most important first, of {', '.join(METRICS)}."),
-    ] = "cycles,host-bytes,memory",
+    prefer: PreferOption = PREFERRED,
     pareto: Annotated[
         str | None,
         typer.Option(metavar="METRICS", help="All plans that none dominates in these metrics."),
@@ -270,7 +273,10 @@ def gathered(
     with (
         partial(interrupted),
         answering(jobs, store, dask) as answers,
-        progress(f"candidates of {operators} operators", ROUNDS * operators) as advance,
+        progress(
+            f"candidates of {counted(operators, 'operator')}, {ROUNDS} rounds for each",
+            ROUNDS * operators,
+        ) as advance,
         running(jobs) as run,
     ):
         return candidates(
@@ -292,7 +298,7 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
         lines = planned.conflict.lines() if planned.conflict else ["nothing was found in time"]
         if planned.interrupted:
             lines = ["interrupted, with nothing found"]
-        typer.echo("explorer: " + "\n".join(lines), err=True)
+        say("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(INTERRUPTED if planned.interrupted else 1)
     table = found.frame()
     if objectives:

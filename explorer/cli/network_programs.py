@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from explorer.cli.common import note, paragraph, wants_json
+from explorer.cli.common import note, say, wants_json
 from explorer.cli.embeddings import (
     TRACE,
     ConfigOption,
@@ -25,11 +25,14 @@ from explorer.cli.embeddings import (
 from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
 from explorer.cli.network_plan import (
+    PREFERRED,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
     HostCallsOption,
     PinOption,
+    PreferOption,
+    RequireOption,
     StoreOption,
     TransitionsOption,
     gathered,
@@ -45,7 +48,7 @@ from explorer.cli.output import (
     table_of,
     write_file,
 )
-from explorer.deployment.compilation import TARGETS, Compiled, chosen, compiled_plan, emitted
+from explorer.deployment.compilation import Compiled, chosen, compiled_plan, emitted, is_one_by_one
 from explorer.deployment.host_work import total
 from explorer.deployment.image import Deployment
 from explorer.deployment.pricing import simulated
@@ -58,16 +61,17 @@ from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
 from explorer.network.network_plan import CANDIDATES, plan_network
 from explorer.network.transitions import Host, Model, executable, priced
-from explorer.network.wishes import Wishes, check_ids, check_names
+from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
-from explorer.report.counting import counted
 from isa.config import Config
 from isa.errors import InputError
 from isa.files import parsing
+from isa.words import counted
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
+from simulator.lint import PORTABLE
 
 Array = NDArray[Any]
 
@@ -97,6 +101,7 @@ class _Asked:
     rule: Model
     host: Host
     pins: tuple[str, ...]
+    wishes: Wishes
     count: int
     effort: int | None
     classes: tuple[str, ...] | None
@@ -108,7 +113,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     """The programs of the best plan.
 
     Raises:
-        InputError: pins conflict.
+        InputError: pins and limits conflict.
     """
     network, machine, rule = found.network, asked.config, asked.rule
     check_names(asked.pins, network)
@@ -118,7 +123,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
     )
     with progress("planning"):
         planned = plan_network(
-            network, machine, spaces, hosts, rule, asked.host, Wishes(), asked.pins
+            network, machine, spaces, hosts, rule, asked.host, asked.wishes, asked.pins
         )
     with progress("simulating plans") as advance:
         planned = simulated(planned, on_progress=advance)
@@ -135,10 +140,12 @@ def verify(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     schedule: InterleavingOption = "program",
     seed: SeedOption = 0,
     shape: ShapeOption = None,
@@ -151,10 +158,11 @@ def verify(
 
     The exit status is 1 if an element differs, or an output of an exact model from ONNX Runtime's.
     """
-    one_by_one, interleaving = _one_by_one(target), Interleaving.parse(schedule)
+    apart, interleaving = is_one_by_one(target), Interleaving.parse(schedule)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
         named_classes(classes), jobs, store,
     )  # fmt: skip
     found = subject(network, concat.value, shapes(shape), seed)
@@ -164,16 +172,21 @@ def verify(
 
     def interrupted() -> None:
         done = f"{len(compared)} of {executions(compiled.config) - 1} executions compared"
-        wrong = f"{compared[-1]:,} elements differ so far" if compared else "nothing is known"
+        wrong = "nothing is known"
+        if compared:
+            wrong = f"{counted(compared[-1], 'element differs', 'elements differ')} so far"
         typer.echo(f"explorer: interrupted: partial, {done}, {wrong}", err=True)
 
     with partial(interrupted), progress("executing", executions(compiled.config)) as advance:
         result = verify_network(
-            found, compiled, given, one_by_one=one_by_one, interleaving=interleaving,
+            found, compiled, given, one_by_one=apart, interleaving=interleaving,
             on_progress=advance, on_compared=compared.append,
         )  # fmt: skip
     table = table_of(asdict(row) for row in result.rows)
-    show_table(table, output, table.drop(columns=["difference"] if found.drawn else []))
+    # What tells whether all is right stands in front, as there is not always room for the rest.
+    verdicts = ["tensor", "runs", "wrong", *([] if found.drawn else ["difference"])]
+    names = [*verdicts, "compared", "elements", "executions", "node"]
+    show_table(table, output, table[names], keep=len(verdicts))
     for line in _verdict(found, result, host):
         note(line, aside=output is not None)
     if not result.right:
@@ -185,7 +198,7 @@ def _verdict(found: Subject, result: Verification, host: Host) -> list[str]:
     names = ", ".join(result.implementations)
     lines = [
         f"{counted(len(result.rows), 'tensor')}, as {names}: "
-        + (f"{counted(wrong, 'element')} differ" if wrong else "equal in every bit")
+        + (counted(wrong, "element differs", "elements differ") if wrong else "equal in every bit")
     ]
     outputs = [row for row in result.rows if row.difference is not None]
     if outputs:
@@ -212,9 +225,10 @@ def _summary(deployment: Deployment, host: Host) -> list[str]:
     which = f" ({counted(copies, 'copy', 'copies')} among them)" if copies else ""
     return [
         f"{counted(nodes, 'program')}{which} in {counted(len(segments), 'segment')}: "
-        f"{cycles:,} cycles, one by one {alone:,}",
-        f"the host moves {work.bytes:,} bytes in {counted(work.copies, 'copy', 'copies')}: "
-        f"{work.cycles:,} cycles",
+        f"{counted(cycles, 'cycle')}, one by one {alone:,}",
+        f"the host moves {counted(work.bytes, 'byte')} in "
+        f"{counted(work.copies, 'copy', 'copies')}: "
+        f"{counted(work.cycles, 'cycle')}",
         f"memory: {deployment.size:,} bytes; tensors share {deployment.peak:,} of them, and no "
         f"arrangement needs fewer than {deployment.bound:,}",
         *([told] if inexact else []),
@@ -238,10 +252,12 @@ def emit(
     host_cycles_per_byte: HostBytesOption = "1",
     host_cycles_per_call: HostCallsOption = 0,
     pin: PinOption = None,
+    require: RequireOption = None,
+    prefer: PreferOption = PREFERRED,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     seed: SeedOption = 0,
     shape: ShapeOption = None,
     concat: ConcatOption = Concat.TERMS,
@@ -249,17 +265,18 @@ def emit(
     store: StoreOption = None,
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
-    one_by_one = _one_by_one(target)
+    apart = is_one_by_one(target)
     host = priced(host_cycles_per_byte, host_cycles_per_call)
+    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
     asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), count, effort,
+        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
         named_classes(classes), jobs, store,
     )  # fmt: skip
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)
     with progress("segments and memory"):
-        deployment, files = emitted(found, compiled, Path(network).name, one_by_one=one_by_one)
+        deployment, files = emitted(found, compiled, Path(network).name, one_by_one=apart)
         write_folder(out, files)
     total = sum(map(len, files.values()))
     if wants_json():
@@ -276,9 +293,9 @@ def emit(
         }
         typer.echo(json.dumps(record))
         return
-    typer.echo(f"{out}: {len(files)} files, {total:,} bytes")
+    say(f"{out}: {counted(len(files), 'file')}, {counted(total, 'byte')}")
     for line in _summary(deployment, host):
-        typer.echo(paragraph(line))
+        say(line)
 
 
 def run(
@@ -341,7 +358,7 @@ def run(
     else:
         show_table(table_of(_described(n, found[n]) for n in network.outputs), None)
     if not wants_json():
-        typer.echo("\n".join(map(paragraph, _summary(deployment, host))))
+        say("\n".join(_summary(deployment, host)))
 
 
 def _described(name: str, array: Array) -> dict[str, object]:
@@ -353,12 +370,6 @@ def _described(name: str, array: Array) -> dict[str, object]:
         "least": float(numbers.min(initial=np.inf)) if array.size else None,
         "greatest": float(numbers.max(initial=-np.inf)) if array.size else None,
     }
-
-
-def _one_by_one(target: str) -> bool:
-    if target not in TARGETS:
-        raise InputError("--target", "", target, f"one of {', '.join(TARGETS)}")
-    return target == "hls"
 
 
 def _files(option: str, text: str, names: tuple[str, ...]) -> dict[str, Path]:

@@ -62,7 +62,7 @@ def show(
     Raises:
         InputError: see `Proof.check`.
     """
-    proof.check(given)
+    proof.check(given, "--")
     if certificate is not None:
         check_file(certificate, CERTIFICATE, (".json",))
 

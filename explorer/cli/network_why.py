@@ -79,6 +79,6 @@ def why(
         raise typer.Exit(1)
     names = ["place", "planned", "planned_cycles", "other", "other_cycles", "more"]
     table = table_of((asdict(change) for change in told.changes), names)
-    show_table(table, output, table, keep=3)
+    show_table(table, output, table)
     for line in told.lines():
         note(line, aside=output is not None)

@@ -13,6 +13,7 @@ from explorer.cli.output import OutputOption, print_table, progress, show_table,
 from explorer.operators import catalogue, resolve
 from explorer.ranking.explore import evaluate, reference
 from isa.config import Config
+from isa.words import counted
 
 NONE = "none"
 """What stands for TVM's embedding where TVM has no way to lay an operator onto the instruction."""
@@ -43,7 +44,8 @@ def operators(
     machine, entries = Config.load(config), list(catalogue(suite))
     rows = [asdict(entry) for entry in entries]
     if tvm:
-        with progress(f"embedding {len(rows)} operators as TVM does", len(rows)) as advance:
+        embedding = progress(f"embedding {counted(len(rows), 'operator')} as TVM does", len(rows))
+        with embedding as advance:
             for entry, row in zip(entries, rows, strict=True):
                 row.update(_reference(entry.reference, machine))
                 advance(1)
@@ -52,7 +54,7 @@ def operators(
         shown = ["reference", "tvm_embedding", "tvm_cycles"] if tvm else list(frame)
         show_table(frame, output, frame[shown], keep=len(shown))
     else:
-        print_table(frame, title=f"{len(entries)} operators")
+        print_table(frame, title=counted(len(entries), "operator"))
 
 
 def _reference(name: str, machine: Config) -> dict[str, object]:

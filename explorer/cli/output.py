@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from decimal import Decimal
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import numpy as np
@@ -27,10 +27,11 @@ from rich.table import Table
 from rich.text import Text
 
 from explorer.cli.common import is_quiet, wants_json, width
-from explorer.cli.fitting import Frame, fit, fold
+from explorer.cli.fitting import NARROW, Fit, Frame, fit, fold
 from explorer.cli.interrupts import whole
 from isa.errors import InputError
 from isa.files import parsing
+from isa.interrupts import pressed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 OPTION = "--out"
 STANDARD = Path("-")
 """The path that means standard output."""
-EVERY = 10.0
-"""Seconds between lines of progress where there is no terminal."""
+FIRST = 2.0
+"""Seconds after which work says that it goes on, where there is no terminal."""
+LONGEST = 60.0
+"""Seconds between such lines at most: longer silence looks like a hang."""
 _RULED, _PLAIN = Frame(gap=3, edge=4), Frame(gap=2, edge=0)
 
 
@@ -241,21 +244,25 @@ def show_table(
 def print_table(frame: pd.DataFrame, title: str | None = None, keep: int | None = None) -> None:
     """Print a table: ruled on a terminal, else as aligned plain text without the title.
 
-    No cell is ever shortened: on a narrow terminal, text continues on the next line. Where `keep`
-    says how many of the first columns are needed, others are left out if there is no room.
+    No line is wider than the screen, and no cell is ever shortened: texts go on in the next line,
+    and where that is not enough each row is printed as a list. Where `keep` says how many of the
+    first columns are needed, others are left out if there is no room.
     """
     names = [str(name) for name in frame.columns]
-    numeric = [dtype.kind in "iuf" for dtype in frame.dtypes]
+    numeric = [_is_numeric(column) for _, column in frame.items()]
     rows = [[_text(value) for value in row] for row in _plain(frame).itertuples(index=False)]
     console = Console()
-    if keep is not None:
-        shape = _RULED if console.is_terminal else _PLAIN
-        found = fit([names, *rows], keep, width(), shape)
-        names, numeric = [names[i] for i in found.columns], [numeric[i] for i in found.columns]
-        rows = [[row[i] for i in found.columns] for row in rows]
-        if found.cut is not None:
-            for row in rows:
-                row[found.cut] = "\n".join(fold(row[found.cut], found.limit))
+    shape, texts = _RULED if console.is_terminal else _PLAIN, [not x for x in numeric]
+    first = len(names) if keep is None else min(keep, len(names))
+    found = fit([names, *rows], texts, first, width(), shape) if names else Fit((), {})
+    if found is None:
+        typer.echo("\n".join(_listed(names[:first], row) for row in rows), nl=False)
+        return
+    for row in (names, *rows):
+        for place, limit in found.limits.items():
+            row[place] = "\n".join(fold(row[place], limit))
+    names, numeric = [names[i] for i in found.columns], [numeric[i] for i in found.columns]
+    rows = [[row[i] for i in found.columns] for row in rows]
     if not console.is_terminal:
         typer.echo(_aligned([names, *rows], numeric), nl=False)
         return
@@ -265,6 +272,21 @@ def print_table(frame: pd.DataFrame, title: str | None = None, keep: int | None 
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    """Whether a column holds numbers, where it holds anything."""
+    if column.dtype.kind != "O":
+        return column.dtype.kind in "iuf"
+    there = [value for value in column if value is not None]
+    return bool(there) and all(type(value) in (int, float) for value in there)
+
+
+def _listed(names: Sequence[str], row: Sequence[str]) -> str:
+    """A row as lines of a name and a value; a long value goes on below itself."""
+    room = max(map(len, names))
+    values = ["\n".join(fold(v, max(NARROW, width() - room - _PLAIN.gap))) for v in row]
+    return _aligned([list(pair) for pair in zip(names, values, strict=False)], [False, False])
 
 
 def _text(value: object) -> str:
@@ -301,10 +323,18 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
     Yields:
         A function that adds a number of finished pieces of work.
     """
-    console = Console(stderr=True)
+    console, done = Console(stderr=True), 0
+
+    def add(finished: int) -> None:
+        nonlocal done
+        done += finished
+
+    def told() -> str:
+        return f"{done:,} of {total:,}" if total else f"{done:,}" if done else ""
+
     if is_quiet() or not console.is_terminal:
-        with _ticking(description, is_quiet() or total is not None):
-            yield _spoken(description, total)
+        with logged(description, told):
+            yield add
         return
     columns = (
         TextColumn("{task.description}"),
@@ -318,37 +348,32 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
 
 
 @contextmanager
-def _ticking(description: str, silent: bool) -> Iterator[None]:
-    """Say now and then that the block still runs, of which nobody knows how long it will."""
-    ended, begin = threading.Event(), time.monotonic()
+def logged(description: str, told: Callable[[], str]) -> Iterator[None]:
+    """Say now and then, in lines for a log, how far the block is; nothing if quiet.
 
-    def watch() -> None:
-        while not ended.wait(EVERY):
-            sys.stderr.write(f"{description}: {time.monotonic() - begin:.0f} s\n")
-            sys.stderr.flush()
-
-    if silent:
+    Args:
+        description: what is done.
+        told: how far it is, in words; "" where nobody knows.
+    """
+    if is_quiet():
         yield
         return
-    watcher = threading.Thread(target=watch, daemon=True)
+    ended, begin = Event(), time.monotonic()
+
+    def watch() -> None:
+        # Each pause is as long as all that was before: a log of hours need not be long.
+        pause = FIRST
+        while not ended.wait(pause) and not pressed.is_set():
+            elapsed = time.monotonic() - begin
+            text = ", ".join(filter(None, (told(), f"{elapsed:.0f} s")))
+            sys.stderr.write(f"{description}: {text}\n")
+            sys.stderr.flush()
+            pause = min(elapsed, LONGEST)
+
+    watcher = Thread(target=watch, daemon=True)
     watcher.start()
     try:
         yield
     finally:
         ended.set()
         watcher.join()
-
-
-def _spoken(description: str, total: int | None) -> Callable[[int], None]:
-    """What adds finished work and, now and then, says how much there is; nothing if quiet."""
-    done, last = 0, time.monotonic()
-
-    def advance(finished: int) -> None:
-        nonlocal done, last
-        done += finished
-        if not is_quiet() and time.monotonic() - last >= EVERY:
-            last = time.monotonic()
-            sys.stderr.write(f"{description}: {done}{f' of {total}' if total else ''}\n")
-            sys.stderr.flush()
-
-    return advance

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.common import note
+from explorer.cli.common import note, say
 from explorer.cli.embeddings import (
     ComparedClassesOption,
     ConfigOption,
@@ -125,9 +125,11 @@ def optimize(
     if not found.best.answers:
         lines = found.conflict.lines() if found.conflict else ["interrupted, with nothing found"]
         lines += [more.removeprefix(". ")] if left_out else []
-        typer.echo("explorer: " + "\n".join(lines), err=True)
+        say("explorer: " + "\n".join(lines), err=True)
         raise typer.Exit(1 if found.conflict else stopped)
-    show_table(found.frame(), output)
+    frame = found.frame()
+    # Layouts stand behind what the embeddings are compared in.
+    show_table(frame, output, keep=[*frame].index("input") if "input" in frame else None)
     note(found.summary() + (more if left_out else ""), aside=bool(output))
     best = found.best
     if not best.proven or (not best.complete and best.method != "optimum" and limit is None):

@@ -14,7 +14,7 @@ from explorer.baselines.asked_tiling import BEST, parse_tiling
 from explorer.baselines.template import PackedLayer
 from explorer.baselines.template_program import TvmCode
 from explorer.baselines.template_program import lower as lower_template
-from explorer.cli.common import wants_json
+from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import (
     ConfigOption,
     DistanceOption,
@@ -41,12 +41,13 @@ from isa.folder import FILES, Folder, read, stored_instructions
 from isa.folder.manifest import FORMATS, Format
 from isa.folder.reading import UNTOLD
 from isa.listing import listing, records
+from isa.words import counted
 from simulator.errors import SimulationError
 from simulator.folder_run import Execution, Run
 from simulator.folder_run import run as run_folder
 from simulator.implementations import Implementation
 from simulator.interleaving import Interleaving
-from simulator.lint import TARGETS
+from simulator.lint import PORTABLE
 
 FolderArgument = Annotated[
     Path,
@@ -115,7 +116,7 @@ def emit(
             "data=NHWC,weight=HWIO. Joined groups, multipliers and heads are taken apart.",
         ),
     ] = "",
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
 ) -> None:
     """Write a program with its tensors and the expected output."""
@@ -142,9 +143,10 @@ def emit(
         record |= {"restrictions": cost} if cost else {}
         typer.echo(json.dumps(record | {"instructions": len(table)}))
         return
-    typer.echo(f"{out}: {len(files)} files, {total:,} bytes; {len(table)} instructions")
+    what = counted(len(table), "instruction")
+    say(f"{out}: {len(files)} files, {total:,} bytes; {what}")
     if cost:
-        typer.echo(cost)
+        say(cost)
 
 
 def template_code(op: Operator, machine: Config, tiling: str) -> TvmCode:
@@ -214,12 +216,16 @@ def run(
             "reason": error.reason,
             "rule": error.rule,
         }
-        typer.echo(json.dumps(record, indent=2) if as_json else f"fails: {error}{_rule(error)}")
+        if as_json:
+            typer.echo(json.dumps(record, indent=2))
+        else:
+            say(f"fails: {error}{_rule(error)}")
         _hint(folder, config)
         raise typer.Exit(1) from None
-    typer.echo(
-        json.dumps(result.record(), indent=2) if as_json else "\n".join(_lines(folder, result))
-    )
+    if as_json:
+        typer.echo(json.dumps(result.record(), indent=2))
+    else:
+        say("\n".join(_lines(folder, result)))
     if trace is not None:
         program = folder.program
         write_trace(trace, program.config, program.table, path.name, aside=as_json)
@@ -244,7 +250,7 @@ def _lines(folder: Folder, result: Run) -> Iterator[str]:
     verdict = "yes" if objection is None else f"no: {objection}{_rule(objection)}"
     yield f"portable     {verdict}"
     yield f"machine      {folder.program.config.bitstream}"
-    yield f"cycles       {timing.cycles:,}, {timing.instructions:,} instructions"
+    yield f"cycles       {timing.cycles:,}, {counted(timing.instructions, 'instruction')}"
     for name in ("load", "compute", "store"):
         part = getattr(timing, name)
         yield (
@@ -264,10 +270,13 @@ def _rule(error: SimulationError) -> str:
 
 
 def _comparison(execution: Execution) -> str:
-    unknown = f"; {execution.undefined:,} are undefined" if execution.undefined else ""
+    unknown = (
+        f"; {counted(execution.undefined, 'is', 'are')} undefined" if execution.undefined else ""
+    )
     compared, wrong = execution.compared, execution.wrong
     if not compared:
         return f": {FILES['OUT']} and expected_out.bin give no bytes{unknown}"
     if wrong:
-        return f": {wrong:,} of {compared:,} bytes, the first at {execution.first_wrong}{unknown}"
-    return f", all {compared:,} bytes{unknown}"
+        of_all = f"{wrong:,} of {counted(compared, 'byte')}"
+        return f": {of_all}, the first at {execution.first_wrong}{unknown}"
+    return f", all {counted(compared, 'byte')}{unknown}"

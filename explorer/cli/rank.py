@@ -39,7 +39,8 @@ from explorer.report.searched import explained
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
-from simulator.lint import TARGETS
+from isa.words import counted
+from simulator.lint import PORTABLE
 
 EFFORT_FOR_ALL = 4
 FIRST = ("rank", "embedding", "cycles", "speedup")
@@ -98,7 +99,7 @@ def rank(
         ),
     ] = None,
     jobs: JobsOption = None,
-    target: TargetOption = TARGETS[0],
+    target: TargetOption = PORTABLE,
     safe_distance: DistanceOption = 1,
     output: OutputOption = None,
 ) -> None:
@@ -152,7 +153,7 @@ def _candidates(
     found = make(op, machine, names, all_tiles=all_tiles, maximal=not all_tiles)
     if isinstance(found, Ascending | AscendingJoint):
         return found, "embeddings ranked", None
-    return found, f"ranking {len(found)} embeddings", len(found)
+    return found, f"ranking {counted(len(found), 'embedding')}", len(found)
 
 
 def _show(

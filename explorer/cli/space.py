@@ -46,6 +46,7 @@ from isa import intrinsics
 from isa.computation import Computation
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -273,7 +274,7 @@ def execute(
     chosen = [find_any(terms, intrinsic, text) for text in ids]
     tensors = list(of_terms(op, random_data(op, seed)))
     rows: list[dict[str, object]] = []
-    with progress(f"executing {len(chosen)} embeddings", len(chosen)) as advance:
+    with progress(f"executing {counted(len(chosen), 'embedding')}", len(chosen)) as advance:
         for embedding in chosen:
             each = zip(term_by_term(embedding, op), tensors, strict=True)
             for number, ((part, term), given) in enumerate(each, start=1):
@@ -284,7 +285,10 @@ def execute(
                 rows += [{**facing, **_outcome(outcome)} for outcome in outcomes]
             advance(1)
     frame = table_of(rows)
-    show_table(frame, output)
+    first = [n for n in ("term", "embedding", "verdict", "wrong") if n in frame]
+    last = ("accumulators", "steps", "utilisation", "classes")
+    layouts = [n for n in frame if n not in (*first, *last)]
+    show_table(frame, output, frame[[*first, *layouts, *last]], keep=len(first))
     if frame["wrong"].any():
         raise typer.Exit(1)
 

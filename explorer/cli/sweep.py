@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,22 +15,25 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from explorer.cli.common import is_quiet, wants_json
+from explorer.cli.common import is_quiet, say, wants_json
 from explorer.cli.embeddings import EVERY_CLASS, ClassesOption, TilesOption
 from explorer.cli.front_tables import ModelOption, note_left_out
 from explorer.cli.interrupts import INTERRUPTED
 from explorer.cli.interrupts import partial as known_so_far
 from explorer.cli.output import (
-    EVERY,
     JobsOption,
     OutputOption,
     check_folder,
+    logged,
     print_table,
     show_table,
 )
 from explorer.embedding.facts import CLASSES, parse_classes
+from explorer.network.shipped import NETWORKS
+from explorer.operators.workloads import members
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
+from explorer.study.networks import PREFIX
 from explorer.study.parameters import Grid, configuration, parse_assignment
 from explorer.study.store import Store
 from explorer.study.study import Study, default_candidates, is_study, load, make, parse_workload
@@ -41,15 +43,17 @@ from explorer.study.unit import OK, STATUSES, Options
 from explorer.study.version import model_version
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 SHOWN = 10  # reasons and failures that are listed
+KEPT = 4  # columns of results that are printed whatever room there is
 
 WorkloadArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="WORKLOAD",
         help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device, a file of "
-        "layers), or one study file.",
+        "layers), networks (network:resnet50, network:model.onnx), or one study file.",
         show_default=False,
     ),
 ]
@@ -123,6 +127,8 @@ def sweep(
     ] = False,
 ) -> None:
     """Evaluate operators under many configurations, and keep the results."""
+    for text in workloads:
+        _check_prefix(text)
     if any(is_study(text) for text in workloads):
         study = _study_file(context, workloads)
     else:
@@ -153,6 +159,13 @@ def sweep(
         else Inline
     )
     _run(study, out, backend)
+
+
+def _check_prefix(text: str) -> None:
+    """Raise `InputError` if a workload is the name of a network and of nothing else."""
+    known, _ = parse_workload(text)
+    if known in NETWORKS and members(known) == [(known, 1)]:
+        raise InputError("WORKLOAD", "", text, f"the network of this name is {PREFIX}{known}")
 
 
 def _effort(text: str) -> int | None:
@@ -215,15 +228,16 @@ def _describe(study: Study, out: Path | None) -> None:
         record |= {"configurations": points, "refused": dict(refused.most_common()), "left": left}
         typer.echo(json.dumps(record, indent=2))
         return
-    typer.echo(
-        f"{study.name}: {layers} layers x {points} configurations, {points * layers} units; "
-        f"{sum(refused.values())} configurations cannot be encoded."
+    none = counted(sum(refused.values()), "configuration")
+    say(
+        f"{study.name}: {counted(layers, 'layer')} x {counted(points, 'configuration')}, "
+        f"{counted(points * layers, 'unit')}{f'; {none} cannot be encoded' * bool(refused)}"
     )
     for reason, count in refused.most_common(SHOWN):
-        typer.echo(f"  {count} configurations: {reason}")
+        say(f"  {counted(count, 'configuration')}: {reason}")
     if left is not None:
         done = points * layers - left
-        typer.echo(f"{done} units are done, {left} are left ({model_version()}).")
+        say(f"{counted(done, 'unit is', 'units are')} done, {left:,} left ({model_version()}).")
 
 
 def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
@@ -232,8 +246,8 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     def interrupted() -> None:
         kept = summary.reused + summary.done
         typer.echo(
-            f"explorer: interrupted; {kept} of {summary.total} units are kept in {out}, and "
-            "the same command goes on from there",
+            f"explorer: interrupted; {kept:,} of {counted(summary.total, 'unit')} are kept in "
+            f"{out}, and the same command goes on from there",
             err=True,
         )
 
@@ -252,7 +266,7 @@ def _run(study: Study, out: Path, backend: Callable[[], Backend]) -> None:
     _report(summary, out)
     if left_out:
         text = f"Classes left out, which may hold better ones: {', '.join(left_out)}."
-        typer.echo(text, err=wants_json())
+        say(text)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -279,59 +293,57 @@ def _record(summary: Summary, out: Path) -> dict[str, object]:
 
 def _report(summary: Summary, out: Path) -> None:
     """The end of a sweep: what was done, and what has no result."""
-    if wants_json():
-        counts = {"units": summary.total, "done": summary.done, "kept": summary.reused}
-        record = {"out": str(out), **counts, "failed": len(summary.failures)}
-        statuses = dict(sorted(summary.statuses.items()))
-        typer.echo(json.dumps({**record, "statuses": statuses}, indent=2))
-        _report_failures(summary)
-        return
-    typer.echo(
-        f"{summary.total} units: {summary.done} done now, {summary.reused} kept from before, "
-        f"{len(summary.failures)} failed. Results are in {out}."
+    say(
+        f"{counted(summary.total, 'unit')}: {summary.done:,} done now, {summary.reused:,} kept "
+        f"from before, {len(summary.failures):,} failed. Results are in {out}."
     )
     for status, count in sorted(summary.statuses.items()):
-        typer.echo(f"  {count} {status}: {STATUSES[status]}")
+        say(f"  {count} {status}: {STATUSES[status]}")
     if summary.reasons:
-        typer.echo("Without a result:")
+        say("Without a result:")
         for (status, reason), count in summary.reasons.most_common(SHOWN):
-            typer.echo(f"  {count} {status}: {reason}")
+            say(f"  {count} {status}: {reason}")
         if len(summary.reasons) > SHOWN:
-            typer.echo(f"  … and {len(summary.reasons) - SHOWN} reasons more (column reason)")
+            more = counted(len(summary.reasons) - SHOWN, "more reason")
+            say(f"  … and {more} (column reason)")
     _report_failures(summary)
 
 
 def _report_failures(summary: Summary) -> None:
     """The units that failed, on standard error."""
     if summary.failures:
-        typer.echo("Failed, to be tried again by the same command:", err=True)
+        say("Failed, to be tried again by the same command:", err=True)
         for unit, answer in summary.failures[:SHOWN]:
             where = f"{unit.layer.operator.name} on {unit.key}"
-            typer.echo(f"  {where}: {answer.error}", err=True)
+            say(f"  {where}: {answer.error}", err=True)
         typer.echo(summary.failures[0][1].details, err=True, nl=False)
 
 
 @contextmanager
 def _progress(title: str) -> Iterator[Callable[[Summary], None]]:
     """Show how far a sweep is, how fast, and how long it will take, on standard error."""
-    console = Console(stderr=True)
-    begin = last = time.monotonic()
+    console, begin = Console(stderr=True), time.monotonic()
+    latest = Summary()
 
     def speed(summary: Summary) -> str:
         rate = summary.new / max(time.monotonic() - begin, 1e-9)
-        left = f", {_duration(summary.left / rate)} left" if rate else ""
-        return f"{rate:.2f} units/s{left}"
+        return f"{rate:.2f} units/s, {_duration(summary.left / rate)} left" if rate else ""
 
-    def line(summary: Summary) -> None:
-        nonlocal last
-        if not is_quiet() and time.monotonic() - last >= EVERY:
-            last = time.monotonic()
-            done = summary.total - summary.left
-            sys.stderr.write(f"{title}: {done} of {summary.total} units, {speed(summary)}\n")
-            sys.stderr.flush()
+    def note(summary: Summary) -> None:
+        nonlocal latest
+        latest = summary
+
+    def told() -> str:
+        if not latest.total:
+            return ""
+        done = latest.total - latest.left
+        return ", ".join(
+            filter(None, (f"{done:,} of {counted(latest.total, 'unit')}", speed(latest)))
+        )
 
     if is_quiet() or not console.is_terminal:
-        yield line
+        with logged(title, told):
+            yield note
         return
     columns = (
         TextColumn("{task.description}"),
@@ -384,14 +396,18 @@ def results(
     if output or sql or wants_json():
         show_table(frame, output)
     elif totals:
-        shown = ["workload", "configuration", "cycles", "speedup", "with_reference", "utilisation"]
-        print_table(frame[[*shown, "dram_bytes", "area", "energy", "missing"]])
+        shown = ["workload", "configuration", "cycles", "speedup", "utilisation", "area", "energy"]
+        shown += ["dram_bytes", "with_reference"]
+        # Sums that lack something must not look like others.
+        shown.insert(3 if frame["missing"].any() else len(shown), "missing")
+        print_table(frame[shown], keep=KEPT)
     else:
-        shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
+        shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "area", "energy"]
+        shown += ["dram_bytes", "footprint", "on_chip_bytes"]
         found = frame[frame["status"] == OK]
-        print_table(found[[*shown, "footprint", "on_chip_bytes", "area", "energy"]])
-        typer.echo(
-            f"{len(frame)} rows, {len(frame) - len(found)} without a result; --out exports all "
-            "columns, --sql queries them.",
+        print_table(found[shown], keep=KEPT)
+        say(
+            f"{counted(len(frame), 'row')}, {len(frame) - len(found):,} without a result; --out "
+            "exports all columns, --sql queries them.",
             err=True,
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from explorer.cli.common import say
 from explorer.cli.embeddings import ConfigOption, OperatorArgument
 from explorer.cli.programs import JsonOption
 from explorer.embedding.facts import parse_classes
@@ -36,6 +37,6 @@ def why(
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"legal": found.legal}, indent=2))
     else:
-        typer.echo("\n".join(found.lines()))
+        say("\n".join(found.lines()))
     if not found.legal:
         raise typer.Exit(1)

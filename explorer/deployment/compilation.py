@@ -16,14 +16,26 @@ from explorer.deployment.subjects import Subject
 from explorer.network.candidates import Option
 from explorer.network.graph import Network
 from explorer.network.network_plan import NetworkPlan
+from explorer.network.problem import METRICS
 from explorer.network.transitions import Host, Model, model
 from isa.config import Config
 from isa.errors import InputError
+from simulator.lint import HLS, PORTABLE
 
 Array = NDArray[Any]
 REPACK = model("repack")
-TARGETS = ("portable", "hls")
-"""For the second one, each node is a segment of its own."""
+TARGETS = (PORTABLE, HLS)
+
+
+def is_one_by_one(target: str, source: str = "--target") -> bool:
+    """Whether each node is a segment of its own: HLS's modules have memory ports of their own.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    if target not in TARGETS:
+        raise InputError(source, "", target, f"one of {', '.join(TARGETS)}")
+    return target == HLS
 
 
 class Compiled:
@@ -97,7 +109,7 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     """The candidates of a plan's programmed nodes by name.
 
     Raises:
-        InputError: there is no plan: pins conflict.
+        InputError: there is no plan: pins and limits conflict.
         KeyboardInterrupt: the user ended the search, and better ones are left.
     """
     if plan.planned.interrupted:
@@ -105,8 +117,9 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
-        pins = ", ".join(conflict.requirements) if conflict else ""
-        raise InputError("--pin", "", pins, "; ".join(lines))
+        asked = ", ".join(conflict.requirements) if conflict else ""
+        limited = any(text.partition("<=")[0] in METRICS for text in asked.split(", "))
+        raise InputError("--require" if limited else "--pin", "", asked, "; ".join(lines))
     options, choices = plan.assembled.options, plan.planned.plans[0].choices
     return {name: options[name][c] for name, c in choices.items() if name in options}
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from explorer.deployment.image import Deployment, Run, memory
 from explorer.deployment.steps import Fill, Pack, Unpack
 from explorer.network.graph import Accelerated, Host
-from explorer.network.integers import accelerated
+from explorer.network.integers import accelerated, checked
 from simulator.functional import execute as execute_program
 from simulator.implementations import Implementation
 from simulator.interleaving import PROGRAM, Interleaving
@@ -83,7 +83,8 @@ def execute(
                 array = accelerated(node, tensors, found, deployment.constants)
                 found[node.output.tensor] = array
             else:
-                found |= library(node, {n: found[n] for n in node.reads})
+                read = {n: found[n] for n in node.reads}
+                found |= checked(network, node, library(node, read))
     hidden = deployment.constants.keys() - {*network.outputs}
     return {name: array for name, array in found.items() if name not in hidden}
 

@@ -42,6 +42,7 @@ from isa.folder.files import MANIFEST, digest
 from isa.folder.relocation import addressing
 from isa.json import parse_json
 from isa.schema import validate
+from isa.words import counted
 from simulator.counts import element_bytes
 
 Array = NDArray[Any]
@@ -87,9 +88,10 @@ class _Reader:
     def file(self, entry: File) -> bytes:
         """The bytes of a file."""
         path = self.path / entry.file
-        data = read_bytes(path, f"a file of {entry.size:,} bytes", entry.size)
+        data = read_bytes(path, f"a file of {counted(entry.size, 'byte')}", entry.size)
         if len(data) != entry.size or digest(data) != entry.sha256:
-            raise InputError(str(path), "", f"{len(data):,} bytes", "what the manifest says of it")
+            allowed = "what the manifest says of it"
+            raise InputError(str(path), "", counted(len(data), "byte"), allowed)
         return data
 
     def deployment(self) -> Deployment:
@@ -125,7 +127,8 @@ class _Reader:
         """A range of memory."""
         field = f"ranges.{number}"
         if entry.address + entry.size > self.manifest.size or entry.address % unit(self.config):
-            allowed = f"a multiple of {unit(self.config)}, within {self.manifest.size:,} bytes"
+            within = counted(self.manifest.size, "byte")
+            allowed = f"a multiple of {unit(self.config)}, within {within}"
             raise self.wrong(f"{field}.address", entry.address, allowed)
         if (entry.kind == "tensor") != (entry.content is not None):
             raise self.wrong(f"{field}.content", None, "a tensor has one, and nothing else")
@@ -138,7 +141,8 @@ class _Reader:
             data = self.file(File(file=entry.file, size=entry.size, sha256=entry.sha256))
         content = self.content(field, entry.content, network) if entry.content else None
         if content is not None and content.size != entry.size:
-            raise self.wrong(f"{field}.size", entry.size, f"{content.size} bytes of its indices")
+            allowed = f"{counted(content.size, 'byte')} of its indices"
+            raise self.wrong(f"{field}.size", entry.size, allowed)
         return Placed(
             entry.name, entry.kind, entry.address, entry.size, content, data, entry.first,
             entry.last, self.filled(field, entry, content),
@@ -152,7 +156,8 @@ class _Reader:
         rows = np.frombuffer(data[: len(data) // 4 * 4], "<i4").astype(np.int32)
         most = 0 if content is None else content.summands[0].held.shape[0]
         if len(data) % 4 or not len(rows) or rows.min() < 0 or rows.max() >= most:
-            raise self.wrong(f"{field}.filled", entry.filled.file, f"numbers of {most} entries")
+            allowed = f"numbers of {counted(most, 'entry', 'entries')}"
+            raise self.wrong(f"{field}.filled", entry.filled.file, allowed)
         return rows
 
     def content(self, field: str, entry: ContentEntry, network: Network) -> Content:
@@ -186,7 +191,8 @@ class _Reader:
         field, code = f"segments.{number}", self.place(entry.instructions, "instructions", placed)
         micro = self.place(entry.micro_ops, "micro-ops", placed)
         if code.size != entry.count * INSTRUCTION_BYTES or not entry.count:
-            raise self.wrong(f"{field}.count", entry.count, f"{code.size:,} bytes of instructions")
+            allowed = f"{counted(code.size, 'byte')} of instructions"
+            raise self.wrong(f"{field}.count", entry.count, allowed)
         try:
             table = decode(self.config, code.data)
             uops = decode_uops(self.config, micro.data)

@@ -7,18 +7,18 @@ have dimensions in common are counted apart, too, for each choice of the digits 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import NamedTuple
 
 from clingo import Symbol
 
 from explorer.embedding.control import ground
 from explorer.embedding.enumeration import MANY_ANSWERS
-from explorer.embedding.facts import APART, DEFAULT_CLASSES, instance
+from explorer.embedding.facts import APART, DEFAULT_CLASSES, atom, instance
 from isa.computation import Affine, Computation, Tensor
 
 
@@ -51,26 +51,19 @@ def count(
     exchanged = replace(intrinsic, in0=intrinsic.in1, in1=intrinsic.in0)
     bindings = {"straight": intrinsic, "swapped": exchanged}
     for binding in bindings if "swapped" in classes else ("straight",):
-        whole = Counter({Part(frozenset(), (0,)): 1})
-        bound = bindings[binding]
-        options = {
-            "classes": [name for name in classes if name != "swapped"],
-            "orders": [name for name in orders if name == "lanes"],
-        }
-        enforce = ("maximal",) if maximal else ()
-        # Maximality, lane orders and full axes are not told of one axis alone (counting.lp).
-        apart = "padded" in classes and not maximal and not options["orders"]
-        for axes in linked_axes(instance(operator, bound, options["classes"], all_tiles=all_tiles)):
-            facts = instance(
-                operator,
-                _restricted(bound, axes),
-                options["classes"],
-                all_tiles=all_tiles,
-                enforce=enforce,
-                orders=options["orders"],
+        problem = _Problem(
+            operator,
+            bindings[binding],
+            tuple(name for name in classes if name != "swapped"),
+            all_tiles=all_tiles,
+            maximal=maximal,
+            orders=tuple(name for name in orders if name == "lanes"),
+        )
+        whole = _NOTHING
+        for axes in linked_axes(problem.facts()):
+            whole = _product(
+                whole, _apart(problem, axes) if problem.apart else tally(problem.facts(axes))
             )
-            part = tally_apart([*facts, APART]) if apart else tally(facts)
-            whole = _product(whole, part)
         mark = frozenset({"swapped"} if binding == "swapped" else ())
         found += Counter({Part(p.classes | mark, p.saved): n for p, n in whole.items()})
     if "outer" not in orders:
@@ -136,33 +129,76 @@ class Part(NamedTuple):
     saved: tuple[int, ...]
 
 
-def tally(facts: Iterable[Symbol]) -> Counter[Part]:
+_NOTHING = Counter({Part(frozenset(), (0,)): 1})
+"""One way to place no digit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is counted under one binding: the arguments of `count`."""
+
+    operator: Computation
+    intrinsic: Computation
+    classes: tuple[str, ...]
+    all_tiles: bool
+    maximal: bool
+    orders: tuple[str, ...]
+
+    @property
+    def apart(self) -> bool:
+        """Whether linked axes can be counted apart: nothing compares or joins them."""
+        return "padded" in self.classes and not self.maximal and not self.orders
+
+    def facts(self, axes: Collection[str] | None = None) -> list[Symbol]:
+        """The instance with some of the axes, or all."""
+        return instance(
+            self.operator,
+            self.intrinsic if axes is None else _restricted(self.intrinsic, axes),
+            self.classes,
+            all_tiles=self.all_tiles,
+            enforce=("maximal",) if self.maximal else (),
+            orders=self.orders,
+        )
+
+
+def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
+    """What `tally` gives of linked axes, counted for each choice of the digits that link them."""
+    facts = [*problem.facts(axes), APART]
+    choices: Counter[tuple[Part, tuple[frozenset[Symbol], ...]]] = Counter()
+    linking: set[Symbol] = set()
+    for symbols, number in _told(facts, "entries/count-linking.lp").items():
+        linking |= {s.arguments[0] for s in symbols if s.match("linking", 1)}
+        felt = [s.arguments for s in symbols if s.match("felt", 2)]
+        each = tuple(frozenset(what for x, what in felt if x.name == axis) for axis in axes)
+        choices[_part(symbols), each] += number
+
+    @functools.cache
+    def share(axis: str, feelings: frozenset[Symbol]) -> Counter[Part]:
+        felt = [atom("feels", what) for what in feelings]
+        own = [*problem.facts([axis]), APART, *felt, *(atom("never", digit) for digit in linking)]
+        return tally(own, "entries/count-share.lp")
+
+    parts: Counter[Part] = Counter()
+    for (part, each), number in choices.items():
+        chosen: Counter[Part] = Counter({part: number})
+        for of_axis in map(share, axes, each):
+            chosen = _product(chosen, of_axis)
+        parts += chosen
+    return parts
+
+
+def tally(facts: Iterable[Symbol], entry: str = "entries/count.lp") -> Counter[Part]:
     """How many embeddings of each kind a problem given as facts has; no digit is read."""
     parts: Counter[Part] = Counter()
-    for symbols, number in _told(facts).items():
+    for symbols, number in _told(facts, entry).items():
         parts[_part(symbols)] += number
     return parts
 
 
-def tally_apart(facts: Iterable[Symbol]) -> Counter[Part]:
-    """The same of facts with ``apart``: each answer is one axis' share, which are multiplied."""
-    shares: defaultdict[frozenset[Symbol], defaultdict[Symbol, Counter[Part]]]
-    shares = defaultdict(lambda: defaultdict(Counter))
-    for symbols, number in _told(facts).items():
-        links = frozenset(s for s in symbols if s.match("linking", 1))
-        (axis,) = (s.arguments[0] for s in symbols if s.match("focus", 1))
-        shares[links][axis][_part(symbols)] += number
-    parts: Counter[Part] = Counter()
-    for axes in shares.values():
-        product: Counter[Part] = reduce(_product, axes.values())
-        parts += product
-    return parts
-
-
-def _told(facts: Iterable[Symbol]) -> Counter[tuple[Symbol, ...]]:
+def _told(facts: Iterable[Symbol], entry: str) -> Counter[tuple[Symbol, ...]]:
     """What answers show, and how many show the same: few different tuples for many answers."""
     found: Counter[tuple[Symbol, ...]] = Counter()
-    control = ground(facts, "entries/count.lp", options=MANY_ANSWERS)
+    control = ground(facts, entry, options=MANY_ANSWERS)
     with control.solve(yield_=True) as handle:
         for model in handle:
             found[tuple(model.symbols(shown=True))] += 1

@@ -14,6 +14,7 @@ from explorer.embedding.ids import parse
 from explorer.embedding.metrics import NAMES_BY_ROLE
 from isa.computation import Computation
 from isa.errors import InputError
+from isa.words import counted
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -192,7 +193,7 @@ def _violation(symbol: Symbol, intrinsic: Computation) -> Reason:
         "shape": f"the digit of {name} is not cut from its loop as the skews have widened it",
         "once": f"dimension {name} is placed or widened more than once",
         "capacity": f"the digits of axis {name} need more than its "
-        f"{intrinsic.extents.get(name, 0)} lanes",
+        f"{counted(intrinsic.extents.get(name, 0), 'lane')}",
         "neutral": f"lanes that a skew of {name} leaves idle would not multiply by zero: no input "
         "port tells apart the lanes of both dimensions",
         "multi": f"axis {name} has several digits, and multi is not allowed",

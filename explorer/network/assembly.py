@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
@@ -10,7 +10,7 @@ from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
 from explorer.network.copying import Needs
-from explorer.network.graph import Accelerated, Network, Tensor, View, operand
+from explorer.network.graph import Accelerated, Network, Tensor, View, no_program, operand
 from explorer.network.laying import digest, held
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
@@ -26,7 +26,6 @@ from explorer.network.transitions import (
 )
 from isa.computation import Operator
 from isa.config import Config
-from isa.errors import InputError
 from isa.fields import Memory
 
 PLAIN = "plain"
@@ -96,7 +95,7 @@ def assemble(
     """
     programmed = [n for n in network.accelerated if n.name not in hosts]
     if not programmed:
-        raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+        raise no_program(network, hosts)
     desk = Desk(network, config, rule)
     nodes = [desk.node(node, spaces[node.operator].all()) for node in programmed]
     nodes += desk.border(programmed, hosts)
@@ -107,24 +106,18 @@ def assemble(
     return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts, desk.copied)
 
 
-@dataclass(frozen=True, slots=True)
-class _Widened:
-    """What the host makes of a tensor as int32.
-
-    Attributes:
-        label: the layout.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
-    """
-
-    label: str
-    further: bool = False
-    besides: int = 0
-
-
 @dataclass(slots=True)
 class Desk:
-    """What is known while a problem is put together."""
+    """What is known while a problem is put together.
+
+    Attributes:
+        network, config, rule: what is planned, for what, and with which transitions.
+        laid: layouts by what they hold.
+        named: of each tensor its layouts by their labels.
+        free: tensors that the host writes.
+        widened: what the host makes of a tensor as int32: of the tensor and the label of that, the
+            label of the layout, and bytes of what is added as `transitions.widened` takes them.
+    """
 
     network: Network
     config: Config
@@ -132,7 +125,7 @@ class Desk:
     laid: dict[tuple[object, ...], Laid] = field(default_factory=dict)
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
-    widened: dict[tuple[str, str], _Widened] = field(default_factory=dict)
+    widened: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
     copied: dict[Key, Copied] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
@@ -188,9 +181,9 @@ class Desk:
         simple = summands == [f"{tensor_name} {label}"] and not vector.const
         number = f" {vector.const:+}" if vector.const else ""
         found = f"{label if simple else ' + '.join(summands) + number}{_WIDE}"
-        further = tensor_name != varying[0]
-        besides = 0 if further else sum(tensor.bytes for tensor in constants)
-        self.widened[tensor_name, found] = _Widened(label, further, besides)
+        first = tensor_name == varying[0]
+        besides = sum(tensor.bytes for tensor in constants) if first else None
+        self.widened[tensor_name, found] = label, besides
         return found
 
     def label(self, layout: Layout, view: View, *, strict: bool = False) -> str:
@@ -292,8 +285,8 @@ class Desk:
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
-                wide, by_host = self.widened.get((tensor, here)), tensor in self.free
-                second = self.named[tensor][wide.label if wide else here]
+                label, *wide = self.widened.get((tensor, here), (here,))
+                second, by_host = self.named[tensor][label], tensor in self.free
                 for there in written[tensor]:
                     first = self.named[tensor][there]
                     key = (tensor, there, here)
@@ -310,12 +303,11 @@ class Desk:
         return kinds, passages
 
     def _passed(
-        self, first: Laid, second: Laid, wide: _Widened | None, host: Host, by_host: bool
+        self, first: Laid, second: Laid, wide: Sequence[int | None], host: Host, by_host: bool
     ) -> tuple[Kind, Cost]:
-        """A transition: what it is, and what it costs."""
-        if wide is not None:
-            further, besides = wide.further, wide.besides
-            return widened(first.size, second.size, host, further=further, besides=besides)
+        """A transition: what it is, and what it costs; see `widened` for what is wide."""
+        if wide:
+            return widened(first.size, second.size, host, *wide)
         found = known_way(first, second, self.rule.stores, self.rule.empty == "alike", by_host)
         return found.kind, found.cost(host)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from explorer.operators.stages import tensor_of
 from isa.computation import Operator
 from isa.computation import Tensor as Operand
+from isa.errors import InputError
 
 Element = TypeVar("Element", bound=np.generic)
 
@@ -248,6 +249,13 @@ class Network:
     def macs(self) -> int:
         """Multiply-accumulates of the accelerated nodes."""
         return sum(node.macs for node in self.accelerated)
+
+
+def no_program(network: Network, hosts: Mapping[str, str]) -> InputError:
+    """What is raised where nothing is left to plan: the host runs all nodes, for these reasons."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in hosts.items())
+    allowed = "one that a program can be made for is needed, and the host runs all: "
+    return InputError(network.name, "nodes", None, f"{allowed}{reasons}")
 
 
 def taken(operator: Operator) -> Iterator[tuple[Operand, bool]]:

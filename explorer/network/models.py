@@ -31,7 +31,8 @@ def resolve(
             one that has them.
     """
     if shapes and (text in NETWORKS or text.endswith(DOCUMENTS)):
-        raise InputError("--shape", "", next(iter(shapes)), f"{text} has shapes; models may not")
+        allowed = f"only ONNX models leave shapes open; those of {text} are known"
+        raise InputError("--shape", "", next(iter(shapes)), allowed)
     if text in NETWORKS:
         return shipped(text, concat)
     if text.endswith(DOCUMENTS):

@@ -94,6 +94,7 @@ class Model:
         constants: values by name.
         shapes: of tensors; None where an extent is not known.
         dtypes: of tensors.
+        sequences: names of what is no tensor.
         inputs: tensors that are given.
         outputs: tensors that are wanted.
     """
@@ -106,6 +107,7 @@ class Model:
     constants: dict[str, Array] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
     dtypes: dict[str, Dtype] = field(default_factory=dict)
+    sequences: set[str] = field(default_factory=set)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
 
@@ -467,6 +469,8 @@ def _describe(model: Model) -> None:
     """Fill in shapes and types, of constants too."""
     graph = model.proto.graph
     for value in (*graph.input, *graph.value_info, *graph.output):
+        if value.type.WhichOneof("value") in {"sequence_type", "optional_type"}:
+            model.sequences.add(value.name)
         # An input may be an output as well, of which less is said there.
         if (shape := shape_of(value)) is not None or value.name not in model.shapes:
             model.shapes[value.name] = shape

@@ -13,6 +13,7 @@ from explorer.network.problem import Plan
 from explorer.network.transitions import Kind
 from explorer.network.wishes import Wishes
 from isa.errors import InputError
+from isa.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,14 @@ class OwnBest:
         """The same in sentences."""
         if self.planned_cycles == self.best_cycles:
             return [
-                f"{self.node} takes one of its fastest candidates: {self.planned_cycles:,} cycles"
+                f"{self.node} takes one of its fastest candidates: "
+                f"{counted(self.planned_cycles, 'cycle')}"
             ]
         saved = self.planned_cycles - self.best_cycles
         return [
-            f"{self.node} takes {self.planned}: {self.planned_cycles:,} cycles",
-            f"its own best is {self.best}: {self.best_cycles:,} cycles, {saved:,} fewer",
-            f"elsewhere that costs {self.more + saved:,} cycles, so that the whole takes "
+            f"{self.node} takes {self.planned}: {counted(self.planned_cycles, 'cycle')}",
+            f"its own best is {self.best}: {counted(self.best_cycles, 'cycle')}, {saved:,} fewer",
+            f"elsewhere that costs {counted(self.more + saved, 'cycle')}, so that the whole takes "
             f"{self.more:,} more",
         ]
 

@@ -154,7 +154,7 @@ def _searched(
     """As `solve`, without an explanation where there is no plan."""
     if rules or not reductions:
         found = tables(problem, wishes, pinned=False)
-        reduced, account = found, Account(found.rows, 0, 0, 0, 0, len(found.tables), found.rows)
+        reduced, account = found, Account(found.rows, 0, 0, 0, 0, 0, len(found.tables), found.rows)
         names = _names(problem)
     else:
         reduced, account = reduce(tables(problem, wishes))

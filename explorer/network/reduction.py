@@ -10,7 +10,9 @@ Named as in the account that a plan gives of itself:
 - **joined** nodes: two neighbours become one node, whose candidates are their pairs. A tensor with
   no reader elsewhere is then decided: what it costs is added, its layouts are forgotten, and most
   pairs are dominated. For chains and residual blocks this is dynamic programming along the graph;
-  where a join would have too many rows, the solver decides what is left.
+  where a join would have too many rows, what is left is eliminated, or else the solver's.
+- **eliminated** nodes: several joined nodes are decided together, given the layouts in which their
+  tensors are written (`explorer.network.elimination`).
 
 All of it keeps at least one best plan (with limits or objectives: one for each combination of their
 values that counts), and nothing that is no plan.
@@ -20,17 +22,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce as reduce_in_turn
 from itertools import combinations, count
 
 import numpy as np
 
+from explorer.network.elimination import eliminated
 from explorer.network.tables import Array, Mask, Passing, Table, Tables
 
-PAIRS = 2**19
-"""Pairs of rows that a join may look at: about a tenth of a second."""
 
-ROWS = 2**14
-"""Rows that a joined table may have on the way."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large joins may be.
+
+    Attributes:
+        pairs: of rows that a join may look at.
+        rows: that a joined table may have on the way.
+    """
+
+    pairs: int
+    rows: int
+
+
+SMALL = Size(2**15, 2**11)
+"""A hundredth of a second: what else is left is eliminated more quickly than joined."""
+
+LARGE = Size(2**19, 2**14)
+"""A tenth of a second, where something is left that cannot be eliminated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,7 @@ class Account:
         dominated: candidates that another one with the same layouts made needless.
         outweighed: candidates that one with other layouts made needless.
         joined: joins of two nodes.
+        eliminated: nodes that were decided by elimination.
         nodes: left for the solver; one where all were joined.
         left: candidates left for the solver.
     """
@@ -52,6 +71,7 @@ class Account:
     dominated: int
     outweighed: int
     joined: int
+    eliminated: int
     nodes: int
     left: int
 
@@ -62,13 +82,34 @@ def reduce(problem: Tables) -> tuple[Tables, Account]:
     problem, grouped = _grouped(problem)
     problem = replace(problem, tables=tuple(_best(t, problem) for t in problem.tables))
     dominated = rows - problem.rows
-    before = len(problem.tables)
     problem = replace(problem, tables=tuple(_cheaper(t, problem) for t in problem.tables))
     outweighed = rows - dominated - problem.rows
-    problem = _joined(problem)
+    problem, joined, gone = _decided(problem)
     left = len(problem.tables)
-    account = Account(rows, grouped, dominated, outweighed, before - left, left, problem.rows)
+    account = Account(rows, grouped, dominated, outweighed, joined, gone, left, problem.rows)
     return _narrowed(problem), account
+
+
+def _decided(problem: Tables) -> tuple[Tables, int, int]:
+    """The problem with tables joined, or eliminated; and how many were either."""
+    before = len(problem.tables)
+    found = _joined(problem, SMALL)
+    if _decides(found):
+        return found, before - len(found.tables), 0
+    # Where several plans are wanted, or limits kept, the best one by itself says little.
+    able = not problem.kept and all(len(table.keys) for table in found.tables)
+    rows = eliminated(found) if able else None
+    if rows is None:
+        found = _joined(problem, LARGE)
+        return found, before - len(found.tables), 0
+    chosen = [t.taking(np.array([row])) for t, row in zip(found.tables, rows, strict=True)]
+    whole = reduce_in_turn(lambda left, right: join(left, right, problem), chosen)
+    return replace(found, tables=(whole,)), before - len(found.tables), len(found.tables)
+
+
+def _decides(problem: Tables) -> bool:
+    """Whether no tensor is shared any more, so that nothing is left to decide but for limits."""
+    return not any(table.tensors for table in problem.tables)
 
 
 def _narrowed(problem: Tables) -> Tables:
@@ -236,7 +277,7 @@ def _read_otherwise(passing: Passing, metric: int) -> Array:
 # ---------------------------------------------------------------- joined nodes
 
 
-def _joined(problem: Tables) -> Tables:
+def _joined(problem: Tables, most: Size) -> Tables:
     """The tables joined as far as joins stay small."""
     tables = dict(enumerate(problem.tables))
     small = problem.tables
@@ -246,14 +287,14 @@ def _joined(problem: Tables) -> Tables:
     for number in count(len(tables)):
         pairs = _neighbours(tables)
         for i, j in pairs - known.keys():
-            known[i, j] = _expected(tables[i], tables[j], problem)
+            known[i, j] = _expected(tables[i], tables[j], problem, most.pairs)
         open_pairs = [(size, pair) for pair in pairs if (size := known[pair]) is not None]
         if not open_pairs:
             break
         _, (i, j) = min(open_pairs)
         left, right = tables[i], tables[j]
         found = _cheaper(_best(join(left, right, problem), problem), problem)
-        if len(found.keys) > max(ROWS, len(left.keys), len(right.keys)):
+        if len(found.keys) > max(most.rows, len(left.keys), len(right.keys)):
             known[i, j] = None
             continue
         del tables[i], tables[j]
@@ -262,15 +303,14 @@ def _joined(problem: Tables) -> Tables:
         # saves: cores speak of whole rows then, and no longer of what one node takes.
         if all(len(t.keys) <= sum(own[n] for n in t.nodes) for t in tables.values()):
             small = tuple(tables.values())
-    # Nothing is shared any more: all is decided, but for what limits and objectives leave open.
-    done = not any(table.tensors for table in tables.values())
-    return replace(problem, tables=tuple(tables.values()) if done else small)
+    whole = replace(problem, tables=tuple(tables.values()))
+    return whole if _decides(whole) else replace(problem, tables=small)
 
 
-def _expected(left: Table, right: Table, problem: Tables) -> tuple[int, int] | None:
+def _expected(left: Table, right: Table, problem: Tables, most: int) -> tuple[int, int] | None:
     """How many rows a join may leave, and at how many it looks; None if those are too many."""
     pairs = len(left.keys) * len(right.keys)
-    if pairs > PAIRS:
+    if pairs > most:
         return None
     reads, writes = [*left.reads, *right.reads], {*left.writes, *right.writes}
     keys = 1

@@ -198,19 +198,17 @@ def priced(per_byte: str, per_call: int, source: str = "--host-cycles-per-") -> 
     return Host(Fraction(text), per_call)
 
 
-def widened(
-    written: int, read: int, host: Host, *, further: bool = False, besides: int = 0
-) -> tuple[Kind, Cost]:
+def widened(written: int, read: int, host: Host, besides: int | None = 0) -> tuple[Kind, Cost]:
     """What it costs that the host makes int32 of a tensor.
 
     Args:
         written: bytes of the tensor as it is written.
         read: and as it is wanted.
         host: what its work costs.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
+        besides: bytes of constants that are added to it; None if it is itself added to what is made
+            of another tensor, in one copy.
     """
-    if further:
+    if besides is None:
         return "host", replace(host, per_call=0).cost(written, 0)._replace(host_copies=0)
     return "host", host.cost(written + besides + 4 * read, 4 * read)
 

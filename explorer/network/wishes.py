@@ -11,15 +11,17 @@ The texts parsed here::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from explorer.network.graph import Network
 from explorer.network.problem import LARGEST, METRICS, Problem
+from explorer.operators.kinds import expected
 from explorer.ranking.explore import find
 from isa.config import Config
 from isa.errors import InputError
 
+_MOST_NAMED = 5
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LIMIT = re.compile(r"\s*(?:([a-z-]+)\s*<=|max-([a-z-]+)=)\s*(\d{1,15})([A-Za-z]*)\s*")
 
@@ -108,14 +110,17 @@ def check_names(texts: Iterable[str], network: Network, source: str = "--pin") -
     Raises:
         InputError: a text is no pin, there is no such node or tensor, or two pins are of one.
     """
-    names = {*(node.name for node in network.nodes), *network.by_name}
-    pinned: set[str] = set()
-    ends = {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
+    names = {*(node.name for node in network.nodes), *(tensor.name for tensor in network.tensors)}
+    names |= {*(f"input:{t}" for t in network.inputs), *(f"output:{t}" for t in network.outputs)}
+    pinned = set[str]()
     for text in texts:
-        name, equals, _ = (part.strip() for part in text.partition("="))
-        if not equals or not (name in names or name in ends):
-            allowed = "NODE=ID or TENSOR=LAYOUT, of `explorer network show`"
-            raise InputError(source, text, name, allowed)
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not value:
+            allowed = "NODE=ID or TENSOR=LAYOUT, with names as `explorer network show` has them"
+            raise InputError(source, "", text, allowed)
+        if name not in names:
+            allowed = expected(name, sorted(names), "a node or a tensor, one of")
+            raise InputError(source, "", name, allowed)
         if name in pinned:
             raise InputError(source, "", text, f"{name} is pinned already")
         pinned.add(name)
@@ -138,6 +143,12 @@ def check_ids(
             except InputError as error:
                 told = f"{error.field}: {error.allowed}" if error.field else error.allowed
                 raise InputError(source, name, value, told) from None
+
+
+def _some(what: str, names: Sequence[str]) -> str:
+    """What can be given, with the first of the names; "" where there are none."""
+    more = f", … ({len(names)} in all)" if len(names) > _MOST_NAMED else ""
+    return f"{what}, as {', '.join(names[:_MOST_NAMED])}{more}" if names else ""
 
 
 def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") -> tuple[Pin, ...]:
@@ -164,5 +175,6 @@ def parse_pins(texts: Iterable[str], problem: Problem, source: str = "--pin") ->
         else:
             ids = [c.name for c in nodes[name].candidates] if name in nodes else []
             layouts = problem.layouts(name)[0] if name in writers else []
-            raise InputError(source, name, value, f"one of {', '.join([*ids, *layouts])}")
+            told = (_some("an embedding", ids), _some("a layout of the tensor", layouts))
+            raise InputError(source, name, value, "; or ".join(filter(None, told)))
     return tuple(pins.values())

@@ -110,11 +110,11 @@ def copy(
     check_range(kind, 1, n=n, c=c, h=h, w=w)
     extents = dict(zip(LETTERS, (n, c, h, w), strict=True))
     for field, text in (("source", source), ("target", target)):
-        if sorted(text) != sorted(LETTERS):
-            raise InputError(kind, field, text, f"the letters {LETTERS}, each once")
-    mixed = mix.upper()
+        if sorted(text.upper()) != sorted(LETTERS):
+            raise InputError(kind, field, text, f"the letters {LETTERS} in any order, each once")
+    source, target, mixed = source.upper(), target.upper(), mix.upper()
     if len(set(mixed)) != len(mixed) or not set(mixed) <= set(LETTERS):
-        raise InputError(kind, "mix", mix, f"some of the letters {LETTERS.lower()}, each once")
+        raise InputError(kind, "mix", mix, f"some of the letters {LETTERS}, each once")
     dims = {x.lower(): extents[x] for x in target}
     picked = {x: f"r{x.lower()}" for x in LETTERS if x in mixed}
     dims |= {name: extents[x] for x, name in picked.items()}

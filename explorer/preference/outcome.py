@@ -12,6 +12,7 @@ from explorer.preference.conflicts import Conflict, explain
 from explorer.preference.optima import Best, Method, design, inputs_of, optimum, pareto
 from explorer.preference.problem import Problem
 from explorer.ranking.best_first import describe
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,8 @@ class Optima:
         rest = "none is missing, proven" if best.complete else "others may be missing"
         proof = "each proven" if best.proven else "not proven"
         how = "by cutting off what is dominated" if best.method == "cuts" else "by enumeration"
-        return f"{best.points} points, {len(best.answers)} embeddings, {proof} {how}; {rest}"
+        found = f"{counted(best.points, 'point')}, {counted(len(best.answers), 'embedding')}"
+        return f"{found}, {proof} {how}; {rest}"
 
 
 def optimize(

@@ -35,6 +35,7 @@ from isa.fields import Memory
 from isa.folder import MANIFEST, contents
 from isa.folder.manifest import CoordinateEntry, Format, TensorEntry
 from isa.interrupts import unbroken
+from isa.words import counted
 from simulator.functional import run_everywhere
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -207,7 +208,7 @@ def load_data(operator: Operator, text: str, layouts: str = "") -> Tensors:
         known = fields.get(name) if equals else next(iter([*tensors][place : place + 1]), None)
         if known is None:
             names = ", ".join(t.name for t in tensors.values())
-            allowed = f"{len(tensors)} files, of {names}, or NAME=FILE"
+            allowed = f"{counted(len(tensors), 'file')}, of {names}, or NAME=FILE"
             raise InputError("--data", "", part, allowed)
         if known in found:
             raise InputError("--data", tensors[known].name, path, "is given twice")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isa.errors import InputError
 from isa.files import read_bytes
+from isa.words import counted
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by the format's version
@@ -59,7 +60,8 @@ def load(
         raise InputError(str(path), "", "other data", _NEEDED)
     end = 8 + begin + int.from_bytes(data[8 : 8 + begin], "little")
     if end > min(len(data), _MOST + 12):
-        raise InputError(str(path), "header", f"{end} bytes", f"{_NEEDED}, with a short header")
+        allowed = f"{_NEEDED}, with a short header"
+        raise InputError(str(path), "header", counted(end, "byte"), allowed)
     text = data[8 + begin : end].decode("latin-1")
     found = [pattern.search(text) for pattern in (_DESCR, _ORDER, _SHAPE)]
     if not _HEADER.fullmatch(text) or None in found:
@@ -72,8 +74,8 @@ def load(
         raise InputError(str(path), "", f"{described} of shape {given}", wanted)
     size = math.prod(given) * dtype.itemsize
     if len(data) - end != size:
-        allowed = f"{size:,} bytes: {wanted}"
-        raise InputError(str(path), "data", f"{len(data) - end:,} bytes", allowed)
+        allowed = f"{counted(size, 'byte')}: {wanted}"
+        raise InputError(str(path), "data", counted(len(data) - end, "byte"), allowed)
     stored = np.dtype(("<" if descr[0] != ">" else ">") + dtype.str[1:])
     array = np.frombuffer(data, stored, offset=end).reshape(
         given, order="F" if order == "True" else "C"

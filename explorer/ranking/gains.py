@@ -22,6 +22,7 @@ from explorer.ranking.workers import pool
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,8 +201,9 @@ def summary(frame: pd.DataFrame) -> list[str]:
     """The headline: geometric means over all layers and over those that the reference wastes."""
     wasted = frame[frame["reference_utilisation"] < WASTED]
     parts = {
-        f"all {len(frame)} layers": frame,
-        f"the {len(wasted)} layers that use less than {WASTED:.0%} of the machine under the "
+        f"all {len(frame)} layers" if len(frame) > 1 else "the only layer": frame,
+        f"the {counted(len(wasted), 'layer that uses', 'layers that use')} less than "
+        f"{WASTED:.0%} of the machine under the "
         "reference embedding": wasted,
     }
     lines = [f"{_speeds(part)} on {title}" for title, part in parts.items() if len(part)]
@@ -210,11 +212,11 @@ def summary(frame: pd.DataFrame) -> list[str]:
             top = frame.iloc[int(frame[column].argmax())]
             lines.append(f"largest over {base}: {top[column]:.1f} on {top['layer']}")
             slower = int((frame[column] < 1).sum())
-            lines.append(f"slower than {base}: {slower} layers")
+            lines.append(f"slower than {base}: {counted(slower, 'layer')}")
     far = int((frame["over_bound"] > NEAR).sum())
     lines.append(
         f"best cycles over their lower bounds: {_geomean(frame['over_bound']):.4f}; "
-        f"{far} layers above {NEAR}"
+        f"{counted(far, 'layer')} above {NEAR}"
     )
     if "exact" in frame:
         lines.append(f"winners executed bit-exactly: {int(frame['exact'].sum())} of {len(frame)}")
@@ -231,7 +233,7 @@ def _speeds(part: pd.DataFrame) -> str:
     said = []
     for column, base in _BASES.items():
         known = int(part[column].notna().sum())
-        some = f" ({known} layers)" if known < len(part) else ""
+        some = f" ({counted(known, 'layer')})" if known < len(part) else ""
         said += [f"{_geomean(part[column]):.2f} times {base}{some}"] if known else []
     return " and ".join(said) or "no baseline"
 

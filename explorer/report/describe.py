@@ -18,6 +18,7 @@ from explorer.report.lanes import picture, pictures
 from explorer.schedule.lowering import Code
 from isa.computation import Computation
 from isa.fields import Column, Memory, Opcode
+from isa.words import counted
 from simulator.roofline import Roofline, roofline
 from simulator.timing import ModuleReport, TimingReport
 
@@ -155,7 +156,7 @@ def loop_lines(nest: Nest, steps: int) -> Iterator[str]:
         yield f"{name} = {row}"
     for left, right in nest.equal:
         yield f"only where {left} = {right}"
-    yield f"{steps:,} steps"
+    yield counted(steps, "step")
 
 
 def layout_lines(layout: Layout) -> Iterator[str]:
@@ -194,7 +195,8 @@ def schedule_lines(code: Code) -> Iterator[str]:
     loops, schedule = code.design.nest.outer, code.schedule
     for place in schedule.order:
         loop, tile = loops[place], schedule.tile[place]
-        yield f"{loop.name}: {-(-loop.extent // tile)} tiles of {tile} (of {loop.extent})"
+        tiles = counted(-(-loop.extent // tile), "tile")
+        yield f"{loop.name}: {tiles} of {tile} (of {loop.extent})"
     yield f"contexts: {schedule.load_contexts} for loads, {schedule.acc_contexts} for accumulators"
 
 
@@ -203,8 +205,9 @@ def instruction_lines(code: Code) -> Iterator[str]:
     table, uops = code.instructions()
     opcodes = table[:, Column.OPCODE]
     kinds = {op.name: int((opcodes == op).sum()) for op in Opcode}
-    yield f"{len(table)} instructions: " + ", ".join(f"{n} {k}" for k, n in kinds.items() if n)
-    yield f"{len(uops)} micro-ops"
+    each = ", ".join(f"{n} {k}" for k, n in kinds.items() if n)
+    yield f"{counted(len(table), 'instruction')}: {each}"
+    yield counted(len(uops), "micro-op")
 
 
 def _cycles(timing: TimingReport, bound: int | None) -> Iterator[str]:

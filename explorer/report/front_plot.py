@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from explorer.report.pages.document import document
+from isa.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +193,8 @@ def _panel(axis: Axes, front: Front, rows: NDArray[np.int64], name: str) -> None
     axis.set_xlabel(_label(x))
     axis.set_ylabel(_label(y))
     axis.set_title(
-        f"{_in_lines(name)}\n{len(best)} of {len(frame)} rows" if name else "", fontsize=7
+        f"{_in_lines(name)}\n{len(best)} of {counted(len(frame), 'row')}" if name else "",
+        fontsize=7,
     )
 
 

@@ -14,6 +14,7 @@ from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import Nest, nest
 from isa.computation import ROLES, Computation, Tensor
 from isa.errors import InputError
+from isa.words import counted
 
 MARKS = digits + ascii_lowercase
 IDLE, OUTSIDE, MANY = ".", "-", "#"
@@ -47,7 +48,7 @@ def picture(
         tensor = operator.tensor(embedding.role(port_role))
         yield from _port(intrinsic.tensor(port_role), tensor, intrinsic, drawn)
     busy = int(drawn.live.sum())
-    yield f"{busy} of {drawn.live.size} lanes work ({busy / drawn.live.size:.1%})"
+    yield f"{busy} of {counted(drawn.live.size, 'lane')} work ({busy / drawn.live.size:.1%})"
 
 
 def pictures(
@@ -62,7 +63,7 @@ def pictures(
     if step not in range(most := max(steps)):
         raise InputError("--step", "", step, f"steps are 0 to {most - 1}")
     return [
-        list(picture(*pair, intrinsic, step)) if step < own else [f"it has {own} steps"]
+        list(picture(*pair, intrinsic, step)) if step < own else [f"it has {counted(own, 'step')}"]
         for pair, own in zip(each, steps, strict=True)
     ]
 

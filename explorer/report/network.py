@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from explorer.network.graph import Accelerated, Network, Node
-from explorer.report.counting import counted
+from isa.words import counted
 
 
 @dataclass(frozen=True, slots=True)

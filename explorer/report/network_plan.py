@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from explorer.network.network_plan import NetworkPlan, rows
 from explorer.network.problem import Cost
-from explorer.report.counting import counted
+from isa.words import counted
+
+_NEAR = 1.1
+"""Times the cycles, below which the difference is told as a share: 1.000069 times says nothing."""
 
 __all__ = ["lines", "proof", "rows"]
 
@@ -18,7 +21,7 @@ def lines(found: NetworkPlan) -> Iterator[str]:
     best = planned.plans[0]
     nodes = sum(row.cycles for row in rows(found, best))
     yield (
-        f"plan: {_sums(best.cost)}; programs take {nodes:,} cycles of these, transitions "
+        f"plan: {_sums(best.cost)}; programs take {counted(nodes, 'cycle')} of these, transitions "
         f"{best.cost.cycles - nodes:,}"
     )
     others = (("fixed (TVM's layouts)", found.fixed), ("each node's own best", found.greedy))
@@ -26,9 +29,8 @@ def lines(found: NetworkPlan) -> Iterator[str]:
         if other is None:
             yield f"{name}: no plan, as some tensor cannot be passed on"
         else:
-            ratio = other.cost.cycles / max(best.cost.cycles, 1)
-            yield f"{name}: {_sums(other.cost)}; {ratio:.3g} times the plan's cycles"
-    yield f"each node's own best without transitions: {found.floor:,} cycles"
+            yield f"{name}: {_sums(other.cost)}; {_beside(other.cost.cycles, best.cost.cycles)}"
+    yield f"each node's own best without transitions: {counted(found.floor, 'cycle')}"
     if found.claim is None:
         yield proof(found)
         yield from free(found)
@@ -38,9 +40,26 @@ def lines(found: NetworkPlan) -> Iterator[str]:
             more = best.cost.cycles - found.claim.cycles
             excess = 100 * (best.cost.cycles / max(found.claim.bound, 1) - 1)
             yield (
-                f"its stores, simulated, take {more:,} cycles more: with these it is at most "
+                f"its stores, simulated, take {counted(more, 'cycle')} more: with these it is at "
+                f"most "
                 f"{excess:.3g} % above what no plan undercuts"
             )
+
+
+def _beside(cycles: int, planned: int) -> str:
+    """Cycles of another plan beside those of the best one, in words.
+
+    The other may take fewer: it keeps no pins, limits and rules, and cycles need not come first.
+    """
+    if cycles == planned:
+        return "as many cycles as the plan"
+    ratio = cycles / max(planned, 1)
+    if ratio < 1:
+        asked = "without what is asked of the plan"
+        return f"{100 * (1 - ratio):.3g} % fewer cycles than the plan, {asked}"
+    if ratio < _NEAR:
+        return f"{100 * (ratio - 1):.3g} % more cycles than the plan"
+    return f"{ratio:.3g} times the plan's cycles"
 
 
 def free(found: NetworkPlan) -> Iterator[str]:
@@ -80,13 +99,13 @@ def proof(found: NetworkPlan) -> str:
     return (
         f"{text}. Exact reductions: {counted(account.grouped, 'layout')} grouped, "
         f"{counted(account.dominated, 'candidate')} dominated, {account.outweighed:,} outweighed, "
-        f"{counted(account.joined, 'join')} of nodes. Left to the solver: nodes {account.nodes}, "
-        f"candidates {account.left:,}"
+        f"{counted(account.joined, 'join')} of nodes, {counted(account.eliminated, 'node')} "
+        f"eliminated. Left to the solver: nodes {account.nodes}, candidates {account.left:,}"
     )
 
 
 def _sums(cost: Cost) -> str:
     return (
-        f"{cost.cycles:,} cycles, {cost.host_bytes:,} bytes moved by the host in "
-        f"{counted(cost.host_copies, 'copy', 'copies')}, {cost.memory:,} bytes of memory"
+        f"{counted(cost.cycles, 'cycle')}, {counted(cost.host_bytes, 'byte')} moved by the host in "
+        f"{counted(cost.host_copies, 'copy', 'copies')}, {counted(cost.memory, 'byte')} of memory"
     )

@@ -28,6 +28,7 @@ from isa.program_image import (
     memory_map,
 )
 from isa.schema import read_text, validate
+from isa.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,8 +136,8 @@ def _read_plain(path: Path, config: Config) -> Folder:
         allowed = f"this or {EXPECTED}: its size is that of the output, on which addresses depend"
         raise InputError(str(path / RESERVED), "", None, allowed)
     if expected is not None and len(expected) > len(out):
-        allowed = f"at most the {len(out)} bytes of {RESERVED}"
-        raise InputError(str(path / EXPECTED), "", f"{len(expected)} bytes", allowed)
+        allowed = f"at most the {counted(len(out), 'byte')} of {RESERVED}"
+        raise InputError(str(path / EXPECTED), "", counted(len(expected), "byte"), allowed)
     sizes = {name: len(binary) for name, binary in data.items()} | {"OUT": len(out)}
     addresses = memory_map(config, sizes)
     table = _decoded(data["INSN"], config, path / FILES["INSN"])
@@ -156,7 +157,7 @@ def _layer(path: Path) -> str:
     found = sorted(file.stem.removeprefix(stem) for file in path.glob(f"{stem}_*.bin"))
     if len(found) > 1:
         allowed = f"one layer; put the files of one of {', '.join(found)} in a folder of their own"
-        raise InputError(str(path), "", f"{len(found)} files of instructions", allowed)
+        raise InputError(str(path), "", f"{counted(len(found), 'file')} of instructions", allowed)
     return found[0] if found else ""
 
 
@@ -223,7 +224,7 @@ def _relocated(
     name = str(path / manifest.relocations.file)
     if len(binary) % RECORD_BYTES:
         allowed = f"a multiple of {RECORD_BYTES}: instruction and section, 4 bytes each"
-        raise InputError(name, "", f"{len(binary)} bytes", allowed)
+        raise InputError(name, "", counted(len(binary), "byte"), allowed)
     entries = np.frombuffer(binary, "<u4").reshape(-1, 2)
     try:
         return moved(config, table, entries, addresses)
@@ -264,7 +265,7 @@ def _program(
     uop = data["UOP"]
     if len(uop) % UOP_BYTES:
         allowed = f"a multiple of {UOP_BYTES}, the size of a micro-op"
-        raise InputError(str(path / FILES["UOP"]), "", f"{len(uop)} bytes", allowed)
+        raise InputError(str(path / FILES["UOP"]), "", counted(len(uop), "byte"), allowed)
     fixed = {"UOP": uop, "INSN": data["INSN"]}
     sections = tuple(
         Section(name, addresses[name], sizes.get(name, 0), fixed.get(name, b""))
@@ -279,7 +280,8 @@ def _inputs(data: Mapping[str, bytes], path: Path) -> dict[str, NDArray[np.gener
         binary = data.get(name, b"")
         if len(binary) % dtype.itemsize:
             allowed = f"a multiple of {dtype.itemsize}: {name} holds {dtype.name}"
-            raise InputError(str(path / FILES[name]), "", f"{len(binary)} bytes", allowed)
+            found = counted(len(binary), "byte")
+            raise InputError(str(path / FILES[name]), "", found, allowed)
         if binary:
             inputs[name] = np.frombuffer(binary, dtype)
     return inputs
@@ -288,7 +290,7 @@ def _inputs(data: Mapping[str, bytes], path: Path) -> dict[str, NDArray[np.gener
 def _decoded(binary: bytes, config: Config, path: Path) -> Table:
     if not binary or len(binary) % INSTRUCTION_BYTES:
         allowed = f"a multiple of {INSTRUCTION_BYTES}, the size of an instruction, and not 0"
-        raise InputError(str(path), "", f"{len(binary)} bytes", allowed)
+        raise InputError(str(path), "", counted(len(binary), "byte"), allowed)
     try:
         return decode(config, binary)
     except DecodingError as error:
@@ -309,8 +311,8 @@ def _checked(path: Path, file: str, size: int, sha256: str | None) -> bytes:
     """A file's bytes, which are of the size and digest that the manifest gives."""
     data = _read_file(path / file)
     if len(data) != size:
-        allowed = f"the {size} bytes that {MANIFEST} gives"
-        raise InputError(str(path / file), "", f"{len(data)} bytes", allowed)
+        allowed = f"the {counted(size, 'byte')} that {MANIFEST} gives"
+        raise InputError(str(path / file), "", counted(len(data), "byte"), allowed)
     if sha256 is not None and digest(data) != sha256:
         allowed = f"the {sha256} that {MANIFEST} gives; null there allows any"
         raise InputError(str(path / file), "sha256", digest(data), allowed)

@@ -85,7 +85,7 @@ def accepts_or_says(work: Callable[[], object]) -> None:
 def said(error: str) -> list[str]:
     """The lines on standard error but those of progress, which a busy machine has time to write."""
     lines = [line for line in error.splitlines() if line.strip()]
-    return [line for line in lines if not re.fullmatch(r".*: \d+( s| of \d+)?", line)]
+    return [line for line in lines if not re.fullmatch(r".*: (.* of .*, )?\d+ s", line)]
 
 
 def check_message(text: str) -> None:

@@ -29,6 +29,7 @@ LONG = "gemm:m=1024,n=1024,k=1024"  # its program runs for a while
 SWEEP = ["sweep", SMALL, "--vary", "LOG_BLOCK=2..4", "--out", "STORE"]
 FRONT = ["--objectives", "steps,footprint,transform"]
 PLAN = ["NETWORK", "--candidates", "40", "--jobs", "2"]
+PROOF = ["NETWORK", "--transitions", "stored", "--over", "all", "--jobs", "2"]
 COMMANDS: dict[str, list[str]] = {
     "rank": ["rank", LARGE, "--all", "--jobs", "1"],
     "rank-pool": ["rank", LARGE, "--all", "--jobs", "2"],
@@ -48,6 +49,7 @@ COMMANDS: dict[str, list[str]] = {
     "emit": ["emit", LONG, "reference", "--out", "STORE"],
     "lint-program": ["lint-program", "PROGRAM"],
     "network-plan": ["network", "plan", *PLAN, "--out", "STORE.csv"],
+    "network-proof": ["network", "plan", *PROOF, "--out", "STORE.csv"],
     "network-front": ["network", "plan", *PLAN, "--pareto", "cycles,memory", "--rules", "RULES"],
     "network-verify": ["network", "verify", *PLAN],
     "network-run": ["network", "run", "DEPLOYMENT", "--data", "IMAGE"],

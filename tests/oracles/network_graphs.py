@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 
 from explorer.network.problem import METRICS, Candidate, Cost, Node, Problem
 from explorer.network.wishes import Pin, Wishes
 
-SHAPES = ("chain", "residual", "dense", "u-shape", "random")
+SHAPES = ("chain", "residual", "dense", "u-shape", "inception", "random")
 Edges = list[tuple[str, list[str]]]
 """Of each node, its name and the nodes whose tensors it reads, called as their nodes."""
 
@@ -34,9 +35,27 @@ def edges(random: Random, shape: str, size: int) -> Edges:
             for i in range(depth, size)
         ]
         return [*down, *up]
+    if shape == "inception":
+        return list(_modules(random, names))
     return [
         (n, random.sample(names[:i], min(i, random.randint(0, 3)))) for i, n in enumerate(names)
     ]
+
+
+def _modules(random: Random, names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Modules of branches of one or two nodes, the first of which read the ends of all branches."""
+    ends, left = list[str](), iter(names)
+    while True:
+        branches = []
+        for first in islice(left, random.randint(2, 3)):
+            yield first, ends
+            second = next(left, None) if random.random() < 0.4 else None
+            if second is not None:
+                yield second, [first]
+            branches.append(second or first)
+        if not branches:
+            return
+        ends = branches
 
 
 def network(random: Random, shape: str, size: int, most: int, scale: int = 1) -> Problem:

@@ -5,7 +5,7 @@ still read (the layout written, and those already made of it), what the nodes so
 shares with the planner only the problem.
 
 ``python -m tests.oracles.network_plans 1000`` compares both with the planner on random networks,
-once with its reductions and once without.
+once with its reductions and once without, and with elimination alone, in large and in small steps.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from itertools import product
 from math import prod
 from random import Random
 
+from explorer.network import elimination
 from explorer.network.planning import Planned, solve
-from explorer.network.problem import METRICS, Candidate, Cost, Problem
+from explorer.network.problem import METRICS, Candidate, Cost, Problem, plan
+from explorer.network.tables import tables
 from explorer.network.wishes import Wishes
 from tests.oracles.network_graphs import SHAPES, network, wishes
 
@@ -134,6 +136,22 @@ def agree(problem: Problem, asked: Wishes, planned: Planned) -> bool:
     return planned.proven and values == expected and kept and pins and told and bound
 
 
+def eliminates(problem: Problem, asked: Wishes) -> bool:
+    """Whether elimination alone finds a best plan, limits and objectives left aside."""
+    free = Wishes(asked.prefer, {}, asked.pins)
+    expected = best(sweep(problem, free), free)
+    given = tables(problem, free)
+    rows = None
+    if all(len(table.keys) for table in given.tables):
+        rows = elimination.eliminated(given)
+    if rows is None:
+        return not expected
+    chosen = [t.candidates(row) for t, row in zip(given.tables, rows, strict=True)]
+    choices = {node: problem.node(node).candidates[n].name for own in chosen for node, n in own}
+    found = plan(problem, choices)
+    return found is not None and best([found.cost], free) == expected
+
+
 def case(seed: int, most: int = 8) -> tuple[Problem, Wishes]:
     """A random network and what is asked of it; every shape in turn, large costs at times."""
     random = Random(seed)
@@ -153,7 +171,10 @@ def main(count: int) -> int:
         whole = solve(problem, asked, reductions=False)
         none += planned.conflict is not None
         fronts += bool(asked.objectives)
-        if not (agree(problem, asked, planned) and agree(problem, asked, whole)):
+        # In small steps, even small networks are gone through variable by variable.
+        elimination.AT_ONCE = 2**21 if seed % 2 else 4
+        right = eliminates(problem, asked)
+        if not (agree(problem, asked, planned) and agree(problem, asked, whole) and right):
             wrong.append(seed)
     seconds = time.monotonic() - start
     print(

@@ -1,8 +1,8 @@
 """What is claimed of a plan over all embeddings as a document, for others to check.
 
 It says what was asked, the plan, and of every layout whose programs were searched the cycles that
-were found, or what no program of it undercuts. With a floor for every other embedding, all of this
-is what the bound rests on.
+were found, or what no program of it undercuts. With the bounds of all other layouts' schedules,
+all of this is what the bound rests on.
 """
 
 from __future__ import annotations

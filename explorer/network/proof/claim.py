@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from isa.words import counted
+
 
 @dataclass(frozen=True, slots=True)
 class Searched:
@@ -67,7 +69,8 @@ class Claim:
         """The claim and its scope in sentences."""
         named = "usual classes" if self.classes is None else f"classes {', '.join(self.classes)}"
         scope = (
-            f"the {self.embeddings:,} embeddings of {self.operators} operators ({named}; every "
+            f"the {counted(self.embeddings, 'embedding')} of "
+            f"{counted(self.operators, 'operator')} ({named}; every "
             "choice of layouts)"
         )
         if self.proven:
@@ -78,8 +81,9 @@ class Claim:
                 f"plan has fewer than {self.bound:,} cycles"
             )
         yield (
-            f"{self.rounds} rounds; {self.reached:,} embeddings looked at with their layouts, "
-            f"jokers for the others; programs of {len(self.searched):,} layouts searched"
+            f"{counted(self.rounds, 'round')}; {counted(self.reached, 'embedding')} looked at with "
+            "their layouts, "
+            f"jokers for the others; programs of {counted(len(self.searched), 'layout')} searched"
         )
         yield (
             "scope: one order of lanes for each embedding, schedules of the search's space, and "

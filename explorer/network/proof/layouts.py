@@ -9,7 +9,8 @@ from explorer.layout.packed import Layout
 from explorer.network.assembly import PLAIN, Desk
 from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, View, operand
-from explorer.network.proof.vectors import Read, Wide, Written, cycles
+from explorer.network.proof.entries import entries_of
+from explorer.network.proof.vectors import Held, Read, Wide, Written, cycles
 from explorer.network.transitions import Host
 
 
@@ -37,7 +38,7 @@ class Layouts:
         """The number of a layout in which a tensor is written."""
         key = ("writes", *self._key(layout, view, False))
         if key not in self.numbers:
-            held = self.desk.held(layout, view, False)
+            held = self._held(layout, view, strict=False)
             size = layout.entries * self.desk.vector(layout)
             self.numbers[key] = self._written(Written.of(held, size, alike=self._alike))
         return self.numbers[key]
@@ -46,7 +47,7 @@ class Layouts:
         """The number of a layout in which a tensor is read."""
         key = ("reads", *self._key(layout, view, strict))
         if key not in self.numbers:
-            held, vector = self.desk.held(layout, view, strict), self.desk.vector(layout)
+            held, vector = self._held(layout, view, strict=strict), self.desk.vector(layout)
             found = Read.of(held, layout.entries * vector, vector, alike=self._alike)
             self.numbers[key] = self._read(found)
             if self.desk.rule.border != PLAIN:
@@ -77,8 +78,8 @@ class Layouts:
             number = self.reading(laid, seen)
             parts.append((part.form, part.number, number))
             own = number if part.name == view.operand else own
-        further = view.tensor != varying[0]
-        wide = Wide(tuple(parts), vector.const, further, 0 if further else besides)
+        first = view.tensor == varying[0]
+        wide = Wide(tuple(parts), vector.const, besides if first else None)
         made = self._read(replace(self.read[own], wide=wide))
         if own in self.free:
             self.free[made] = self.free[own]
@@ -87,6 +88,11 @@ class Layouts:
     @property
     def _alike(self) -> bool:
         return self.desk.rule.empty == "alike"
+
+    def _held(self, layout: Layout, view: View, *, strict: bool) -> Held:
+        """What lanes hold, as elements of the network's tensor."""
+        found = None if view.transposes else entries_of(layout, strict=strict or self._alike)
+        return self.desk.held(layout, view, strict) if found is None else found
 
     def _key(self, layout: Layout, view: View, strict: bool) -> tuple[object, ...]:
         moved = (view.split, view.order, view.tensor) if view.transposes else ()

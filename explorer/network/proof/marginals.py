@@ -66,10 +66,22 @@ class _Weakened:
     made: Array
 
 
+SPARSE = 8
+"""Where at most one in so many pairs is possible, only those are gone through."""
+
+PORTION = 2**22
+"""Numbers that are held at a time then."""
+
+
 def product(left: Array, right: Array) -> Array:
     """Of costs (a, v) and (v, b) the least sums, (a, b)."""
     n, k = left.shape
     m = right.shape[1]
+    if _sparse(left):
+        return _sparsely(left, right)
+    if _sparse(right):
+        turned: Array = _sparsely(right.T, left.T).T
+        return turned
     found = np.full((n, m), NEVER, np.int64)
     if k <= min(n, m):
         for i in range(k):
@@ -80,6 +92,37 @@ def product(left: Array, right: Array) -> Array:
     else:
         for i in range(m):
             found[:, i] = (left + right[:, i]).min(axis=1, initial=NEVER)
+    return found
+
+
+def beside(costs: Array, left: Array, right: Array) -> Array:
+    """Costs (a, b), and with them the least sums of (a, v) and (v, b)."""
+    if not _sparse(costs):
+        whole: Array = np.minimum(costs + product(left, right), NEVER)
+        return whole
+    found = np.full(costs.shape, NEVER, np.int64)
+    rows, columns = np.nonzero(costs < NEVER)
+    portion = max(1, PORTION // max(1, left.shape[1]))
+    turned = np.ascontiguousarray(right.T)
+    for start in range(0, len(rows), portion):
+        i, j = rows[start : start + portion], columns[start : start + portion]
+        least = (left[i] + turned[j]).min(axis=1, initial=NEVER)
+        found[i, j] = np.minimum(costs[i, j] + least, NEVER)
+    return found
+
+
+def _sparse(costs: Array) -> bool:
+    """Whether few pairs are possible: as of a node and the layouts that its ways write."""
+    return int(np.count_nonzero(costs < NEVER)) * SPARSE <= costs.size
+
+
+def _sparsely(left: Array, right: Array) -> Array:
+    """The least sums, by the pairs of the first one that are possible."""
+    found = np.full((len(left), right.shape[1]), NEVER, np.int64)
+    for i in range(left.shape[1]):
+        rows = np.flatnonzero(left[:, i] < NEVER)
+        if len(rows):
+            found[rows] = np.minimum(found[rows], left[rows, i, None] + right[i])
     return found
 
 
@@ -118,17 +161,17 @@ class _Sums:
         """Make a variable's costs those of its neighbours, two at most."""
         own = self.own.pop(variable)
         others = sorted(self.around.pop(variable))
-        beside = tuple((other, self._taken(other, variable)) for other in others)
-        with_own = [np.minimum(costs + own, NEVER) for _, costs in beside]
-        if not beside:
+        around = tuple((other, self._taken(other, variable)) for other in others)
+        with_own = [np.minimum(costs + own, NEVER) for _, costs in around]
+        if not around:
             made = np.array([own.min(initial=NEVER)], np.int64)
-        elif len(beside) == 1:
+        elif len(around) == 1:
             made = with_own[0].min(axis=1, initial=NEVER)
             self.own[others[0]] = np.minimum(self.own[others[0]] + made, NEVER)
         else:
-            made = product(with_own[0], beside[1][1].T)
+            made = product(with_own[0], around[1][1].T)
             self.add(others[0], others[1], made)
-        self.done.append(_Gone(variable, own, beside, made))
+        self.done.append(_Gone(variable, own, around, made))
 
     def _taken(self, other: int, variable: int) -> Array:
         """The costs (other, variable), which are then gone."""
@@ -200,11 +243,10 @@ def _backward(done: list[_Gone | _Weakened], least: int) -> dict[int, Array]:
         else:
             (first, left), (second, right) = gone.beside
             rest = _without(both[first, second], gone.made)
-            ahead = np.minimum(left + gone.own, NEVER)
-            found = ahead + product(rest, right)
+            found = beside(np.minimum(left + gone.own, NEVER), rest, right)
             keep(first, gone.variable, found)
-            behind = np.minimum(right + gone.own, NEVER)
-            keep(second, gone.variable, behind + product(rest.T, left))
+            behind = beside(np.minimum(right + gone.own, NEVER), rest.T, left)
+            keep(second, gone.variable, behind)
             of[gone.variable] = np.minimum(found.min(axis=0, initial=NEVER), NEVER)
     return of
 

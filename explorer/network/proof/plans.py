@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from explorer.network.candidates import Option, numbered, programmed
-from explorer.network.graph import Host, Network
+from explorer.network.candidates import Measured, numbered, programmed, restored
+from explorer.network.graph import Host, Network, no_program
 from explorer.network.network_plan import NetworkPlan, plan_network
 from explorer.network.proof.claim import Claim, Searched
 from explorer.network.proof.relaxation import Relaxation
@@ -35,6 +35,7 @@ class Proof:
         hosts: nodes that the host runs, with the reason.
         closing: the search; None before its beginning.
         latest: the best plan known, and its cycles in the search.
+        claimed: that plan with what was proven of it when the last round ended.
     """
 
     network: Network
@@ -46,17 +47,19 @@ class Proof:
     hosts: dict[str, str] = field(default_factory=dict)
     closing: Closing | None = None
     latest: tuple[int, NetworkPlan] | None = None
+    claimed: NetworkPlan | None = None
 
     @property
     def rule(self) -> Model:
         """The transitions."""
         return model(self.rule_name)
 
-    def check(self, given: Mapping[str, object]) -> None:
+    def check(self, given: Mapping[str, object], dashes: str = "") -> None:
         """Check what is asked, before anything is computed.
 
         Args:
             given: values of options that cannot be met over all embeddings, by their names.
+            dashes: what the names of options begin with, where they come from the command line.
 
         Raises:
             InputError: one of these was given, preferences do not begin with cycles, or transitions
@@ -67,12 +70,12 @@ class Proof:
                 raise InputError(name, "", value, "only for plans of the candidates listed")
         if self.wishes.ranked[0] != "cycles":
             named = ",".join(self.wishes.ranked)
-            raise InputError("preferences", "", named, "cycles first, over all embeddings")
+            raise InputError(f"{dashes}prefer", "", named, "cycles first, over all embeddings")
         if not self.rule.stores or self.rule.copies:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
             if self.rule.copies:
                 allowed = "stored or trial: copies are of the candidates listed only"
-            raise InputError("transitions", "", self.rule_name, allowed)
+            raise InputError(f"{dashes}transitions", "", self.rule_name, allowed)
 
     def run(
         self,
@@ -96,15 +99,20 @@ class Proof:
         self.hosts |= {n.name: w for n in network.accelerated if (w := programmed(n, network))}
         pools = self._pools(run)
         if not pools:
-            raise InputError(network.name, "nodes", "", "at least one node must be programmed")
+            raise no_program(network, self.hosts)
         relaxation = Relaxation(network, self.config, self.rule, self.host, self.hosts, pools)
         self.closing = Closing(relaxation)
         for progress in self.closing.rounds(run):
             if self.latest is None or progress.best < self.latest[0]:
                 self.latest = progress.best, self._plan()
+            self.claimed = self._claimed(self.latest[1], self.closing)
             on_round(progress)
             if pressed.is_set() or (seconds is not None and time.monotonic() - begin > seconds):
                 return
+        # Only now, as what is searched here is not what the bound rests on.
+        self.closing.compare(run)
+        if self.claimed is not None:
+            self.claimed = replace(self._plan(), claim=self.claimed.claim)
 
     def _pools(self, run: Run) -> dict[Operator, Pool]:
         """The embeddings of each operator; nodes without any program are the host's."""
@@ -123,21 +131,25 @@ class Proof:
         Args:
             interrupted: whether the user has ended the search.
         """
-        if self.latest is None or self.closing is None:
+        found = self.claimed
+        if found is None or found.claim is None:
             return None
-        found, known = self.latest[1], self.closing.progress
+        return replace(found, claim=replace(found.claim, interrupted=interrupted))
+
+    def _claimed(self, found: NetworkPlan, closing: Closing) -> NetworkPlan:
+        """A plan with what is proven of it: whole in itself, as Ctrl-C may ask at any time."""
+        known = closing.progress
         cycles = found.planned.plans[0].cost.cycles
         claim = Claim(
             cycles,
             min(known.bound, cycles),
             self.classes,
-            len(self.closing.pools),
+            len(closing.pools),
             known.embeddings,
             known.reached,
             known.rounds,
-            tuple(self._searched(self.closing.pools)),
+            tuple(self._searched(closing.pools)),
             known.exact,
-            interrupted,
         )
         return replace(found, claim=claim)
 
@@ -156,11 +168,9 @@ class Proof:
     def _searched(self, pools: Mapping[Operator, Pool]) -> Iterable[Searched]:
         first = {n.operator: n.name for n in reversed(self.network.accelerated)}
         for operator, own in pools.items():
-            for way in own.ways:
-                if way.searched:
-                    cycles = way.cycles if way.exact else None
-                    name = way.option.embedding.id
-                    yield Searched(first[operator], name, way.number, cycles, way.cycles)
+            for name, number, programs in own.searched():
+                cycles = programs.least if programs.exact else None
+                yield Searched(first[operator], name, number, cycles, programs.least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +188,26 @@ class _Pools:
 
 def _space(found: Pool, chosen: Iterable[Way]) -> Space:
     """The ways that plans are made of: those chosen, and the fastest."""
-    exact = [w for w in found.ways if w.exact and w.number >= 0]
-    kept = {id(w): w for w in chosen if w.number >= 0}
-    if exact:
-        fastest = min(exact, key=lambda w: (w.cycles, w.option.name))
-        kept[id(fastest)] = fastest
-    by_id: dict[str, list[Option]] = {}
-    for way in sorted(kept.values(), key=lambda w: (w.cycles, w.number)):
-        by_id.setdefault(way.option.embedding.id, []).append(way.option)
+    kept = {
+        (w.option.embedding.id, w.number): (w.option.embedding, w.number, w.programs)
+        for w in chosen
+        if w.number >= 0
+    }
+    if (place := found.fastest()) is not None:
+        embedding, number, programs = found.way(place)
+        kept[embedding.id, number] = embedding, number, programs
+    by_id: dict[str, list[Measured]] = {}
+    embeddings = {}
+    for embedding, number, programs in sorted(kept.values(), key=lambda k: (k[2].least, k[1])):
+        assert programs.schedule is not None
+        name = embedding.id
+        several = by_id.setdefault(name, [])
+        label = numbered(name, len(several) + 1)
+        several.append(Measured(label, number, programs.schedule, programs.least, proven=True))
+        embeddings[name] = embedding
     evaluated = {
-        name: [replace(o, name=numbered(name, i)) for i, o in enumerate(options, start=1)]
-        for name, options in by_id.items()
+        name: restored(found.operator, found.config, embeddings[name], several)
+        for name, several in by_id.items()
     }
     own = [w.option for w in found.ways if w.number < 0]
     return Space(found.operator, found.config, [], [], evaluated, own)

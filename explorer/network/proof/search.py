@@ -7,6 +7,7 @@ most promising are evaluated, and where a joker is among them its operator's lim
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -14,14 +15,14 @@ import numpy as np
 
 from explorer.network.proof.marginals import NEVER
 from explorer.network.proof.relaxation import Relaxation, Solved
-from explorer.network.proof.ways import Pool, Question, Way, answer
+from explorer.network.proof.ways import Pool, Question, Way, answer, asked, bounds
 from explorer.network.spaces import Run
 from isa.computation import Operator
 
 RAISED = 1.06
 """The most that a limit is raised by in a round: when others are raised, it may need no more."""
 PORTION = 16
-"""Ways of an operator that are evaluated in a round at most."""
+"""Searches of an operator's programs in a round at most."""
 NEAR = 2
 """Ways are promising in the first such part of what is between the bound and the best plan."""
 
@@ -36,8 +37,8 @@ class Progress:
         rounds: relaxed networks solved.
         embeddings: of all operators, each counted once.
         reached: those whose layouts are known.
-        ways: of these, in all their layouts.
-        evaluated: ways whose programs were searched.
+        ways: of these, in their layouts.
+        evaluated: searches of ways' programs.
         open: ways that may still be of use.
         exact: whether rounds are exact; else the bound may stay below the best plan.
     """
@@ -87,8 +88,7 @@ class Closing:
 
     def rounds(self, run: Run) -> Iterator[Progress]:
         """Rounds, until the gap is closed or nothing is left that could close it."""
-        for pool in self.pools.values():
-            pool.reach(pool.ordered[0][0])
+        self._reach({o: (j, math.inf) for o, p in self.pools.items() if (j := p.joker)}, run)
         while True:
             self._plan(run)
             solved = self.relaxation.solve()
@@ -102,23 +102,48 @@ class Closing:
             if known.proven or not self._advance(solved, run):
                 return
 
+    def compare(self, run: Run) -> None:
+        """Find each operator's fastest programs, to compare with: no part of the proof.
+
+        The limits stay where they are, and layouts that are of no use for a plan are searched too.
+        """
+        while True:
+            limits: dict[Operator, float] = {}
+            for operator, pool in self.pools.items():
+                place, most = pool.faster()
+                least = most - 1 if most < NEVER else pool.joker or 0
+                limits[operator] = least if place is None else pool.way(place)[2].least
+            self._bound(limits, run)
+            questions, searched = [], []
+            for operator, pool in self.pools.items():
+                place, most = pool.faster()
+                if place is not None:
+                    embedding, number, programs = pool.way(place)
+                    way = (embedding, number, float(most))
+                    questions.append(Question(operator, pool.config, (way,)))
+                    searched.append((programs, float(most)))
+            if not questions:
+                return
+            for (programs, below), (found,) in zip(searched, run(answer, questions), strict=True):
+                programs.told(found, below)
+
     def _plan(self, run: Run) -> None:
         """Find the best plan of the ways that there are, evaluating those that seem to make it."""
         while True:
             found = self.relaxation.solve(jokers=False)
             if found.least >= self.progress.best:
                 return
-            asked: dict[Operator, dict[int, int]] = {}
+            chosen: dict[Operator, dict[int, int]] = {}
             for node in self.relaxation.nodes:
                 rows, marginals = found.rows[node.name]
                 pool = self.pools[node.operator]
                 best = rows.ways[marginals == found.least].tolist()
                 # An evaluated one will do, if there is one.
                 if not any(pool.ways[i].exact for i in best):
-                    asked.setdefault(node.operator, {})[best[0]] = found.least
-            if not asked:
+                    chosen.setdefault(node.operator, {})[best[0]] = found.least
+            if not chosen:
                 break
-            self._ask(asked, run)
+            self._ask(chosen, run)
         found = self.relaxation.solve(jokers=False, exact=True)
         if found.least < self.progress.best:
             self.progress.best = found.least
@@ -138,54 +163,80 @@ class Closing:
     def _count(self) -> None:
         known, pools = self.progress, self.pools.values()
         known.embeddings = sum(len(pool.ordered) for pool in pools)
-        known.reached = sum(pool.reached for pool in pools)
+        known.reached = sum(len(pool.reached) for pool in pools)
         known.ways = sum(len(pool.ways) for pool in pools)
-        known.open = sum(1 for pool in pools for _ in pool.waiting())
+        known.open = sum(1 for pool in pools for _ in pool.open())
 
     def _advance(self, solved: Solved, run: Run) -> bool:
         """Raise limits and evaluate ways where that may raise the bound; whether there were any."""
         known = self.progress
         gap = known.best - known.bound
         near = known.bound + gap // NEAR if known.best < NEVER else known.bound
-        moved = False
+        limits = {}
         for operator, pool in self.pools.items():
-            marginal = solved.jokers[operator]
-            if pool.joker is not None and marginal <= near and marginal < known.best:
+            marginal, joker = solved.jokers[operator], pool.joker
+            if joker is not None and marginal <= near and marginal < known.best:
                 # What costs so much more than the joker makes no better plan than it would.
-                useless = pool.joker + known.best - marginal
-                pool.reach(min(useless - 1, pool.joker * RAISED), useless)
-                moved = True
-        if moved:  # cheap, and some ways may then be dropped that would be evaluated now
+                useless = joker + known.best - marginal
+                limits[operator] = (min(useless - 1, joker * RAISED), useless)
+        self._reach(limits, run)
+        if limits:  # cheap, and some ways may then be dropped that would be evaluated now
             return True
-        asked: dict[Operator, dict[int, int]] = {}
+        chosen: dict[Operator, dict[int, int]] = {}
         for operator, pool in self.pools.items():
-            marginals = solved.ways[operator]
+            marginals, own = solved.ways[operator], dict[int, int]()
+            programs = set[int]()
             for i in np.argsort(marginals, kind="stable").tolist():
-                marginal, own = int(marginals[i]), asked.setdefault(operator, {})
-                if marginal > near or marginal >= known.best or len(own) == PORTION:
+                way, marginal = pool.ways[i], int(marginals[i])
+                if marginal > near or marginal >= known.best:
                     break
-                if not (pool.ways[i].exact or pool.ways[i].dropped):
+                if not (way.exact or way.dropped):
+                    programs.add(id(way.programs))
+                    if len(programs) > PORTION:
+                        break
                     own[i] = marginal
-        self._ask(asked, run)
-        return any(asked.values())
+            chosen[operator] = own
+        self._ask(chosen, run)
+        return any(chosen.values())
 
-    def _ask(self, asked: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
-        """Search programs of ways of each operator, by number, with their marginals."""
-        questions, told = [], []
-        for operator, own in asked.items():
-            pool = self.pools[operator]
-            ways = [pool.ways[i] for i in own]
-            # What does not undercut this makes no plan better than the best one known.
-            limits = [
-                w.cycles + self.progress.best - m for w, m in zip(ways, own.values(), strict=True)
+    def _reach(self, limits: Mapping[Operator, tuple[float, float]], run: Run) -> None:
+        """Make ways of all layouts up to a limit of each operator, but for those of no use."""
+        self._bound({o: limit for o, (limit, _) in limits.items()}, run)
+        for operator, (limit, useless) in limits.items():
+            self.pools[operator].reach(limit, useless)
+
+    def _bound(self, limits: Mapping[Operator, float], run: Run) -> None:
+        """Bound all that reaching these limits needs bounds of."""
+        while True:
+            waiting = [
+                (self.pools[operator], question)
+                for operator, limit in limits.items()
+                for question in self.pools[operator].questions(limit)
             ]
-            packed = tuple(
-                (w.option.embedding, w.number, float(limit))
-                for w, limit in zip(ways, limits, strict=True)
-            )
-            questions.append(Question(operator, pool.config, packed))
-            told.append(ways)
-        for ways, question, options in zip(told, questions, run(answer, questions), strict=True):
-            for way, (_, _, below), found in zip(ways, question.ways, options, strict=True):
-                way.told(found, below)
-                self.progress.evaluated += 1
+            if not waiting:
+                return
+            answers = run(bounds, [question for _, question in waiting])
+            for (pool, _), found in zip(waiting, answers, strict=True):
+                pool.take(found)
+
+    def _ask(self, chosen: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
+        """Search programs of ways of each operator, by number, with their marginals.
+
+        Of ways with the same programs, one is searched, as far as any of them can be of use.
+        """
+        questions, searched = [], []
+        for operator, own in chosen.items():
+            pool = self.pools[operator]
+            several: dict[int, tuple[Way, float]] = {}
+            for i, marginal in own.items():
+                way = pool.ways[i]
+                # What does not undercut this makes no plan better than the best one known.
+                limit = float(way.cycles + self.progress.best - marginal)
+                known = several.get(id(way.programs), (way, limit))
+                several[id(way.programs)] = known[0], max(known[1], limit)
+            for way, limit in several.values():
+                questions.append(Question(operator, pool.config, (asked(way, limit),)))
+                searched.append((way.programs, limit))
+        for (programs, below), (found,) in zip(searched, run(answer, questions), strict=True):
+            programs.told(found, below)
+            self.progress.evaluated += 1

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.copying import GARBAGE
+from explorer.network.proof.entries import FACTORS, Entries, Lanes, Numbers, patterns
 from explorer.network.transitions import Host, Lacking, Rows, widened
 
-Numbers = NDArray[np.uint64]
-Lanes = tuple[int, ...]
-
-_FACTORS: Numbers = np.random.default_rng(1).integers(1, 2**63, 2**12, np.uint64) * np.uint64(
-    2
-) + np.uint64(1)
+Held = Rows | Entries
+"""What the lanes of entries hold, (entries, lanes), or the same by entries alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Vectors:
         times: how often each is there.
         steps: numbers of what lanes have beyond the first one: layouts have few of these, and no
             vector in common where none of them is.
-        digest: of the vectors and how often they are there, in whatever order.
+        digest: of the numbers and how often they are there.
     """
 
     numbers: Numbers
@@ -46,16 +43,25 @@ class Vectors:
     @classmethod
     def of(cls, rows: Rows, lanes: Lanes) -> Vectors:
         """Those of an array (vectors, lanes)."""
-        factors = _FACTORS[list(lanes)]
+        factors = FACTORS[list(lanes)]
         wide = rows.astype(np.int64).view(np.uint64)
         numbers = np.zeros(len(rows), np.uint64)
         for lane, factor in enumerate(factors):
             numbers += wide[:, lane] * factor
-        steps = np.unique(numbers - wide[:, 0] * factors.sum(dtype=np.uint64))
-        unique, first, times = np.unique(numbers, return_index=True, return_counts=True)
+        return cls._of(numbers, numbers - wide[:, 0] * factors.sum(dtype=np.uint64), lanes)
+
+    @classmethod
+    def among(cls, held: Entries, lanes: Lanes, empty: int) -> Vectors:
+        """Those in some lanes of entries; `empty` stands in lanes that hold no element."""
+        return cls._of(*held.numbers(lanes, empty), lanes)
+
+    @classmethod
+    def _of(cls, numbers: Numbers, steps: Numbers, lanes: Lanes) -> Vectors:
+        unique, times = np.unique(numbers, return_counts=True)
         text = hashlib.blake2b(repr(lanes).encode(), digest_size=16)
-        text.update(np.ascontiguousarray(rows[first]).tobytes() + times.tobytes())
-        return cls(unique, times.astype(np.int64), frozenset(steps.tolist()), text.digest())
+        text.update(unique.tobytes() + times.astype(np.int64).tobytes())
+        different = frozenset(np.unique(steps).tolist())
+        return cls(unique, times.astype(np.int64), different, text.digest())
 
     def lacking(self, other: Vectors) -> int:
         """How many of the other's vectors are none of these."""
@@ -71,30 +77,41 @@ class Written:
 
     Attributes:
         size: bytes in DRAM.
-        held: what lanes hold, those that stand for nothing included; None for the plain tensor.
+        held: what lanes hold; None for the plain tensor.
+        lanes: of an entry; 0 for the plain tensor.
+        empty: what stands in lanes without an element.
         offered: what there is in some lanes, as far as that was asked.
     """
 
     size: int
-    held: Rows | None = None
+    held: Held | None = None
+    lanes: int = 0
+    empty: int = GARBAGE
     offered: dict[Lanes, Vectors] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, held: Rows, size: int, *, alike: bool) -> Written:
+    def of(cls, held: Held, size: int, *, alike: bool) -> Written:
         """A layout; lanes without meaning hold zeros where that is alike, else garbage."""
-        return cls(size, np.where(held < 0, np.int32(ZERO if alike else GARBAGE), held))
+        empty = ZERO if alike else GARBAGE
+        if isinstance(held, Entries):
+            return cls(size, held, held.lanes, empty)
+        return cls(size, np.where(held < 0, np.int32(empty), held), held.shape[1], empty)
 
     def key(self) -> tuple[object, ...]:
         """Equal for layouts of the same vectors."""
         if self.held is None:
             return (self.size,)
-        return self.size, self.vectors(tuple(range(self.held.shape[1]))).digest
+        return self.size, self.vectors(tuple(range(self.lanes))).digest
 
     def vectors(self, lanes: Lanes) -> Vectors:
         """What there is in some lanes."""
         assert self.held is not None
         if lanes not in self.offered:
-            self.offered[lanes] = Vectors.of(self.held[:, lanes], lanes)
+            self.offered[lanes] = (
+                Vectors.among(self.held, lanes, self.empty)
+                if isinstance(self.held, Entries)
+                else Vectors.of(self.held[:, lanes], lanes)
+            )
         return self.offered[lanes]
 
 
@@ -105,14 +122,12 @@ class Wide:
     Attributes:
         parts: of each summand its form, its shift and the number of its layout.
         const: what is added to all of it.
-        further: whether it is added to what is made of another tensor, in one copy.
-        besides: bytes of constants that are added to it.
+        besides: bytes of what is added as `explorer.network.transitions.widened` takes them.
     """
 
     parts: tuple[tuple[str, int, int], ...]
     const: int = 0
-    further: bool = False
-    besides: int = 0
+    besides: int | None = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,8 +155,10 @@ class Read:
     wide: Wide | None = None
 
     @classmethod
-    def of(cls, held: Rows, size: int, vector: int, *, alike: bool) -> Read:
+    def of(cls, held: Held, size: int, vector: int, *, alike: bool) -> Read:
         """A layout; zeros are there where lanes without meaning are alike, else the host's."""
+        if isinstance(held, Entries):
+            return cls._of_entries(held, size, vector, alike=alike)
         asked, mixed, blank = [], 0, 0
         for lanes, rows in _used_together(held):
             zero = rows == ZERO
@@ -153,13 +170,36 @@ class Read:
             left = rows[~(empty | partly)]
             if len(left):
                 asked.append((lanes, Vectors.of(left, lanes)))
-        return cls(size, vector, held.shape[1], tuple(asked), mixed, blank, alike)
+        return cls(size, vector, held.shape[1], _ordered(asked), mixed, blank, alike)
+
+    @classmethod
+    def _of_entries(cls, held: Entries, size: int, vector: int, *, alike: bool) -> Read:
+        """The same of entries."""
+        asked, mixed, blank = [], 0, 0
+        for live in patterns(held.live)[0]:
+            lanes = tuple(np.flatnonzero(live).tolist())
+            if not lanes:
+                continue
+            own = (held.live == live).all(axis=1)
+            empty = own & ~held.inside.any(axis=1)
+            partly = own & (held.inside != live).any(axis=1) & ~empty & (not alike)
+            blank += 0 if alike else held.count(empty)
+            mixed += held.count(partly)
+            left = held.where(own & ~(empty | partly))
+            if len(left.base):
+                asked.append((lanes, Vectors.among(left, lanes, ZERO)))
+        return cls(size, vector, held.lanes, _ordered(asked), mixed, blank, alike)
 
     def key(self) -> tuple[object, ...]:
         """Equal for layouts of the same vectors."""
         asked = tuple(vectors.digest for _, vectors in self.asked)
         counts = self.mixed, self.blank, self.alike
         return self.size, self.vector, self.lanes, counts, asked, self.wide
+
+
+def _ordered(asked: list[tuple[Lanes, Vectors]]) -> tuple[tuple[Lanes, Vectors], ...]:
+    """Sets of lanes in one order, whichever an entry had first: keys depend on it."""
+    return tuple(sorted(asked, key=lambda each: each[0]))
 
 
 def _used_together(held: Rows) -> Iterator[tuple[Lanes, Rows]]:
@@ -187,16 +227,15 @@ def cycles(written: Written, read: Read, host: Host) -> int:
         read: the tensor as it is wanted.
         host: what its work costs.
     """
-    if (wide := read.wide) is not None:
-        further, besides = wide.further, wide.besides
-        return widened(written.size, read.size, host, further=further, besides=besides)[1].cycles
+    if read.wide is not None:
+        return widened(written.size, read.size, host, read.wide.besides)[1].cycles
     plain = written.held is None, not read.lanes
     if any(plain):
         return 0 if all(plain) else host.cost(written.size + read.size, 0).cycles
     assert written.held is not None
     live = read.mixed + sum(int(v.times.sum()) for _, v in read.asked)
     made = live
-    if written.held.shape[1] == read.lanes:
+    if written.lanes == read.lanes:
         made = read.mixed + sum(written.vectors(lanes).lacking(v) for lanes, v in read.asked)
     missing = Lacking(made, read.blank, live)
     moved = missing.moved * read.vector

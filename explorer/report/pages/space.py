@@ -29,7 +29,7 @@ from explorer.report.pages.document import document
 from explorer.report.timeline import STATES, shares
 from isa.codec import Queue
 from isa.computation import ROLES, Affine, Computation
-from simulator.lint import TARGETS
+from simulator.lint import PORTABLE
 from simulator.timing import spans
 
 TOP = 50  # of the best, timelines are kept, and of each front
@@ -75,7 +75,7 @@ def words(operator: str, config: str, target: str, safe_distance: int) -> list[s
     """How a command about one embedding begins: what is not as usual, and the operator."""
     options = (
         ("--config", config, "default"),
-        ("--target", target, TARGETS[0]),
+        ("--target", target, PORTABLE),
         ("--safe-distance", str(safe_distance), "1"),
     )
     given = [(name, value) for name, value, usual in options if value != usual]

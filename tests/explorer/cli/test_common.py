@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -70,6 +72,21 @@ FURTHER = [
     ("sweep", SMALL, "--dry-run"),
     ("operators", "tests/data/layers/gemm.yaml", "--reference"),
 ]
+CONV = "conv2d:n=1,c=3,h=8,w=8,k=16,r=3,s=3"
+WIDE = [
+    ("optimize", CONV, "--prefer", "footprint,steps", "--require", "no-swap,min-utilisation=0.5"),
+    ("optimize", CONV, "--require", "no-im2col,min-utilisation=0.9"),
+    ("pareto", CONV, "--objectives", "steps,transform"),
+    ("enumerate", CONV, "--layouts", "--classes", "padded"),
+    ("execute", CONV, "y=oc:16/z=ic:3,kh:3"),
+    ("verify", CONV, "y=oc:16/z=ic:3,kh:3", "reference"),
+    ("why", CONV, "y=oc:32/z=ic:3,kh:3/x=ow:8"),
+    ("emit", CONV, "reference", "--out", "{new}", "--safe-distance", "3"),
+    ("rank", CONV, "--top", "2", "--columns", "all"),
+]
+"""What has much to say."""
+WHOLE = {"facts", "disasm", "schema"}
+"""Commands whose lines others read: they are not cut."""
 FOLDERS = {"emit", "sweep", "bench", "show", "map"}
 """Commands whose --out is a folder, a figure or a page, of which standard output can hold none."""
 
@@ -104,6 +121,33 @@ def test_json_is_all_that_is_printed(
     done = run(command, *given, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("line", [*COMMAND_LINES.items(), *((x, rest) for x, *rest in WIDE)])
+def test_no_line_is_wider_than_the_screen(
+    line: tuple[str, Sequence[str]],
+    places: dict[str, str],
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tables and sentences fit 80 columns where no terminal says otherwise; COLUMNS does.
+
+    On standard error, only an error is one line, however long.
+    """
+    monkeypatch.chdir(root)
+    command, arguments = line
+    if command in WHOLE:
+        return
+    given = [x.format(**places, new=tmp_path / "new") for x in arguments]
+    for columns in (80, 60):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        done = run(command, *given)
+        words = str(tmp_path), places["store"], places["program"]  # paths are not cut
+        lines = done.output.splitlines()
+        wide = [x for x in lines if len(x) > columns and not any(w in x for w in words)]
+        assert not wide
+        assert not re.search(r"(?<![\d.,:=])1 (?!is|has|class)[a-z-]+s\b", done.output)
 
 
 @pytest.mark.parametrize("command", COMMAND_LINES)
@@ -162,30 +206,46 @@ def test_an_effort_of_nothing_is_refused(command: str, tmp_path: Path) -> None:
 
 
 def test_progress_off_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """A line every few seconds on standard error, and none with --quiet."""
-    monkeypatch.setattr(output, "EVERY", 0.0)
+    """Lines on standard error say how far it is, and that it goes on; none with --quiet."""
+    monkeypatch.setattr(output, "FIRST", 0.05)
     with output.progress("ranking", 3) as advance:
         advance(1)
-        advance(2)
-    assert capsys.readouterr().err == "ranking: 1 of 3\nranking: 3 of 3\n"
-    monkeypatch.setattr(output, "is_quiet", lambda: True)
-    with output.progress("ranking", 3) as advance:
-        advance(1)
-    assert capsys.readouterr().err == ""
-
-
-def test_progress_of_unknown_length(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Where nobody knows how long it takes, lines say that it goes on; none with --quiet."""
-    monkeypatch.setattr(output, "EVERY", 0.05)
+        while not (said := capsys.readouterr().err):  # nothing is finished meanwhile
+            time.sleep(0.01)
+    assert re.match(r"ranking: 1 of 3, \d+ s\n", said)
     with output.progress("searching"):
         while not (said := capsys.readouterr().err):
             time.sleep(0.01)
     assert re.match(r"searching: \d+ s\n", said)
     capsys.readouterr()
     monkeypatch.setattr(output, "is_quiet", lambda: True)
-    with output.progress("searching"):
+    with output.progress("ranking", 3) as advance:
+        advance(1)
         time.sleep(0.2)
     assert capsys.readouterr().err == ""
+
+
+def test_lines_of_progress_become_rare(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Each pause between two lines is as long as all the time before, up to a longest one."""
+    pauses: list[float] = []
+
+    class Ended(threading.Event):
+        """Time that passes at once, for eight lines."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0)
+            return len(pauses) > 8
+
+    monkeypatch.setattr(output, "Event", Ended)
+    monkeypatch.setattr(output, "time", SimpleNamespace(monotonic=lambda: sum(pauses)))
+    monkeypatch.setattr(output, "FIRST", 2.0)
+    with output.progress("searching"):
+        pass
+    assert pauses == [2, 2, 4, 8, 16, 32, 60, 60, 60]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2] for line in lines] == [
+        f"{x} s" for x in (2, 4, 8, 16, 32, 64, 124, 184)
+    ]
 
 
 def test_ids_are_cut_between_digits() -> None:

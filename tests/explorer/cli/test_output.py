@@ -105,13 +105,55 @@ def test_failed_write_keeps_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_plain_table(frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_table(
+    frame: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through a pipe, columns are aligned and nothing is shortened or added."""
+    monkeypatch.setenv("COLUMNS", "100")
     output.print_table(frame, title="ignored")
     assert capsys.readouterr().out.splitlines() == [
         f"{'operator':{len(LONG)}}     cycles   share  bound  dense",
         f"{LONG}  123456789  0.3333      -  True",
         f"{'gemm [64]':{len(LONG)}}          5     0.5   1234  False",
+    ]
+
+
+def test_plain_table_without_room(
+    frame: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts go on in the next line; where that is not enough, each row becomes a list."""
+    monkeypatch.setenv("COLUMNS", "72")
+    output.print_table(frame)
+    assert capsys.readouterr().out.splitlines() == [
+        "operator                                  cycles   share  bound  dense",
+        "conv/server/                           123456789  0.3333      -  True",
+        "n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2",
+        "gemm [64]                                      5     0.5   1234  False",
+    ]
+    monkeypatch.setenv("COLUMNS", "40")
+    output.print_table(frame)
+    assert capsys.readouterr().out.splitlines() == [
+        "operator  conv/server/",
+        "          n1_c1_h161_w700_k32_r5_s20_p0x",
+        "          0_st2x2",
+        "cycles    123456789",
+        "share     0.3333",
+        "bound     -",
+        "dense     True",
+        "",
+        "operator  gemm [64]",
+        "cycles    5",
+        "share     0.5",
+        "bound     1234",
+        "dense     False",
+    ]
+    monkeypatch.setenv("COLUMNS", "50")
+    output.print_table(frame, keep=2)  # the others can be done without
+    assert capsys.readouterr().out.splitlines() == [
+        "operator                                  cycles",
+        "conv/server/                           123456789",
+        "n1_c1_h161_w700_k32_r5_s20_p0x0_st2x2",
+        "gemm [64]                                      5",
     ]
 
 

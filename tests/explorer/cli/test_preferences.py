@@ -45,7 +45,7 @@ def test_conflicts_are_named() -> None:
     """
     result = run(SMALL, "--require", "min-utilisation=0.5,no-swap,max-duplication=0")
     assert result.exit_code == 1
-    head, *lines, classes = result.stderr.splitlines()
+    head, *lines, classes = result.stderr.replace("\n    ", " ").splitlines()
     assert classes.startswith("Classes left out, which may hold better ones: ")
     assert head.startswith("explorer: ")
     assert head.endswith(" conflict")

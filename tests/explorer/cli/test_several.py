@@ -76,7 +76,7 @@ def test_layers_of_several_terms_have_no_baseline(
         app, ["bench", "docs/two_sums.yaml", "--jobs", "1", "--verify", "--out", str(tmp_path)]
     )
     assert result.exit_code == 0, result.output
-    assert "no baseline on all 1 layers" in result.stdout
+    assert "no baseline on the only layer" in result.stdout
     assert "executed bit-exactly: 1 of 1" in result.stdout
     assert "| and swapped | – | – | 1 of 1 |" in (tmp_path / "two_sums.md").read_text()
     listed = CliRunner().invoke(app, ["operators", "docs/two_sums.yaml", "--reference", "--json"])

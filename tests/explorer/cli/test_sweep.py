@@ -54,11 +54,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dry_run(tmp_path: Path, store: Path) -> None:
     """It says how much there would be to do and what cannot be encoded, and does nothing."""
     result = run("sweep", OPERATOR, *GRID, "--out", tmp_path / "new", "--dry-run")
-    assert "1 layers x 6 configurations, 6 units; 2 configurations cannot" in result.stdout
+    assert "1 layer x 6 configurations, 6 units; 2 configurations cannot" in result.stdout
     assert "2 configurations: LOG_BLOCK_IN = 9" in result.stdout
     assert not (tmp_path / "new").exists()
     result = run("sweep", OPERATOR, *GRID, "--out", store, "--dry-run")
-    assert "6 units are done, 0 are left" in result.stdout
+    assert "6 units are done, 0 left" in result.stdout
+
+
+def test_networks_have_a_prefix() -> None:
+    """The name of a network alone is refused with what it should be; a suite's is that suite."""
+    result = run("sweep", "2*resnet50", "--dry-run")
+    assert result.exit_code == 2
+    assert "network:resnet50" in result.stderr
+    assert "11 layers x 1 configuration" in run("sweep", "resnet18", "--dry-run").stdout
+    assert "layers x 1 configuration" in run("sweep", "network:resnet18", "--dry-run").stdout
 
 
 def test_study_file(tmp_path: Path) -> None:
@@ -301,7 +310,7 @@ def test_documented_study(root: Path, tmp_path: Path) -> None:
     path.write_text(document.replace("costs: costs.yaml", "costs: null"), encoding="utf-8")
     result = run("sweep", path, "--dry-run")
     assert result.exit_code == 0, result.stderr
-    assert "17 layers x 7 configurations" in result.stdout
+    assert "48 layers x 7 configurations" in result.stdout
 
 
 def test_documented_columns(root: Path) -> None:

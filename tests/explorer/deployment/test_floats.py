@@ -114,3 +114,16 @@ def test_indices_are_valid(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     found = subject(str(tmp_path / "model.onnx"))
     assert found.tensors(found.inputs())["y"].shape == (1, 7, 16)
+
+
+def test_shapes_that_were_inferred_otherwise(tmp_path: Path) -> None:
+    """A host node whose tensor has another shape than the model says is told by both."""
+    nodes = [node("MaxPool", ["x"], ["a"], kernel_shape=[2, 2]), node("Conv", ["a", "w"], ["y"])]
+    model = onnx.load(saved(nodes, tmp_path / "model.onnx", "w"))
+    found = subject(str(tmp_path / "model.onnx"))
+    model.graph.node[0].attribute[0].ints[:] = [3, 3]
+    assert found.imported is not None
+    (pool,) = found.imported.programs.values()
+    pool[0].CopyFrom(model.graph.node[0])
+    with pytest.raises(InputError, match=r"\(1, 16, 4, 4\).*\(1, 16, 5, 5\)"):
+        found.tensors(found.inputs())

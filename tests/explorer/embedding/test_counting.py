@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.embedding.control import ground, solutions
 from explorer.embedding.counting import count
 from explorer.embedding.digits import Digit, Embedding
-from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings, is_legal
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.enumeration import enumerate_embeddings, fused_mappings
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance, wanted_facts
 from explorer.embedding.virtual_loops import nest
 from explorer.operators import resolve
 from isa import intrinsics
@@ -137,8 +138,21 @@ def test_every_fused_mapping_is_there(kind: str) -> None:
     expected = mappings(operator, intrinsic)
     assert found == expected
     assert len(found) == number
+    # One program of all embeddings, in which each is looked for.
+    control = ground(
+        instance(operator, intrinsic, (*DEFAULT_CLASSES, "fused"), all_tiles=True, enforce=())
+    )
+    atoms = [
+        atom.symbol
+        for signature in (("use", 1), ("place", 5))
+        for atom in control.symbolic_atoms.by_signature(*signature)
+    ]
+    every = {*atoms}
     for chosen in sorted(expected):
-        assert is_legal(_embedding(chosen, operator, intrinsic), operator, intrinsic)
+        facts = wanted_facts(_embedding(chosen, operator, intrinsic))
+        wanted = {fact.arguments[0] for fact in facts if fact.name == "wanted"}
+        assert wanted <= every
+        assert solutions(control, [(a, a in wanted) for a in atoms], most=1)
 
 
 def _embedding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from explorer.network.problem import Cost
 from explorer.network.spaces import Space
 from explorer.network.terms import joined
 from explorer.network.transitions import Host, Laid, lacking, model, models
-from explorer.network.wishes import Wishes
+from explorer.network.wishes import Wishes, check_names
 from explorer.operators import resolve
 from explorer.report import network_plan as report
 from isa.computation import Operator
@@ -117,8 +118,25 @@ def test_pin_of_a_layout(found: Found) -> None:
     assert {m.written for m in result.planned.plans[0].moves if m.tensor == "conv1"} == {
         "NCHW2n16c"
     }
-    with pytest.raises(InputError, match="one of"):
+    with pytest.raises(InputError, match=r"an embedding, as .*; or a layout of the tensor, as "):
         planned(found, "stored", "conv1=NCHW3n5c")
+
+
+def test_pin_of_a_tensor_that_is_called_otherwise(found: Found) -> None:
+    """A tensor is pinned by its own name, which is not always that of the node that writes it."""
+    network, _, _ = found
+    check_names(["data=plain", "conv2=reference", "input:data=host"], network)
+    for text, told in (("dat=plain", "did you mean 'data'"), ("data=", "NODE=ID")):
+        with pytest.raises(InputError, match=told):
+            check_names([text], network)
+
+
+def test_nothing_to_plan(found: Found) -> None:
+    """Where the host runs all nodes, the reasons are told."""
+    network, spaces, _ = found
+    hosts = {"conv1": "handed to it", "conv2": "no product"}
+    with pytest.raises(InputError, match="conv1: handed to it; conv2: no product"):
+        plan_network(network, B2, spaces, hosts, model("repack"), Host(), Wishes())
 
 
 def test_limits_of_the_host(found: Found) -> None:
@@ -195,6 +213,13 @@ def test_own_best(found: Found, name: str) -> None:
     assert told.best_cycles == least <= told.planned_cycles
     with pytest.raises(InputError, match="conv1, conv2"):
         own_best(result, "conv3", result.wishes)
+
+
+def test_plans_beside_one_that_is_pinned(found: Found) -> None:
+    """A plan that keeps pins may take more cycles than one that need not: that is told as such."""
+    assert "as many cycles as the plan" in " ".join(report.lines(planned(found, "stored")))
+    told = " ".join(report.lines(planned(found, "stored", "conv1=y=oc:8/z=ic:8")))
+    assert re.search(r"[\d.]+ % fewer cycles than the plan, without what is asked of", told)
 
 
 def test_rules_of_a_user(found: Found, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
 from explorer.layout.design import designs
 from explorer.network.assembly import Desk, assemble
 from explorer.network.builder import Builder
@@ -21,15 +21,18 @@ from explorer.network.graph import Network, operand
 from explorer.network.handing import handed
 from explorer.network.planning import solve
 from explorer.network.proof import vectors
-from explorer.network.proof.certificate import certificate
-from explorer.network.proof.marginals import NEVER, min_marginals
+from explorer.network.proof.certificate import certificate, text
+from explorer.network.proof.entries import entries_of
+from explorer.network.proof.marginals import NEVER, beside, min_marginals
+from explorer.network.proof.marginals import product as product_of
 from explorer.network.proof.plans import Proof
 from explorer.network.proof.relaxation import touched
-from explorer.network.proof.ways import pool
-from explorer.network.spaces import Space
+from explorer.network.proof.ways import Bounding, bound, bounds, pool
+from explorer.network.spaces import Space, running
 from explorer.network.transitions import Host, model, passed
 from explorer.network.wishes import Wishes
 from explorer.ranking.explore import embeddings, gemm_intrinsic
+from explorer.schedule.search import search
 from isa.config import Config
 from isa.errors import InputError
 from tests.oracles.network_proofs import check
@@ -59,6 +62,22 @@ def test_min_marginals(seed: int) -> None:
         assert (found.of[i] == costs).all() if found.exact else (found.of[i] <= costs).all()
     best = min(int(costs.min()) for costs in expected.values())
     assert found.least == best if found.exact else found.least <= best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_possible_pairs(seed: int) -> None:
+    """Sums of costs are the same where few pairs are possible, of either side or of both."""
+    random = np.random.default_rng(seed)
+    n, k, m = random.integers(1, 40, 3)
+    left, right, costs = (random.integers(0, 99, shape) for shape in ((n, k), (k, m), (n, m)))
+    for i, (array, share) in enumerate(((left, 0.05), (right, 0.1), (costs, 0.1))):
+        if seed >> i & 1:
+            array[random.random(array.shape) > share] = NEVER
+    expected = (left[:, :, None] + right).min(axis=1, initial=NEVER)
+    found = product_of(left, right)
+    assert (np.minimum(found, NEVER) == np.minimum(expected, NEVER)).all()
+    both = beside(costs, left, right)
+    assert (np.minimum(both, NEVER) == np.minimum(costs + expected, NEVER)).all()
 
 
 def small(seed: int) -> Network:
@@ -128,29 +147,103 @@ def test_numbers_stand_for_vectors(root: Path) -> None:
                     layouts = {x.tensor.name: x for x in design.layouts}
                     layout = replace(layouts[operand_name], role=None, tensor=tensor)
                     held = desk.held(layout, view, False)
-                    found.append((desk.lay(layout, view, False), held, desk.vector(layout)))
+                    entries = entries_of(layout, strict=alike)
+                    assert entries is not None
+                    found.append((desk.lay(layout, view, False), held, entries, layout))
             sides.append(found)
-        for there, written, _ in sides[0][::3]:
-            for here, wanted, vector in sides[1]:
+        for there, written, quick, _ in sides[0][::3]:
+            made = vectors.Written.of(written, there.size, alike=alike)
+            without = vectors.Written.of(quick, there.size, alike=alike)
+            assert made.key() == without.key()
+            for here, wanted, entries, layout in sides[1]:
                 expected = passed(there, here, rule, host, by_host=False)[1].cycles
-                made = vectors.Written.of(written, there.size, alike=alike)
+                vector = desk.vector(layout)
                 read = vectors.Read.of(wanted, here.size, vector, alike=alike)
                 assert vectors.cycles(made, read, host) == expected
+                # Entries alone say the same as the array of all lanes.
+                short = vectors.Read.of(entries, here.size, vector, alike=alike)
+                assert short.key() == read.key()
+                assert vectors.cycles(without, short, host) == expected
+
+
+@pytest.mark.parametrize("machine", ["default", "b4"])
+def test_entries_are_what_lanes_hold(machine: str) -> None:
+    """Of convolutions with borders and strides, all classes, entries and arrays say the same."""
+    config = Config.load(machine)
+    net = Builder("net", "terms")
+    data = net.conv("first", net.given("data", 1, 3, 5, 5), 6, 3, pad=1)
+    network = net.build(net.conv("second", data, 4, 3, stride=2, pad=1))
+    desk, random, without = Desk(network, config, model("stored")), Random(5), 0
+    for node in network.accelerated:
+        for embedding in random.sample(embeddings(node.operator, config, list(CLASSES)), 15):
+            for design in designs(node.operator, config, gemm_intrinsic(config), embedding):
+                for layout, strict in product((design.inp, design.acc), (False, True)):
+                    view = node.output if layout is design.acc else node.views["data"]
+                    entries = entries_of(layout, strict=strict)
+                    without += entries is None
+                    if entries is None:  # loops are fused there
+                        continue
+                    held = desk.held(layout, view, strict)
+                    read, other = (
+                        vectors.Read.of(each, held.size, held.shape[1], alike=False)
+                        for each in (entries, held)
+                    )
+                    assert read.key() == other.key()
+                    for (_, there), (_, here) in zip(read.asked, other.asked, strict=True):
+                        assert there.steps == here.steps
+    assert without
 
 
 def test_limits_and_jokers() -> None:
-    """Beyond its limit a pool has a joker of the next floor; all ways keep to their floors."""
+    """Ways are the layouts up to the limit, and the joker costs what no other one undercuts."""
     operator = small(2).accelerated[0].operator
     own = pool(operator, B2, DEFAULT_CLASSES)
     floors = [floor for floor, _ in own.ordered]
     assert floors == sorted(floors)
-    own.reach(floors[0])
-    assert own.joker == min((f for f in floors if f > floors[0]), default=None)
-    own.reach(floors[-1])
-    assert own.joker is None
-    listed = {w.option.embedding.id for w in own.ways if w.number >= 0}
-    assert listed == {e.id for _, e in own.ordered}
-    assert all(way.cycles >= floors[0] for way in own.ways)
+    intrinsic = gemm_intrinsic(B2)
+    costs = {
+        (embedding.id, number): max(floor, least)
+        for floor, embedding in own.ordered
+        for number, design in enumerate(designs(operator, B2, intrinsic, embedding))
+        if (least := bound(design)) is not None
+    }
+    for limit in (floors[0], sorted(costs.values())[len(costs) // 2], max(costs.values())):
+        while asked := list(own.questions(limit)):
+            for question in asked:
+                own.take(bounds(question))
+        own.reach(limit)
+        listed = {(w.option.embedding.id, w.number): w.cycles for w in own.ways if w.number >= 0}
+        assert listed == {key: cycles for key, cycles in costs.items() if cycles <= limit}
+        assert own.joker == min((c for c in costs.values() if c > limit), default=None)
+
+
+def test_bounds_of_programs(root: Path) -> None:
+    """No program undercuts its bound; layouts that are told to share programs do."""
+    operator = load(root / "docs" / "small_network.yaml").accelerated[0].operator
+    chosen = tuple(embeddings(operator, B2)[::30])
+    cycles: dict[bytes, int | None] = {}
+    for embedding, found in zip(chosen, bounds(Bounding(operator, B2, chosen)), strict=True):
+        made = list(designs(operator, B2, gemm_intrinsic(B2), embedding))
+        for design, (least, key) in zip(made, found, strict=True):
+            best = search(design).best
+            own = None if best is None else best.cycles
+            assert least is not None or own is None
+            assert own is None or least is None or least <= own
+            assert cycles.setdefault(key, own) == own
+    assert len(cycles) < sum(map(len, bounds(Bounding(operator, B2, chosen))))
+
+
+def test_two_processes() -> None:
+    """Searches that two processes share give the same certificate, byte for byte."""
+    made = []
+    for jobs in (1, 2):
+        search = proof(small(3), "stored")
+        with running(jobs) as run:
+            search.run(run)
+        known = search.known()
+        assert known is not None
+        made.append(text(certificate(known, "stored", search.host)))
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -111,8 +111,8 @@ def test_residuals_that_are_widened() -> None:
     """Where a program loads a residual as int32, the host makes it of the same layout, too."""
     assert widened(8, 8, Host()) == ("host", Cost(40, 40, 32, 1))
     # What is added to it in the same copy is only read.
-    assert widened(8, 8, HOST, further=True) == ("host", Cost(1, 8, 0, 0))
-    assert widened(8, 8, Host(), besides=4) == ("host", Cost(44, 44, 32, 1))
+    assert widened(8, 8, HOST, None) == ("host", Cost(1, 8, 0, 0))
+    assert widened(8, 8, Host(), 4) == ("host", Cost(44, 44, 32, 1))
 
 
 def test_what_can_be_executed() -> None:

@@ -101,6 +101,15 @@ def test_what_cannot_be_is_refused(text: str, message: str) -> None:
         resolve(text)
 
 
+def test_letters_of_either_case() -> None:
+    """A layout may be written in small letters; what is wrong is told in those that are printed."""
+    small, large = (resolve(f"copy:n=1,c=4,h=2,w=2,source={text}") for text in ("nhwc", "NHWC"))
+    assert small.terms == large.terms
+    for field, text in (("source", "nhw"), ("target", "nhww"), ("mix", "x")):
+        with pytest.raises(InputError, match=f"{field}.*letters NCHW.*each once"):
+            resolve(f"copy:n=1,c=4,h=2,w=2,{field}={text}")
+
+
 def filled(fill: Fill, name: str = "copy:n=1,c=4,h=2,w=2,mix=c") -> Operator:
     """An operator with another fill."""
     made = resolve(name)

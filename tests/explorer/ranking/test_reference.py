@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from explorer.cli import app
+from explorer.cli import rank as command
 from explorer.embedding.facts import CLASSES
 from explorer.operators import catalogue, document, resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import rank
+from explorer.report.searched import explained
 from explorer.study import tables
 from explorer.study.parameters import PARAMETERS
 from isa.config import Config
@@ -228,7 +231,18 @@ def test_totals_compare_only_what_has_a_reference() -> None:
     assert none["with_reference"] == 0
 
 
-@pytest.mark.parametrize("width", [80, 100, 132])
+def once(function: Callable[..., object]) -> Callable[..., object]:
+    """The function, which gives what it gave the first time, whatever it is called with."""
+    given: list[object] = []
+
+    def known(*arguments: object, **options: object) -> object:
+        if not given:
+            given.append(function(*arguments, **options))
+        return given[0]
+
+    return known
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -238,14 +252,15 @@ def test_totals_compare_only_what_has_a_reference() -> None:
         (SMALL, "--within", "1%", "--classes", "padded"),
     ],
 )
-def test_rank_fits_the_screen(
-    arguments: tuple[str, ...], width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No line is wider than the screen, on a terminal or off."""
-    monkeypatch.setenv("COLUMNS", str(width))
-    for forced in ("", "1"):
+def test_rank_fits_the_screen(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is wider than the screen, whatever its width, on a terminal or off."""
+    # What is shown does not depend on the width: it is found once.
+    monkeypatch.setattr(command, "rank_embeddings", once(rank))
+    monkeypatch.setattr(command, "explained", once(explained))
+    monkeypatch.setenv("NO_COLOR", "1")
+    for width, forced in itertools.product((80, 100, 132), ("", "1")):
+        monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setenv("FORCE_COLOR", forced)
-        monkeypatch.setenv("NO_COLOR", "1")
         result = run("rank", *arguments)
         assert result.exit_code == 0, result.output
         plain = [len(re.sub(r"\x1b\[[0-9;]*m", "", x)) for x in result.stdout.splitlines()]

@@ -17,7 +17,7 @@ from explorer.study.store import Store, read_part
 from explorer.study.sweep import sweep
 from tests.explorer.study import stub
 
-UNITS = 300
+UNITS = 180
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_twenty_kills(
             while kept == before and time.monotonic() < deadline:
                 time.sleep(0.002)
                 kept = len(list(path.glob("parts/*/*.parquet")))
-        time.sleep(draw.uniform(0, 0.06))
+        time.sleep(draw.uniform(0, 0.02))
         assert process.is_alive()
         process.kill()
         process.join()
