@@ -83,9 +83,11 @@ def hosted_by(
     with parsing(source, "must be a node that ONNX Runtime runs on what it reads"):
         found = execute(model, arrays, list(outputs))
     made = {}
-    for (name, tensor), array in zip(outputs.items(), found, strict=True):
-        if not isinstance(array, np.ndarray):
-            raise InputError(source, name, type(array).__name__, "nodes write tensors only")
+    for (name, tensor), value in zip(outputs.items(), found, strict=True):
+        # The evaluator gives numbers where ONNX Runtime has arrays without axes.
+        if not isinstance(value, np.ndarray | np.generic):
+            raise InputError(source, name, type(value).__name__, "nodes write tensors only")
+        array = np.asarray(value)
         own = tensor.dtype in {"int8", "uint8"} and array.dtype.kind in "fiu"
         made[name] = cast(array, np.dtype(tensor.dtype)) if own else array
     return made

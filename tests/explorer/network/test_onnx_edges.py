@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -294,3 +295,13 @@ def test_sequences_stay_within_a_node(tmp_path: Path) -> None:
     known = {**constants(), "three": np.array(2), "one": np.array(1)}
     found = exact(made(nodes, known, ("y", "k")), tmp_path)
     assert found == ["conv2d", "SequenceAt", "ConcatFromSequence"]
+
+
+def test_numbers_without_axes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no axes is a tensor, by ONNX Runtime and by the evaluator where that is missing."""
+    nodes = [*sums(), integers("c"), node("DequantizeLinear", ["y", "ys", "z"], ["f"]),
+             node("ReduceMax", ["f"], ["k"], keepdims=0)]  # fmt: skip
+    model = made(nodes, constants(), ("y", "k"), opset=21)
+    assert exact(model, tmp_path) == ["conv2d", "ReduceMax"]
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert exact(model, tmp_path) == ["conv2d", "ReduceMax"]
