@@ -84,14 +84,16 @@ def pareto(
     An operator's embeddings are compared by --objectives; the solver proves that none is missing.
     The rows of a table are compared by the columns --minimize and --maximize.
     """
+    # What is asked of tables may be meant for one that is not there.
+    table = f"a table (a directory of explorer sweep, .csv, .parquet), and {what} is none"
     of_embeddings = {"--objectives": objectives, "--require": require, "--rules": rules}
     of_tables = {"--minimize": minimize, "--maximize": maximize, "--group-by": group_by}
     of_tables |= {"--where": where or "", "--plot": ", ".join(map(str, plot or ()))}
     if is_table(what):
-        _refuse(of_embeddings, "an operator's embeddings", what)
+        _refuse(of_embeddings, f"an operator's embeddings, and {what} is a table")
         pareto_table(Path(what), minimize, maximize, group_by, where, kind, model, plot, output)
     else:
-        _refuse(of_tables, "a table", what)
+        _refuse(of_tables, table)
         optimize(
             what,
             require=require,
@@ -107,7 +109,7 @@ def pareto(
         )
 
 
-def _refuse(options: Mapping[str, object], owner: str, what: str) -> None:
+def _refuse(options: Mapping[str, object], owner: str) -> None:
     for name, value in options.items():
         if value:
-            raise InputError(name, "", str(value), f"it is an option for {owner}, not for {what}")
+            raise InputError(name, "", str(value), f"it is an option for {owner}")

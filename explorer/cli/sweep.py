@@ -29,8 +29,11 @@ from explorer.cli.output import (
     show_table,
 )
 from explorer.embedding.facts import CLASSES, parse_classes
+from explorer.network.shipped import NETWORKS
+from explorer.operators.workloads import members
 from explorer.study import cost, tables
 from explorer.study.backends import Backend, Dask, Inline, Local
+from explorer.study.networks import PREFIX
 from explorer.study.parameters import Grid, configuration, parse_assignment
 from explorer.study.store import Store
 from explorer.study.study import Study, default_candidates, is_study, load, make, parse_workload
@@ -50,7 +53,7 @@ WorkloadArgument = Annotated[
     typer.Argument(
         metavar="WORKLOAD",
         help="Operators (4*resnet18:C2 runs four times), suites (deepbench:conv/device, a file of "
-        "layers), or one study file.",
+        "layers), networks (network:resnet50, network:model.onnx), or one study file.",
         show_default=False,
     ),
 ]
@@ -124,6 +127,8 @@ def sweep(
     ] = False,
 ) -> None:
     """Evaluate operators under many configurations, and keep the results."""
+    for text in workloads:
+        _check_prefix(text)
     if any(is_study(text) for text in workloads):
         study = _study_file(context, workloads)
     else:
@@ -154,6 +159,13 @@ def sweep(
         else Inline
     )
     _run(study, out, backend)
+
+
+def _check_prefix(text: str) -> None:
+    """Raise `InputError` if a workload is the name of a network and of nothing else."""
+    known, _ = parse_workload(text)
+    if known in NETWORKS and members(known) == [(known, 1)]:
+        raise InputError("WORKLOAD", "", text, f"the network of this name is {PREFIX}{known}")
 
 
 def _effort(text: str) -> int | None:
@@ -315,8 +327,7 @@ def _progress(title: str) -> Iterator[Callable[[Summary], None]]:
 
     def speed(summary: Summary) -> str:
         rate = summary.new / max(time.monotonic() - begin, 1e-9)
-        left = f", {_duration(summary.left / rate)} left" if rate else ""
-        return f"{rate:.2f} units/s{left}"
+        return f"{rate:.2f} units/s, {_duration(summary.left / rate)} left" if rate else ""
 
     def note(summary: Summary) -> None:
         nonlocal latest
@@ -326,7 +337,9 @@ def _progress(title: str) -> Iterator[Callable[[Summary], None]]:
         if not latest.total:
             return ""
         done = latest.total - latest.left
-        return f"{done:,} of {counted(latest.total, 'unit')}, {speed(latest)}"
+        return ", ".join(
+            filter(None, (f"{done:,} of {counted(latest.total, 'unit')}", speed(latest)))
+        )
 
     if is_quiet() or not console.is_terminal:
         with logged(title, told):
@@ -383,13 +396,15 @@ def results(
     if output or sql or wants_json():
         show_table(frame, output)
     elif totals:
-        shown = ["workload", "configuration", "cycles", "speedup", "with_reference", "utilisation"]
-        shown += ["dram_bytes", "area", "energy", "missing"]
+        shown = ["workload", "configuration", "cycles", "speedup", "utilisation", "area", "energy"]
+        shown += ["dram_bytes", "with_reference"]
+        # Sums that lack something must not look like others.
+        shown.insert(3 if frame["missing"].any() else len(shown), "missing")
         print_table(frame[shown], keep=KEPT)
     else:
-        shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "dram_bytes"]
+        shown = ["operator", "configuration", "cycles", "speedup", "utilisation", "area", "energy"]
+        shown += ["dram_bytes", "footprint", "on_chip_bytes"]
         found = frame[frame["status"] == OK]
-        shown += ["footprint", "on_chip_bytes", "area", "energy"]
         print_table(found[shown], keep=KEPT)
         say(
             f"{counted(len(frame), 'row')}, {len(frame) - len(found):,} without a result; --out "

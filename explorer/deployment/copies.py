@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.deployment.boxes import boxes
+from explorer.deployment.programs import MICRO_OPS, NOTHING
 from explorer.layout.canonical import IDLE
 from explorer.network.copying import NOWHERE, Places, Rows, origins, vectors
+from explorer.schedule.lowering import MAX_ITERATIONS
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode
@@ -25,12 +27,10 @@ Array = NDArray[np.int64]
 CONTEXTS = 2
 SOURCE, BLOCKS, TARGET = 0, 1, 2
 """Operands: what is read, the blocks of weights, and what is written."""
-NOTHING, MICRO_OPS = -1, -2
 BLANK = -(2**40)
 """In place of an entry: any, as nothing of it is taken."""
 SHARES = (1, 2, 4, 8, 16)
 """Parts of a context that tiles are tried for; smaller ones begin to be stored earlier."""
-MOST_ITERATIONS = 2**14 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +276,7 @@ def _folded(steps: Array) -> tuple[Array, tuple[int, int, int, int], tuple[int, 
 def _period(steps: Array) -> tuple[Array, tuple[int, int, int, int]]:
     """The first steps whose repetitions are all of them, each with the same added to it."""
     count = len(steps)
-    for size in (n for n in range(1, count) if count % n == 0 and count // n <= MOST_ITERATIONS):
+    for size in (n for n in range(1, count) if count % n == 0 and count // n <= MAX_ITERATIONS):
         apart = steps[size:] - steps[:-size]
         # Fields that are added have no sign. They cannot exceed what scratchpads hold.
         if (apart == apart[0]).all() and (apart[0] >= 0).all():

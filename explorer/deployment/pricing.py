@@ -123,18 +123,22 @@ def simulated(
 
 
 def _best(found: NetworkPlan, plans: Sequence[Plan], bound: int) -> Planned:
-    """The best of the plans that keep to a limit on cycles, or their front; else what conflicts."""
+    """The best of the plans that keep to the limits, or their front; else what conflicts."""
     wishes = found.wishes
-    limit = wishes.limits.get("cycles")
-    kept = [made for made in plans if limit is None or made.cost.cycles <= limit]
+    limits = wishes.limits.items()
+    kept = [made for made in plans if all(made.cost.of(m) <= most for m, most in limits)]
     if kept:
         kept.sort(key=lambda made: _rank(made, wishes))
         best = tuple(_undominated(kept, wishes)) if wishes.objectives else (kept[0],)
         least = min(bound, best[0].cost.of(wishes.ranked[0]))
         return replace(found.planned, plans=best, bound=least)
-    cycles = min(made.cost.cycles for made in plans)
-    told = f"without it, the plans that were simulated take {cycles:,} cycles or more"
-    conflict = Conflict((f"cycles<={limit}",), (told,))
+    broken = {m: most for m, most in limits if any(made.cost.of(m) > most for made in plans)}
+    fewest = {m: min(made.cost.of(m) for made in plans) for m in broken}
+    told = [
+        f"without it, the plans that were simulated take {n:,} {m} or more"
+        for m, n in fewest.items()
+    ]
+    conflict = Conflict(tuple(f"{m}<={most}" for m, most in broken.items()), tuple(told))
     return replace(found.planned, plans=(), conflict=conflict)
 
 

@@ -89,7 +89,7 @@ def proof(found: NetworkPlan) -> str:
                 f"proven {of}, where more stores take no less: for any other plan, one of these "
                 f"takes at most {100 * planned.excess:.3g} % more cycles, and no more of the rest"
             )
-    elif planned.proven and planned.plans[0].programs and excess:
+    elif planned.proven and (planned.plans[0].programs or found.rule.copies) and excess:
         # What stores in another order take is known of the plans that were simulated.
         text = f"proven {of}, where more stores take no less: {least}"
     elif planned.proven:

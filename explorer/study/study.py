@@ -18,6 +18,8 @@ from explorer.operators.layer_files import split
 from explorer.operators.workloads import members
 from explorer.study import cost
 from explorer.study.expression import Expression
+from explorer.study.networks import PREFIX
+from explorer.study.networks import operators as network_operators
 from explorer.study.parameters import (
     BLOCK,
     IN_TURN,
@@ -31,6 +33,7 @@ from explorer.study.parameters import (
 )
 from explorer.study.store import NamedLayer
 from explorer.study.unit import METRICS, Layer, Options, Unit
+from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError
 from isa.schema import Document, is_document, load_yaml, parse_yaml, read_text, validate
@@ -206,7 +209,7 @@ def load(path: Path) -> Study:
 
 def is_study(text: str) -> bool:
     """Whether a command's argument is a study file rather than an operator."""
-    if not is_document(text):
+    if not is_document(text) or parse_workload(text)[0].startswith(PREFIX):
         return False
     data = load_yaml(read_text(Path(text)), text)
     return isinstance(data, Mapping) and "workloads" in data
@@ -253,6 +256,8 @@ def _values(values: object, source: str, name: str) -> tuple[int, ...]:
 
 def _beside(text: str, study: Path) -> str:
     """A file (or a layer of one) beside the study file by its path, anything else as it is."""
+    if text.startswith(PREFIX):
+        return f"{PREFIX}{_beside(text.removeprefix(PREFIX), study)}"
     file, label = split(text) or (Path(text), "")
     try:
         beside = study.parent / file
@@ -261,14 +266,21 @@ def _beside(text: str, study: Path) -> str:
         return text
 
 
+def _operators(text: str) -> list[tuple[Operator, int]]:
+    """What a workload consists of, and how often each operator is in it."""
+    if text.startswith(PREFIX):
+        return network_operators(text)
+    return [(resolve(reference), times) for reference, times in members(text)]
+
+
 def _layers(workloads: Iterable[tuple[str, int]]) -> tuple[tuple[Layer, int], ...]:
     """The layers, those that compute the same under the same name added up."""
     layers: dict[tuple[str, str], tuple[Layer, int]] = {}
     for text, repeat in workloads:
         if repeat < 1:
             raise InputError("workload", "repeat", repeat, "a positive number")
-        for reference, times in members(text):
-            layer = Layer(resolve(reference))
+        for operator, times in _operators(text):
+            layer = Layer(operator)
             key = layer.operator.name, layer.id
             _, before = layers.get(key, (layer, 0))
             layers[key] = (layer, before + repeat * times)

@@ -61,6 +61,15 @@ def test_dry_run(tmp_path: Path, store: Path) -> None:
     assert "6 units are done, 0 left" in result.stdout
 
 
+def test_networks_have_a_prefix() -> None:
+    """The name of a network alone is refused with what it should be; a suite's is that suite."""
+    result = run("sweep", "2*resnet50", "--dry-run")
+    assert result.exit_code == 2
+    assert "network:resnet50" in result.stderr
+    assert "11 layers x 1 configuration" in run("sweep", "resnet18", "--dry-run").stdout
+    assert "layers x 1 configuration" in run("sweep", "network:resnet18", "--dry-run").stdout
+
+
 def test_study_file(tmp_path: Path) -> None:
     """A study file says all; options that it has fields for are refused."""
     path = tmp_path / "study.yaml"
@@ -301,7 +310,7 @@ def test_documented_study(root: Path, tmp_path: Path) -> None:
     path.write_text(document.replace("costs: costs.yaml", "costs: null"), encoding="utf-8")
     result = run("sweep", path, "--dry-run")
     assert result.exit_code == 0, result.stderr
-    assert "17 layers x 7 configurations" in result.stdout
+    assert "48 layers x 7 configurations" in result.stdout
 
 
 def test_documented_columns(root: Path) -> None:

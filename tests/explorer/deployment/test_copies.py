@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from explorer.deployment.copies import BLOCKS, MICRO_OPS, SOURCE, TARGET, Copy, copy
+from explorer.deployment.copies import BLOCKS, SOURCE, TARGET, Copy, copy
+from explorer.deployment.programs import MICRO_OPS
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.network.copying import Needs, Places, origins
 from isa.codec import encode

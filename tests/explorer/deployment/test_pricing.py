@@ -18,14 +18,14 @@ from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
 from explorer.deployment.host_work import total
-from explorer.deployment.pricing import simulated
+from explorer.deployment.pricing import Programs, _best, simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
 from explorer.network.network_plan import NetworkPlan, candidates, plan_network
 from explorer.network.own_best import own_best
-from explorer.network.planning import solve
+from explorer.network.planning import Conflict, solve
 from explorer.network.problem import plan
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
@@ -259,6 +259,17 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
 
 
+def test_programs_are_shared(made: Made) -> None:
+    """With the programs of an earlier plan, nothing is simulated anew, and the plan is the same."""
+    _, plans = made
+    programs = Programs.of(B2)
+    first = simulated(plans["stored"], programs=programs).planned
+    known = dict(programs.own)
+    again = simulated(plans["stored"], programs=programs).planned
+    assert again.plans == first.plans == simulated(plans["stored"]).planned.plans
+    assert programs.own == known
+
+
 def test_limits_of_cycles(made: Made) -> None:
     """A limit on cycles is kept by what programs take; where no plan does that, it is told."""
     _, plans = made
@@ -272,6 +283,25 @@ def test_limits_of_cycles(made: Made) -> None:
     assert not none.plans
     assert none.conflict is not None
     assert none.conflict.lines()[0] == f"cycles<={least - 1} cannot be met"
+
+
+def test_limits_of_copies(made: Made) -> None:
+    """A limit on the host's copies is kept by the plan in which copies were simulated."""
+    _, plans = made
+    free = plans["copied"]
+    least = min(simulated(plans[n]).planned.plans[0].cost.host_copies for n in ("stored", "copied"))
+    for most in (least, least + 1):
+        wishes = Wishes(limits={"host-copies": most})
+        planned = solve(free.assembled.problem, wishes)
+        found = simulated(replace(free, wishes=wishes, planned=planned))
+        (best,) = found.planned.plans
+        assert best.cost.host_copies <= most
+    (first,) = found.planned.plans
+    none = replace(found.planned, plans=(replace(first, cost=first.cost._replace(host_copies=99)),))
+    assert _best(replace(found, planned=none), none.plans, 0).conflict == Conflict(
+        (f"host-copies<={most}",),
+        ("without it, the plans that were simulated take 99 host-copies or more",),
+    )
 
 
 @pytest.mark.parametrize("name", ["stored", "copied"])

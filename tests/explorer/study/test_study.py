@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from explorer.embedding.facts import CLASSES
-from explorer.study.study import Study, is_study, load, parse_workload
+from explorer.network.shipped import shipped
+from explorer.study import cost
+from explorer.study.parameters import Grid
+from explorer.study.study import Study, is_study, load, make, parse_workload
+from explorer.study.unit import Options
+from isa.config import Config
 from isa.errors import InputError
 
 SMALL = """
@@ -75,6 +80,23 @@ def test_suites(tmp_path: Path) -> None:
     study = written(tmp_path, "name: s\nworkloads: ['2*deepbench:conv/device']\n")
     assert len(study.layers) == 15
     assert {repeat for _, repeat in study.layers} == {2}
+
+
+def test_networks(tmp_path: Path, root: Path) -> None:
+    """A network is its products, each as often as it occurs, alone or beside other operators."""
+    grid, options = Grid(Config.load("default"), {}), Options(tuple(CLASSES), cost.load(None))
+    layers = make("nets", [("network:resnet18", 2)], grid, options).layers
+    times = {layer.operator.name: n for layer, n in layers}
+    assert times["resnet18:layer1.0.conv1"] == 2 * 2
+    assert sum(times.values()) == 2 * len(shipped("resnet18").accelerated)
+    path = root / "docs" / "small_network.yaml"
+    beside = tmp_path / "net.yaml"
+    beside.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    study = written(tmp_path, SMALL.replace("workloads:", "workloads:\n  - network:net.yaml", 1))
+    assert "small_network:conv2" in {layer.operator.name for layer, _ in study.layers}
+    assert not is_study(f"network:{beside}")
+    with pytest.raises(InputError, match="did you mean 'resnet18'"):
+        make("nets", [("network:resnet19", 1)], grid, options)
 
 
 def test_files_beside_the_study(tmp_path: Path) -> None:
