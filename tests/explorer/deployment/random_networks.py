@@ -1,7 +1,7 @@
 """Random quantised models, planned, deployed and executed: ``python -m … [NUMBER [FIRST SEED]]``.
 
-Each is planned with few candidates, for one of three machines, with one of two models of what
-passes tensors on.
+Each is planned with few candidates, for one of three machines, with one of three models of what
+passes tensors on; where programs may copy, the host's bytes are expensive.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from explorer.deployment.verification import Verification
 from explorer.embedding.facts import DEFAULT_CLASSES
 from tests.explorer.network.random_networks import drawn
 
-WAYS = tuple(product(("default", "b2", "b4"), ("repack", "stored")))
+WAYS = tuple(product(("default", "b2", "b4"), ("repack", "stored", "copied")))
 
 
 def verified(seed: int, path: Path) -> Verification:
@@ -27,6 +27,8 @@ def verified(seed: int, path: Path) -> Verification:
     path.write_bytes(writer.model(*outputs).SerializeToString())
     config, transitions = WAYS[seed // 4 % len(WAYS)]
     asked = Planning(transitions=transitions, count=2, effort=1, classes=DEFAULT_CLASSES, jobs=1)
+    if transitions == "copied":
+        asked["host_cycles_per_byte"] = 16
     return explorer.network_verify(path, config, seed=seed, **asked)
 
 
@@ -44,7 +46,9 @@ def main() -> None:
             counts["tensors"] += len(result.rows)
             counts["accelerated"] += sum(row.runs == "accelerator" for row in result.rows)
             counts["segments"] += len(deployment.segments)
-            counts["programs"] += sum(len(s.nodes) for s in deployment.segments)
+            names = [name for s in deployment.segments for name in s.nodes]
+            counts["programs"] += len(names)
+            counts["copies"] += len({*names} - {n.name for n in deployment.network.nodes})
             if not result.right:
                 print(f"seed {seed}: {', '.join(wrong)}", flush=True)
     print(f"{number} models: {dict(counts)}")
