@@ -44,8 +44,9 @@ all embeddings without jokers; it has confirmed those of default, and was not ru
 *optimum* is the plan's cycles and *bound* what no plan over all *embeddings* undercuts, in every
 choice of layouts, of the usual classes where no others are told. Stores in a reader's order
 count as free in both; *executed* has them simulated, and so have *TVM's layouts*, in brackets: how
-far above the bound. Jokers stood for all embeddings but those *looked at*, and so many layouts had
-their programs *searched*. Nodes that were handed to the host are in `network_proofs.csv`.
+far above the bound. Jokers stood for all embeddings but those *looked at* with their layouts. Of so
+many layouts programs were *searched*, or have those of one that was; of all others, schedules were
+bounded. Nodes that were handed to the host are in `network_proofs.csv`.
 """
 
 
@@ -93,7 +94,7 @@ class Timed:
     work: Callable[[Any], Any]
 
     def __call__(self, item: object) -> tuple[float, Any]:
-        """Seconds of CPU, and what came of the work."""
+        """Seconds of CPU, and what the work gives."""
         begin = time.process_time()
         found = self.work(item)
         return time.process_time() - begin, found

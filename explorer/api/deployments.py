@@ -176,7 +176,7 @@ def _rule(planning: Planning) -> Model:
 
 def _compiled(found: Subject, config: ConfigLike, planning: Planning) -> Compiled:
     plan = network_plan(found.network, config, **planning)
-    return compiled_plan(found, plan, stores=_rule(planning).stores)
+    return compiled_plan(found, plan)
 
 
 def _inputs(network: Network, data: Arrays, otherwise: Arrays) -> dict[str, Array]:

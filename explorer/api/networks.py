@@ -100,8 +100,8 @@ def network_plan(
 ) -> NetworkPlan:
     """The best embedding for each node of a network; see ``explorer network plan --help``.
 
-    The programs of the plan, and of those beside it, are simulated with the stores that they have
-    in the end, but for fronts and candidates of a table.
+    The programs of the plan or the front, and of those beside it, are simulated with the stores
+    that they have in the end, but for candidates of a table.
 
     Args:
         network: an object, the name of a shipped network, or the path of a document or ONNX model.

@@ -219,8 +219,9 @@ def plan(
         so_far = replace(planned, planned=replace(planned.planned, interrupted=True))
         with suppress(typer.Exit):
             _show(so_far, objectives, output)
-        told = "explorer: programs were not simulated: stores in another order count as free"
-        typer.echo(told, err=True)
+        told = "programs were not simulated: stores in another order count as free"
+        told += ", and copies as the least that they can take" if rule.copies else ""
+        typer.echo(f"explorer: {told}", err=True)
 
     with partial(interrupted), progress("simulating plans") as advance:
         final = simulated(planned, seconds=time_limit, free=not rules, on_progress=advance)
@@ -303,7 +304,8 @@ def _show(found: NetworkPlan, objectives: Sequence[str], output: Path | None) ->
     if objectives:
         names = list(planned.plans[0].cost._fields)
         show_table(table, output, table[names])
-        note(report.proof(found), aside=output is not None)
+        for line in (report.proof(found), *report.free(found)):
+            note(line, aside=output is not None)
     else:
         show_table(table, output, table, keep=3)
         for line in report.lines(found):

@@ -129,7 +129,7 @@ def _compiled(found: Subject, asked: _Asked) -> Compiled:
         planned = simulated(planned, on_progress=advance)
     count = len(chosen(planned))
     with progress(f"programs of {counted(count, 'node')}", count) as advance:
-        return compiled_plan(found, planned, stores=rule.stores, on_progress=advance)
+        return compiled_plan(found, planned, on_progress=advance)
 
 
 def verify(
@@ -220,9 +220,12 @@ def _summary(deployment: Deployment, host: Host) -> list[str]:
     told = f"{counted(inexact, 'node is', 'nodes are')} not exact"
     told += " and computed with the nearest powers of two"
     work = total(deployment, host)
+    known = {node.name for node in deployment.network.nodes}
+    copies = sum(name not in known for s in segments for name in s.nodes)
+    which = f" ({counted(copies, 'copy', 'copies')} among them)" if copies else ""
     return [
-        f"{counted(nodes, 'program')} in {counted(len(segments), 'segment')}: {cycles:,} cycles, "
-        f"one by one {alone:,}",
+        f"{counted(nodes, 'program')}{which} in {counted(len(segments), 'segment')}: "
+        f"{counted(cycles, 'cycle')}, one by one {alone:,}",
         f"the host moves {counted(work.bytes, 'byte')} in "
         f"{counted(work.copies, 'copy', 'copies')}: "
         f"{counted(work.cycles, 'cycle')}",

@@ -17,11 +17,13 @@ from explorer.network.candidates import Option
 from explorer.network.graph import Network
 from explorer.network.network_plan import NetworkPlan
 from explorer.network.problem import METRICS
+from explorer.network.transitions import Host, Model, model
 from isa.config import Config
 from isa.errors import InputError
 from simulator.lint import HLS, PORTABLE
 
 Array = NDArray[Any]
+REPACK = model("repack")
 TARGETS = (PORTABLE, HLS)
 
 
@@ -44,7 +46,8 @@ class Compiled:
         values: its constants by name.
         config: what it is compiled for.
         chosen: of each programmed node its candidate.
-        stores: whether programs store what their readers want, where they have it.
+        rule: which transitions there are.
+        host: what the host's work costs, where programs may copy instead.
         on_progress: told when a node is done.
     """
 
@@ -54,20 +57,21 @@ class Compiled:
         values: Mapping[str, Array],
         config: Config,
         chosen: Mapping[str, Option],
+        rule: Model = REPACK,
+        host: Host = Host(),  # noqa: B008 - it is a value
         *,
-        stores: bool = False,
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.network, self.values, self.config = network, values, config
-        self.programs: dict[str, NodeProgram] = {}
+        programs: dict[str, NodeProgram] = {}
         for node in network.accelerated:
             if node.name in chosen:
                 option = chosen[node.name]
-                self.programs[node.name] = compiled(node, network, values, config, option)
+                programs[node.name] = compiled(node, network, values, config, option)
                 on_progress(1)
-        if stores:
-            self.programs = Director(config).directed(network, self.programs)
-        self.course: Course = course(network, self.programs)
+        self.directed = Director(config).directed(network, programs, rule, host)
+        self.programs: Mapping[str, NodeProgram] = self.directed.nodes
+        self.course: Course = course(network, self.programs, self.directed.copies)
 
     def deployment(
         self,
@@ -80,7 +84,7 @@ class Compiled:
         return deployed(
             self.network,
             self.config,
-            self.programs,
+            self.directed.all,
             self.course,
             one_by_one=one_by_one,
             apart=apart,
@@ -121,11 +125,7 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
 
 
 def compiled_plan(
-    found: Subject,
-    plan: NetworkPlan,
-    *,
-    stores: bool = False,
-    on_progress: Callable[[int], None] = lambda _: None,
+    found: Subject, plan: NetworkPlan, *, on_progress: Callable[[int], None] = lambda _: None
 ) -> Compiled:
     """The programs of a plan, the best of a front; arguments as for `Compiled`.
 
@@ -137,7 +137,8 @@ def compiled_plan(
         found.values,
         plan.config,
         chosen(plan),
-        stores=stores,
+        plan.rule,
+        plan.host,
         on_progress=on_progress,
     )
 

@@ -68,8 +68,8 @@ class Segment:
     """Programs of consecutive nodes in one instruction stream, for one launch.
 
     Attributes:
-        nodes: in order.
-        candidates: what the plan chose for each.
+        nodes: in order; a program that copies has a name of its own.
+        candidates: what the plan chose for each; of a copy, the layout that it makes.
         border: how each follows the one before it; None where there is one.
         table: decoded instructions with absolute addresses.
         points: of each instruction the number of what it points to in `Deployment.placed`, or -1.
@@ -169,7 +169,7 @@ def deployed(
     Args:
         network: the network.
         config: what it is compiled for.
-        programs: of its programmed nodes.
+        programs: of its programmed nodes, and those that copy, by name.
         course: its run.
         one_by_one: whether each node is a segment of its own.
         apart: whether no two tensors share memory, so that all of them are there in the end.
@@ -210,7 +210,7 @@ def _groups(
             if group and one_by_one:
                 yield tuple(group)
                 group = []
-            group.append(step.node)
+            group.append(step.program)
             continue
         if group:
             yield tuple(group)
@@ -336,7 +336,7 @@ class _Desk:
         own = [self.programs[name] for name in group]
         starts = tuple(np.unique(made.origin[:, 0], return_index=True)[1].tolist())
         outputs = tuple(
-            self.course.operands[p.node.name][i]
+            self.course.operands[p.name][i]
             for p in own
             for i, part in enumerate(p.operands)
             if part.written

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.content import Content, serves
 from explorer.layout.held import Held
-from explorer.network.transitions import Kind, Lacking
+from explorer.network.transitions import Host, Kind, Lacking, better
 
 BLANK, MADE, UNUSED = -1, -2, -3
 """Vectors of nothing but zeros, those that the host makes of elements, and those that nobody needs.
@@ -27,15 +27,21 @@ class Passage:
         kind: as plans call it.
         sources: of each entry that is read, which entry that is written it is; or `BLANK`, `MADE`,
             `UNUSED`. Empty where that is not looked at.
+        moved: bytes that the host reads and writes for it.
     """
 
     kind: Kind
     sources: NDArray[np.int64]
+    moved: int = 0
 
     @property
     def direct(self) -> bool:
         """Whether STORE writes what is read."""
         return self.kind in {"stored", "filled"}
+
+    def copied(self, cycles: int | None, host: Host) -> bool:
+        """Whether a copy of so many cycles is better; None where there is none."""
+        return better(cycles, self.kind, host.cost(self.moved, 0).cycles)
 
     @property
     def filled(self) -> NDArray[np.int32]:
@@ -56,14 +62,18 @@ def passage(written: Content, read: Content, *, stores: bool) -> Passage:
     """
     if serves(written, read, by_host=False):
         return Passage("none", _NOWHERE)
+    whole = written.size + read.size
     there, here = written.summands[0].held, read.summands[0].held
     if not (stores and read.plain and there.shape[1] == here.shape[1]):
-        return Passage("host", _NOWHERE)
+        return Passage("host", _NOWHERE, whole)
     found = sources(there, here)
     live = int(here.times[here.some].sum())
     made, blank = (int(np.count_nonzero(found == code)) for code in (MADE, BLANK))
-    kind = Lacking(made, blank, live).kind(written.size, read.size, here.shape[1])
-    return Passage(kind, found if kind != "host" else _NOWHERE)
+    lacking = Lacking(made, blank, live)
+    kind = lacking.kind(written.size, read.size, here.shape[1])
+    if kind == "host":
+        return Passage(kind, _NOWHERE, whole)
+    return Passage(kind, found, lacking.moved * here.shape[1])
 
 
 def sources(there: Held, here: Held) -> NDArray[np.int64]:

@@ -83,6 +83,7 @@ class NodeProgram:
         points: of each instruction the operand's number, -1 for none, and -2 for micro-ops, (n,).
         uops: micro-ops, (n, 3).
         operands: what is loaded and stored.
+        copy: what a program is called that copies what the node has written, and is none of it.
     """
 
     node: Accelerated
@@ -92,6 +93,12 @@ class NodeProgram:
     points: NDArray[np.int64]
     uops: Table
     operands: tuple[Operand, ...]
+    copy: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.copy or self.node.name
 
     @property
     def output(self) -> Content | None:

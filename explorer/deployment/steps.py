@@ -51,9 +51,9 @@ class Unpack:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The accelerator runs the program of a node."""
+    """The accelerator runs the program of a node, or one that copies."""
 
-    node: str
+    program: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Course:
     Attributes:
         steps: in order.
         buffers: what lies in memory for tensors that vary.
-        operands: of each programmed node, the buffer of each of its operands; -1 for constants.
+        operands: of each program, the buffer of each of its operands; -1 for constants.
     """
 
     steps: tuple[Step, ...]
@@ -97,9 +97,20 @@ class Course:
     operands: Mapping[str, tuple[int, ...]]
 
 
-def course(network: Network, programs: Mapping[str, NodeProgram]) -> Course:
-    """The run of a network whose nodes have these programs; the host runs all others."""
-    wanted = list(_wanted(network, programs))
+def course(
+    network: Network,
+    programs: Mapping[str, NodeProgram],
+    copies: Mapping[bytes, NodeProgram] | None = None,
+) -> Course:
+    """The run of a network.
+
+    Args:
+        network: the network.
+        programs: of its nodes; the host runs all others.
+        copies: programs that copy, by what they write: each runs just before its first reader.
+    """
+    left = dict(copies or {})
+    wanted = [w for w in _wanted(network, programs) if w.content.key not in left]
     builder = _Builder(network, programs)
     at: dict[int, list[_Want]] = {}
     for place, want in _placed(network, programs, wanted):
@@ -111,6 +122,9 @@ def course(network: Network, programs: Mapping[str, NodeProgram]) -> Course:
             else:
                 builder.pack(want.content)
         if node.name in programs:
+            for content in _read(programs[node.name]):
+                if content.key in left:
+                    builder.launch(left.pop(content.key))
             builder.launch(programs[node.name])
         else:
             builder.call(node)
@@ -268,8 +282,8 @@ class _Builder:
             else:
                 numbers.append(self._source(part.content))
             self.needed(numbers[-1])
-        self.operands[program.node.name] = tuple(numbers)
-        self.steps.append(Launch(program.node.name))
+        self.operands[program.name] = tuple(numbers)
+        self.steps.append(Launch(program.name))
 
     def _source(self, content: Content) -> int:
         found = self.packed.get(content.key)

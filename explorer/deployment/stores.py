@@ -2,31 +2,51 @@
 
 Each STORE of the producer is replaced by those that put its vectors where readers want them, once
 for each reader's layout, and as often as that has them. Vectors that the producer lacks are the
-host's to make.
+host's to make; or the whole is copied by a program of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.deployment.boxes import boxes
 from explorer.deployment.content import Content
+from explorer.deployment.copies import Copy, copy
 from explorer.deployment.passages import MADE, Passage, passage
 from explorer.deployment.programs import NodeProgram, Operand
+from explorer.layout.held import Held
 from explorer.network.graph import Network
+from explorer.network.transitions import Host, Model
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode
 from simulator.timing import cycles
 
-_MOST = 2**16 - 1  # of a size or stride: fields of 16 bits
 Goes = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Where vectors go: those of entry i from starts[i] to starts[i + 1] of the places."""
-Run = tuple[int, int, int]
-"""Vectors in a row: the first in the scratchpad, the first in the buffer, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directed:
+    """Programs with the stores that their readers want.
+
+    Attributes:
+        nodes: of the network's nodes, by name.
+        copies: those that copy, by what they write, in the order of their first readers.
+    """
+
+    nodes: Mapping[str, NodeProgram]
+    copies: Mapping[bytes, NodeProgram]
+
+    @property
+    def all(self) -> dict[str, NodeProgram]:
+        """All of them by name."""
+        return {**self.nodes, **{program.name: program for program in self.copies.values()}}
 
 
 class Director:
@@ -38,44 +58,97 @@ class Director:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._passages: dict[tuple[bytes, bytes], Passage] = {}
+        self._passages: dict[tuple[bytes, bytes, Host | None], Passage] = {}
         self._made: dict[tuple[object, ...], NodeProgram] = {}
+        self._copies: dict[tuple[str, str], Copy | None] = {}
 
     def directed(
-        self, network: Network, programs: Mapping[str, NodeProgram]
-    ) -> dict[str, NodeProgram]:
+        self, network: Network, programs: Mapping[str, NodeProgram], rule: Model, host: Host
+    ) -> Directed:
         """The programs, which store what their readers want wherever that moves fewer bytes.
 
         Args:
             network: the network.
             programs: of its nodes, each with its own order of stores.
+            rule: which transitions there are.
+            host: what the host's work costs, where programs may copy instead.
         """
+        if not rule.stores:
+            return Directed(programs, {})
+        copying = host if rule.copies else None
         asked: dict[str, dict[bytes, Content]] = {}
+        copies: dict[bytes, NodeProgram] = {}
         for program in programs.values():
             for part in program.operands:
                 if part.content is None or part.written:
                     continue
                 producer = _producer(part.content, network, programs)
-                if producer is not None and self.passage(producer, part.content).direct:
-                    found = asked.setdefault(producer.node.name, {})
-                    found[part.content.key] = part.content
-        return {
-            name: self._directed(program, asked[name], self._kept(program, network, programs))
-            if name in asked
-            else program
-            for name, program in programs.items()
-        }
+                if producer is None:
+                    continue
+                found = self.passage(producer, part.content, copying)
+                if found.direct:
+                    own = asked.setdefault(producer.node.name, {})
+                    own[part.content.key] = part.content
+                elif found.kind == "copied" and part.content.key not in copies:
+                    known = {n.name for n in network.nodes} | {c.name for c in copies.values()}
+                    name = _free(f"copy of {part.content.tensors[0]}", known)
+                    copies[part.content.key] = self._copying(producer, part.content, name)
+        nodes = {}
+        for name, program in programs.items():
+            nodes[name] = program
+            if name in asked:
+                kept = self._kept(program, network, programs, copying)
+                nodes[name] = self._directed(program, asked[name], kept, copying)
+        return Directed(nodes, copies)
 
-    def passage(self, producer: NodeProgram, content: Content) -> Passage:
-        """How a program's output becomes what is read."""
+    def passage(self, producer: NodeProgram, content: Content, copying: Host | None) -> Passage:
+        """How a program's output becomes what is read.
+
+        Args:
+            producer: the program.
+            content: what is read.
+            copying: what the host's work costs, where programs may copy instead.
+        """
         assert producer.output is not None
-        key = producer.output.key, content.key
+        key = producer.output.key, content.key, copying
         if key not in self._passages:
-            self._passages[key] = passage(producer.output, content, stores=True)
+            found = passage(producer.output, content, stores=True)
+            if copying is not None and content.plain and found.copied(0, copying):
+                made = self.copy(producer.output.summands[0].held, content.summands[0].held)
+                if found.copied(made.cycles if made else None, copying):
+                    found = Passage("copied", found.sources)
+            self._passages[key] = found
         return self._passages[key]
 
+    def copy(self, there: Held, here: Held) -> Copy | None:
+        """The program that makes one layout of another; see `copies.copy`."""
+        key = there.digest, here.digest
+        if key not in self._copies:
+            self._copies[key] = copy(self.config, there.rows(), here.rows())
+        return self._copies[key]
+
+    def _copying(self, producer: NodeProgram, content: Content, name: str) -> NodeProgram:
+        """The program that copies what another one has written."""
+        written = producer.output
+        assert written is not None
+        made = self.copy(written.summands[0].held, content.summands[0].held)
+        assert made is not None
+        operands = (
+            Operand("data", 0, written.size, written),
+            Operand("blocks", 0, len(made.blocks), None, made.blocks),
+            Operand("output", 0, content.size, content, written=True, direct=True),
+        )
+        return NodeProgram(
+            producer.node, content.layout, made.cycles, made.table, made.points, made.uops,
+            operands, name,
+        )  # fmt: skip
+
     def _kept(
-        self, program: NodeProgram, network: Network, programs: Mapping[str, NodeProgram]
+        self,
+        program: NodeProgram,
+        network: Network,
+        programs: Mapping[str, NodeProgram],
+        copying: Host | None,
     ) -> bool:
         """Whether somebody needs the output as the program has it."""
         tensor = program.node.output.tensor
@@ -87,17 +160,23 @@ class Director:
             for part in programs[node.name].operands:
                 if part.content is None or part.written or tensor not in part.content.tensors:
                     continue
-                if len(part.content.tensors) > 1 or not self.passage(program, part.content).direct:
+                if len(part.content.tensors) > 1:
+                    return True
+                if not self.passage(program, part.content, copying).direct:
                     return True
         return False
 
     def _directed(
-        self, program: NodeProgram, wanted: Mapping[bytes, Content], kept: bool
+        self,
+        program: NodeProgram,
+        wanted: Mapping[bytes, Content],
+        kept: bool,
+        copying: Host | None,
     ) -> NodeProgram:
         """The program with other stores."""
         key = program.node.name, program.candidate, tuple(wanted), kept
         if key not in self._made:
-            passages = [self.passage(program, content) for content in wanted.values()]
+            passages = [self.passage(program, content, copying) for content in wanted.values()]
             targets = [
                 _target(program, content, found)
                 for content, found in zip(wanted.values(), passages, strict=True)
@@ -105,6 +184,12 @@ class Director:
             kept = kept or any(target.own for target in targets)
             self._made[key] = _directed(program, targets, passages, kept, self.config)
         return self._made[key]
+
+
+def _free(stem: str, known: Collection[str]) -> str:
+    """A name that is not known."""
+    names = (f"{stem} {n}" if n else stem for n in count())
+    return next(name for name in names if name not in known)
 
 
 def _producer(
@@ -213,52 +298,3 @@ def _pairs(row: NDArray[np.int64], goes: Goes) -> NDArray[np.int64]:
     # The n-th place of each entry.
     turn = np.arange(len(sram)) - np.repeat(np.cumsum(times) - times, times)
     return np.stack([sram, places[np.repeat(starts[entries], times) + turn]], axis=1)
-
-
-def boxes(pairs: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int, int]]:
-    """STOREs that move vectors so: scratchpad, DRAM, width, height, stride.
-
-    Vectors that follow each other in both are rows, and rows of one width that follow each other in
-    the scratchpad, at one distance in DRAM, are a STORE.
-
-    Args:
-        pairs: where each vector is, and where it goes, (vectors, 2).
-    """
-    rows = sorted(_runs(pairs))
-    left = dict.fromkeys(rows)
-    begins: dict[tuple[int, int], list[Run]] = {}
-    for run in rows:
-        begins.setdefault((run[0], run[2]), []).append(run)
-    for first in rows:
-        if first not in left:
-            continue
-        del left[first]
-        chain, stride = [first], 0
-        while len(chain) < _MOST:
-            sram, dram, width = chain[-1]
-            following = [r for r in begins.get((sram + width, width), ()) if r in left]
-            fits = [
-                r
-                for r in following
-                if (r[1] - dram == stride if len(chain) > 1 else 0 <= r[1] - dram <= _MOST)
-            ]
-            if not fits:
-                break
-            stride = fits[0][1] - dram
-            del left[fits[0]]
-            chain.append(fits[0])
-        yield first[0], first[1], first[2], len(chain), stride if len(chain) > 1 else first[2]
-
-
-def _runs(pairs: NDArray[np.int64]) -> Iterator[Run]:
-    """Vectors that follow each other in both memories."""
-    apart = pairs[:, 1] - pairs[:, 0]
-    order = np.lexsort([pairs[:, 0], apart])
-    sram, dram, apart = pairs[order, 0], pairs[order, 1], apart[order]
-    begins = np.ones(len(order), np.bool_)
-    begins[1:] = (apart[1:] != apart[:-1]) | (sram[1:] != sram[:-1] + 1)
-    places = np.arange(len(order))
-    begins |= (places - np.maximum.accumulate(np.where(begins, places, 0))) % _MOST == 0
-    starts = np.flatnonzero(begins)
-    widths = np.diff(np.append(starts, len(order)))
-    yield from zip(sram[starts].tolist(), dram[starts].tolist(), widths.tolist(), strict=True)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
 from explorer.network.candidates import Option, residuals_of
+from explorer.network.copying import Needs
 from explorer.network.graph import Accelerated, Network, Tensor, View, no_program, operand
 from explorer.network.laying import digest, held
 from explorer.network.problem import Candidate, Cost, Node, Problem
 from explorer.network.spaces import Space
-from explorer.network.transitions import Host, Kind, Laid, Model, Rows, known_way, widened
+from explorer.network.transitions import (
+    Host,
+    Kind,
+    Laid,
+    Model,
+    better,
+    known_way,
+    widened,
+)
 from isa.computation import Operator
 from isa.config import Config
 from isa.fields import Memory
@@ -22,6 +31,25 @@ PLAIN = "plain"
 """The layout of a tensor as the host has it: row-major."""
 
 _WIDE = " in 32 bits"
+
+
+Key = tuple[str, str, str]
+"""A transition: the tensor, the layout in which it is written, and the one in which it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A transition that a program may make; the problem has the least cycles that it can take.
+
+    Attributes:
+        written, read: the layouts.
+        kind, cost: of what else there is.
+    """
+
+    written: Laid
+    read: Laid
+    kind: Kind
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +61,14 @@ class Assembled:
         kinds: of each transition, what it is.
         options: of each node that is programmed, its candidates by name.
         hosts: nodes that the host runs, with the reason.
+        copied: transitions that a program may make, of which that is not simulated yet.
     """
 
     problem: Problem
-    kinds: Mapping[tuple[str, str, str], Kind]
+    kinds: Mapping[Key, Kind]
     options: Mapping[str, Mapping[str, Option]]
     hosts: Mapping[str, str]
+    copied: Mapping[Key, Copied] = field(default_factory=dict)
 
 
 def assemble(
@@ -72,7 +102,7 @@ def assemble(
     nodes.sort(key=lambda n: places.get(n.name, -1 if n.name.startswith("input:") else len(places)))
     kinds, passages = desk.transitions(nodes, host)
     options = {n.name: {o.name: o for o in spaces[n.operator].all()} for n in programmed}
-    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts)
+    return Assembled(Problem(tuple(nodes), passages), kinds, options, hosts, desk.copied)
 
 
 @dataclass(slots=True)
@@ -95,6 +125,7 @@ class Desk:
     named: dict[str, dict[str, Laid]] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
     widened: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
+    copied: dict[Key, Copied] = field(default_factory=dict)
 
     def node(self, node: Accelerated, options: Iterable[Option]) -> Node:
         """A node that is programmed, with its candidates."""
@@ -186,10 +217,6 @@ class Desk:
         memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
         return self.config.element_bytes(memory)
 
-    def held(self, layout: Layout, view: View, strict: bool) -> Rows:
-        """What the lanes hold, as elements of the network's tensor; if strict, none is idle."""
-        return held(layout, view, strict=strict or self.rule.empty == "alike").rows()
-
     def tensor(self, name: str) -> Tensor:
         """A tensor of the network."""
         return self.network.by_name[name]
@@ -238,7 +265,7 @@ class Desk:
 
     def transitions(
         self, nodes: Iterable[Node], host: Host
-    ) -> tuple[dict[tuple[str, str, str], Kind], dict[tuple[str, str, str], Cost]]:
+    ) -> tuple[dict[Key, Kind], dict[Key, Cost]]:
         """All transitions of all tensors: what they are, and what they cost."""
         written: dict[str, dict[str, None]] = {}
         read: dict[str, dict[str, None]] = {}
@@ -248,8 +275,8 @@ class Desk:
                     written.setdefault(tensor, {})[label] = None
                 for tensor, label in candidate.reads:
                     read.setdefault(tensor, {})[label] = None
-        kinds: dict[tuple[str, str, str], Kind] = {}
-        passages: dict[tuple[str, str, str], Cost] = {}
+        kinds: dict[Key, Kind] = {}
+        passages: dict[Key, Cost] = {}
         for tensor, ends in read.items():
             # Reader by reader, so that what is compared is kept of all writers but one reader.
             for here in ends:
@@ -259,6 +286,12 @@ class Desk:
                     first = self.named[tensor][there]
                     key = (tensor, there, here)
                     kinds[key], passages[key] = self._passed(first, second, wide, host, by_host)
+                    if self.rule.copies and not (wide or by_host):
+                        cycles = self._copied(first, second, kinds[key], passages[key])
+                        if cycles is not None:
+                            self.copied[key] = Copied(first, second, kinds[key], passages[key])
+                            kinds[key] = "copied"
+                            passages[key] = Cost(cycles, memory=second.size)
                 second.forget()
             for laid in self.named[tensor].values():
                 laid.forget()
@@ -272,6 +305,21 @@ class Desk:
             return widened(first.size, second.size, host, *wide)
         found = known_way(first, second, self.rule.stores, self.rule.empty == "alike", by_host)
         return found.kind, found.cost(host)
+
+    def _copied(self, written: Laid, read: Laid, kind: Kind, cost: Cost) -> int | None:
+        """Cycles that no copy undercuts; None where it cannot be better than what else there is."""
+        if written.source is None or read.source is None or not better(0, kind, cost.cycles):
+            return None
+        cycles = known_least(written, read, self.config)
+        return cycles if better(cycles, kind, cost.cycles) else None
+
+
+@lru_cache(maxsize=2**16)
+def known_least(written: Laid, read: Laid, config: Config) -> int | None:
+    """Cycles that no program undercuts which copies; None where none can."""
+    assert read.held is not None
+    needs = Needs.of(written.places(config.batch), read.held.rows())
+    return needs.least(config) if needs else None
 
 
 def without_zeros(operator: Operator) -> set[str]:

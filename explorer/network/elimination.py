@@ -23,13 +23,8 @@ from itertools import count
 
 import numpy as np
 
+from explorer.network.parts import NEVER, Known, Part, numbers, parts_of
 from explorer.network.tables import Array, Mask, Tables
-
-NEVER = 2**56
-"""What is impossible costs this; sums of many still fit 64 bits."""
-
-MOST = 2**52
-"""All that a plan can cost in metrics that are told as one number stays below this."""
 
 VALUES = 2**24
 """Values that a part may have, and combinations that a step may eliminate: some 100 MB."""
@@ -37,84 +32,11 @@ VALUES = 2**24
 WORK = 2**31
 """Sums that all steps may look at: some ten seconds. What would take more is left to the solver."""
 
-FIXED = -1
-"""In place of a variable that has one value."""
+PARTS = 64
+"""Parts that a step may have: so many times `NEVER` is a number of 64 bits."""
 
 AT_ONCE = 2**21
 """Sums that are looked at together, as long as they fit a cache; more go through variables."""
-
-Choice = Mapping[int, Array]
-"""Values of variables, by their numbers, in arrays that broadcast."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Known:
-    """A part whose values are there.
-
-    Attributes:
-        scope: the variables that it depends on.
-        values: of each number in which costs are told, the first one first, by these variables.
-    """
-
-    scope: tuple[int, ...]
-    values: tuple[Array, ...]
-
-    def whole(self) -> Array:
-        """All values in the first number."""
-        return self.values[0]
-
-    def at(self, number: int, choice: Choice) -> Array:
-        """The values in a number where variables are chosen so."""
-        found: Array = self.values[number][tuple(choice[v] for v in self.scope)]
-        return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Passed:
-    """What a tensor's transitions cost: by the layout written, and the rows of its readers.
-
-    Attributes:
-        written: the variable of the layout; `FIXED` where there is one only.
-        costs: of each number, by the layouts written and read.
-        columns: of each column in which it is read, the variable of its rows and the layouts in
-            them; `FIXED` with one layout, where all rows have the same.
-    """
-
-    written: int
-    costs: tuple[Array, ...]
-    columns: tuple[tuple[int, Array], ...]
-
-    @property
-    def scope(self) -> tuple[int, ...]:
-        """The variables that it depends on."""
-        found = dict.fromkeys((self.written, *(v for v, _ in self.columns)))
-        return tuple(v for v in found if v != FIXED)
-
-    def whole(self) -> Array:
-        """All values in the first number."""
-        extents = {self.written: len(self.costs[0])} | {v: len(c) for v, c in self.columns}
-        choice = {}
-        for place, variable in enumerate(self.scope):
-            shape = [-1 if i == place else 1 for i in range(len(self.scope))]
-            choice[variable] = np.arange(extents[variable]).reshape(shape)
-        return self.at(0, choice)
-
-    def at(self, number: int, choice: Choice) -> Array:
-        """The values in a number where variables are chosen so."""
-        total = np.zeros((), np.int64)
-        seen: list[Array] = []
-        for variable, layouts in self.columns:
-            read = layouts[choice.get(variable, 0)]
-            cost = self.costs[number][choice.get(self.written, 0), read]
-            for other in seen:
-                # A layout is made once for all that want it.
-                cost = np.where(read == other, 0, cost)
-            total = total + cost
-            seen.append(read)
-        return np.minimum(total, NEVER)
-
-
-_Part = _Known | _Passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +60,10 @@ def eliminated(problem: Tables) -> list[int] | None:
     Args:
         problem: of which one best plan is wanted, without limits.
     """
-    unit = _numbers(problem)
+    unit = numbers(problem)
     if unit is None:
         return None
-    parts, sizes = _parts(problem, unit)
+    parts, sizes = parts_of(problem, unit)
     if any(not part.scope and int(part.whole()) >= NEVER for part in parts):
         return None  # there is no plan
     parts = [part for part in parts if part.scope]
@@ -161,78 +83,6 @@ def eliminated(problem: Tables) -> list[int] | None:
         places = np.unravel_index(flat, [sizes[v] for v in step.gone])
         chosen |= {v: int(place) for v, place in zip(step.gone, places, strict=True)}
     return [chosen.get(i, 0) for i in range(len(problem.tables))] if desk.possible else None
-
-
-# ---------------------------------------------------------------- numbers and parts
-
-Unit = list[list[tuple[int, int]]]
-"""Numbers in which costs are told: in each, metrics with what one of them counts."""
-
-
-def _numbers(problem: Tables) -> Unit | None:
-    """How costs are told in few numbers, of which the first decides, then the second.
-
-    Metrics are told as one number as long as no plan's values of the later ones can add up to one
-    of the first. None if a metric's values are too large.
-    """
-    found: Unit = []
-    room = MOST
-    for metric in range(problem.ranks):
-        spread = sum(int(np.ptp(t.costs[:, metric])) for t in problem.tables)
-        spread += sum(
-            p.readers * int(p.costs[:, :, metric].max(initial=0, where=p.possible))
-            for p in problem.passing.values()
-        )
-        if spread >= MOST:
-            return None
-        if spread >= room or not found:
-            found.append([])
-            room = MOST
-        room //= spread + 1
-        found[-1] = [(m, unit * (spread + 1)) for m, unit in found[-1]] + [(metric, 1)]
-    return found
-
-
-def _told(costs: Array, unit: Unit) -> tuple[Array, ...]:
-    """Costs (..., metrics) in numbers."""
-    return tuple(
-        np.asarray(sum(costs[..., metric] * one for metric, one in number), np.int64)
-        for number in unit
-    )
-
-
-def _parts(problem: Tables, unit: Unit) -> tuple[list[_Part], list[int]]:
-    """What a plan's costs are the sum of, and how many values each variable has.
-
-    The variables are the tables' rows, then the layouts in which tensors are written. Those that
-    have one value occur in no part.
-    """
-    parts: list[_Part] = []
-    sizes = [len(table.keys) for table in problem.tables]
-    columns: dict[str, list[tuple[int, Array]]] = {}
-    for i, table in enumerate(problem.tables):
-        if len(table.keys) > 1:
-            parts.append(_Known((i,), _told(table.costs - table.costs.min(axis=0), unit)))
-        for column, tensor in enumerate(table.reads):
-            layouts = table.keys[:, column]
-            fixed = bool((layouts == layouts[0]).all())
-            found = (FIXED, layouts[:1]) if fixed else (i, layouts)
-            columns.setdefault(tensor, []).append(found)
-    for i, table in enumerate(problem.tables):
-        for column, tensor in enumerate(table.writes, len(table.reads)):
-            read = columns.get(tensor, [])
-            layouts, which = np.unique(table.keys[:, column], return_inverse=True)
-            variable, passing = FIXED, problem.passing[tensor]
-            if read and len(layouts) > 1:
-                variable = len(sizes)
-                sizes.append(len(layouts))
-                apart = np.where(which[:, None] == np.arange(len(layouts)), 0, NEVER)
-                zeros = [np.zeros_like(apart)] * (len(unit) - 1)
-                parts.append(_Known((i, variable), (apart, *zeros)))
-            first, *others = _told(passing.costs[layouts], unit)
-            first = np.where(passing.possible[layouts], first, NEVER)
-            parts.append(_Passed(variable, (first, *others), tuple(read)))
-    return parts, sizes
 
 
 # ---------------------------------------------------------------- the order of steps
@@ -262,7 +112,8 @@ def _steps(scopes: Iterable[Sequence[int]], sizes: Sequence[int]) -> list[_Step]
         changed = around[first] - gone[first]
         parts = tuple(i for i, scope in left.items() if scope & gone[first])
         sets = [gone[first], changed, *(left[i] for i in parts)]
-        if any(math.prod(sizes[v] for v in own) > VALUES for own in sets):
+        large = any(math.prod(sizes[v] for v in own) > VALUES for own in sets)
+        if large or len(parts) > PARTS:
             return None
         steps.append(_Step(step, tuple(sorted(changed)), parts))
         left = {i: scope for i, scope in left.items() if i not in parts}
@@ -289,7 +140,7 @@ class _Desk:
     """
 
     sizes: list[int]
-    parts: dict[int, _Part]
+    parts: dict[int, Part]
     numbers: int
     work: int = 0
     possible: bool = True
@@ -310,7 +161,7 @@ class _Desk:
         if not search.run():
             return None
         if step.around:
-            self.parts[self.next] = _Known(step.around, search.values)
+            self.parts[self.next] = Known(step.around, search.values)
         elif search.values[0] >= NEVER:
             self.possible = False
         self.next += 1
@@ -324,34 +175,39 @@ class _Link:
     Attributes:
         around: its variables that stay.
         costs: by these, then by all combinations of its variables that go.
-        which: of each combination of all that goes, the number of that of these, or all as such.
+        which: of each combination of all that goes, the number of that of these; None where these
+            are all that goes.
         least, most: over what stays, (combinations of its variables that go,).
     """
 
     around: tuple[int, ...]
     costs: Array
-    which: Array
+    which: Array | None
     least: Array
     most: Array
 
     @classmethod
-    def of(cls, part: _Part, gone: Sequence[int], sizes: Sequence[int]) -> _Link:
+    def of(cls, part: Part, gone: Sequence[int], sizes: Sequence[int]) -> _Link:
         """A part, where some variables go."""
         around = tuple(v for v in part.scope if v not in gone)
         own = tuple(v for v in gone if v in part.scope)
         values = part.whole().transpose([part.scope.index(v) for v in (*around, *own)])
         costs = values.reshape(*values.shape[: len(around)], -1)
-        inner = [sizes[v] if v in own else 1 for v in gone]
-        which = np.broadcast_to(
-            np.arange(costs.shape[-1]).reshape(inner), [sizes[v] for v in gone]
-        ).reshape(-1)
+        which = None
+        if own != tuple(gone):
+            flat = np.arange(costs.shape[-1]).reshape([sizes[v] if v in own else 1 for v in gone])
+            which = np.broadcast_to(flat, [sizes[v] for v in gone]).reshape(-1)
         outer = tuple(range(len(around)))
         return cls(around, costs, which, costs.min(axis=outer), costs.max(axis=outer))
+
+    def number(self, rows: Array) -> Array:
+        """Of combinations of all that goes, the numbers of those of its own variables."""
+        return rows if self.which is None else self.which[rows]
 
     def at(self, fixed: Mapping[int, int], rows: Array) -> Array:
         """The costs of some combinations, where some of what stays is fixed: by the rest of it."""
         place = tuple(fixed.get(v, slice(None)) for v in self.around)
-        found: Array = self.costs[place][..., self.which[rows]]
+        found: Array = self.costs[place][..., self.number(rows)]
         return found
 
 
@@ -372,7 +228,7 @@ class _Search:
 
     desk: _Desk
     step: _Step
-    own: list[_Part]
+    own: list[Part]
     cost: Array
     links: list[_Link]
     order: tuple[int, ...]
@@ -380,7 +236,7 @@ class _Search:
     best: Array
 
     @classmethod
-    def of(cls, desk: _Desk, step: _Step, own: list[_Part]) -> _Search:
+    def of(cls, desk: _Desk, step: _Step, own: list[Part]) -> _Search:
         """The start of a step."""
         cost: Array = np.zeros([desk.sizes[v] for v in step.gone], np.int64)
         links = []
@@ -389,7 +245,8 @@ class _Search:
             if found.around:
                 links.append(found)
             else:
-                cost = np.minimum(cost + found.costs[found.which].reshape(cost.shape), NEVER)
+                own_cost = found.at({}, np.arange(cost.size)).reshape(cost.shape)
+                cost = np.minimum(cost + own_cost, NEVER)
         # What differs most is fixed first: then little is open, and most combinations go.
         spread = dict.fromkeys(step.around, 0)
         for link in links:
@@ -411,9 +268,9 @@ class _Search:
         self.desk.work += len(rows) * (len(links) + 1)
         least, most = np.zeros_like(rows), np.zeros_like(rows)
         for link in links:
-            which = link.which[rows]
-            least += link.least[which]
-            most += link.most[which]
+            number = link.number(rows)
+            least += link.least[number]
+            most += link.most[number]
         return least, most
 
     def _fix(self, fixed: dict[int, int], rows: Array, cost: Array, links: Sequence[_Link]) -> bool:

@@ -17,9 +17,10 @@ from explorer.network.check import check
 from explorer.network.graph import Accelerated, Dtype, Host, Network, Node, Tensor, View, taken
 from explorer.network.onnx_begin import PRODUCTS, begin, view_of
 from explorer.network.onnx_chain import Chain
-from explorer.network.onnx_file import Array, Model, Op, captured, kind_of, read, unique
-from explorer.network.onnx_graph import DEQUANTISE, QUANTISE, RENAMES, Graph
+from explorer.network.onnx_file import Array, Model, Op, kind_of, read, unique
+from explorer.network.onnx_graph import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
 from explorer.network.onnx_products import Unfit
+from explorer.network.onnx_shapes import captured
 from explorer.operators.stages import check_stages
 from isa.errors import InputError
 from isa.files import parsing
@@ -192,24 +193,49 @@ def _joins(graph: Graph, writer: int, quantise: onnx.NodeProto) -> bool:
 
 
 def _run(graph: Graph, number: int, writers: Mapping[str, int], quantise: int | None) -> _Run:
-    """An operation with the DQ of its inputs, which cost nothing twice, and the Q of its output."""
+    """An operation with what has to be run with it, and the Q of its output."""
     model = graph.model
     node = model.nodes[number]
-    before: list[onnx.NodeProto] = []
+    before: list[int] = []
     inputs: list[str] = []
     for name in (*node.input, *captured(node)):
-        writer = writers.get(name)
-        source = model.nodes[writer] if writer is not None else None
-        if source is not None and source.op_type == DEQUANTISE and node.op_type != DEQUANTISE:
-            before += [source] * (source not in before)
-            inputs += source.input
-        else:
-            inputs.append(name)
+        inputs += _taken_in(graph, name, writers, before, floats=node.op_type != DEQUANTISE)
     after = [] if quantise is None else [model.nodes[quantise]]
     inputs += [name for n in after for name in n.input[1:]]
     outputs = tuple(after[-1].output if after else node.output)
     given = [n for n in dict.fromkeys(inputs) if n and n not in model.constants]
-    return _Run(number, (*before, node, *after), tuple(given), outputs)
+    nodes = (*(model.nodes[n] for n in before), node, *after)
+    return _Run(number, nodes, tuple(given), outputs)
+
+
+def _taken_in(
+    graph: Graph, name: str, writers: Mapping[str, int], before: list[int], *, floats: bool
+) -> list[str]:
+    """The tensors that are read in place of one, by nodes that are run before its reader.
+
+    These are the DQ of its inputs, which cost nothing twice, and what writes sequences, which are
+    no tensors and can be passed on in no other way.
+
+    Args:
+        graph: the model.
+        name: what is read.
+        writers: of tensors, among the host's nodes.
+        before: the numbers of the nodes to run before, to which they are added.
+        floats: whether DQ are among them.
+    """
+    writer, model = writers.get(name), graph.model
+    if writer is None:
+        return [name]
+    source = model.nodes[writer]
+    if not (name in model.sequences or (floats and source.op_type == DEQUANTISE)):
+        return [name]
+    if writer in before:  # and so what it reads is known
+        return []
+    found = []
+    for other in (*source.input, *captured(source)):
+        found += _taken_in(graph, other, writers, before, floats=source.op_type != DEQUANTISE)
+    before.append(writer)
+    return found
 
 
 def _reason(graph: Graph, found: _Nodes, number: int) -> str:
@@ -343,7 +369,7 @@ def _scales(graph: Graph) -> Iterator[tuple[str, tuple[float, int, str]]]:
     """Scale, zero point and type of integers that a Q writes or a DQ reads."""
     for op in graph.ops:
         found = graph.parameters(op) if op.kind in {QUANTISE, DEQUANTISE} else None
-        if found is not None and found[0].size == 1:
+        if found is not None and found[0].size == 1 and not op.attributes.get(OPEN):
             name = op.outputs[0] if op.kind == QUANTISE else op.inputs[0]
             scale, zero = float(found[0].flat[0]), int(found[1].flat[0])
             yield name, (scale, zero, found[1].dtype.name)

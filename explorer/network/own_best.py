@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from explorer.network.assembly import Key
 from explorer.network.graph import Host, Network
 from explorer.network.network_plan import NetworkPlan
 from explorer.network.planning import solve
 from explorer.network.problem import Plan
+from explorer.network.transitions import Kind
 from explorer.network.wishes import Wishes
 from isa.errors import InputError
 from isa.words import counted
@@ -120,6 +122,7 @@ def own_best(
         else n
         for n in problem.nodes
     )
+    kinds = found.assembled.kinds
     if options[node][planned.choices[node]].cycles == least:
         other = planned
     else:
@@ -132,19 +135,23 @@ def own_best(
             return None
         assembled = replace(found.assembled, problem=replace(problem, nodes=nodes))
         left = replace(found, assembled=assembled, planned=solved, fixed=None, greedy=None)
-        other = refined(replace(left, wishes=asked)).planned.plans[0]
+        compared = refined(replace(left, wishes=asked))
+        kinds, other = compared.assembled.kinds, compared.planned.plans[0]
     return OwnBest(
         node,
         planned.choices[node],
         options[node][planned.choices[node]].cycles,
         other.choices[node],
         least,
-        tuple(_changes(found, planned, other)),
+        tuple(_changes(found, planned, other, kinds)),
         other.cost.cycles - planned.cost.cycles,
     )
 
 
-def _changes(found: NetworkPlan, planned: Plan, other: Plan) -> Iterator[Change]:
+def _changes(
+    found: NetworkPlan, planned: Plan, other: Plan, kinds: Mapping[Key, Kind]
+) -> Iterator[Change]:
+    """Where the plans differ; the transitions of the other one are of these kinds."""
     problem = found.assembled.problem
     for name, first in planned.choices.items():
         second = other.choices[name]
@@ -155,16 +162,18 @@ def _changes(found: NetworkPlan, planned: Plan, other: Plan) -> Iterator[Change]
         if first != second or cycles[0] != cycles[1]:
             yield Change(name, first, cycles[0], second, cycles[1], cycles[1] - cycles[0])
     for tensor in problem.tensors():
-        sides = [_passed(found, plan, tensor) for plan in (planned, other)]
+        sides = [
+            _passed(known, plan, tensor)
+            for known, plan in ((found.assembled.kinds, planned), (kinds, other))
+        ]
         if sides[0] != sides[1]:
             (first, before), (second, after) = sides
             yield Change(tensor, first, before, second, after, after - before)
 
 
-def _passed(found: NetworkPlan, plan: Plan, tensor: str) -> tuple[str, int]:
+def _passed(kinds: Mapping[Key, Kind], plan: Plan, tensor: str) -> tuple[str, int]:
     """How a plan passes a tensor on, in words, and the cycles of that."""
     moves = [move for move in plan.moves if move.tensor == tensor]
-    kinds = found.assembled.kinds
     parts = [f"{m.read} ({kinds[tensor, m.written, m.read]})" for m in moves]
     text = f"{moves[0].written} → {', '.join(parts)}" if moves else ""
     return text, sum(move.cost.cycles for move in moves)

@@ -60,6 +60,8 @@ class Planned:
         interrupted: whether the user ended the search.
         rules: ground rules that the solver was given; none where the reductions left no plan.
         conflicts: that its search met.
+        excess: of a front whose programs were simulated: for each other plan, one of it takes at
+            most this share more cycles, and no more of anything else.
     """
 
     plans: tuple[Plan, ...]
@@ -70,6 +72,7 @@ class Planned:
     interrupted: bool = False
     rules: int = 0
     conflicts: int = 0
+    excess: float = 0.0
 
 
 def solve(

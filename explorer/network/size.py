@@ -5,10 +5,10 @@ from __future__ import annotations
 from explorer.network.graph import Network
 from explorer.program.memory import check_size, needed
 
-# Bytes an element of a layout while what it holds is told: flat indices in 64 bits, twice, what is
-# live and inside; and what is kept while layouts of one tensor are compared, in 32 bits: the
-# indices, those of vectors that are compared, and numbers of these.
-_AT_ONCE, _KEPT = 32, 12
+# Bytes an element of a tensor while a layout of it is told or compared: a few numbers of 64 bits an
+# entry, of which there are about as many as elements where windows have their own; and what is kept
+# of layouts that others are compared with, which have an entry for several elements.
+_AT_ONCE, _KEPT = 32, 1
 _LAYOUTS = 16  # of a tensor, as an order of magnitude
 _FLOAT = 8  # bytes an element that host nodes may compute with
 

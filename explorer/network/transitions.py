@@ -7,10 +7,12 @@ How is said by a named model, which is data (`transitions.yaml`). The kinds, che
   there.
 - **filled**: the same, but for vectors that the producer lacks: the host makes those. Vectors of
   nothing but zeros are only written.
+- **copied**: a program of its own makes one layout of the other (`explorer.network.copying`), in
+  place of the host where that takes fewer cycles.
 - **host**: the host reads all that was written and writes all that is wanted.
 
-Which of them it is, is decided by bytes alone (`Lacking.kind`), so that whoever makes programs of a
-plan decides the same.
+Which of them it is, is decided by bytes alone (`Lacking.kind`), and whether it is copied by the
+cycles of the copy (`better`), so that whoever makes programs of a plan decides the same.
 """
 
 from __future__ import annotations
@@ -28,13 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.held import Held
+from explorer.network.copying import Places
 from explorer.network.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
 
-Kind = Literal["none", "stored", "filled", "host"]
-GARBAGE = -3
-"""What a lane holds that was written without meaning: no reader can use it."""
+Kind = Literal["none", "stored", "filled", "copied", "host"]
 
 
 class Model(Document):
@@ -42,6 +43,7 @@ class Model(Document):
 
     summary: str
     stores: bool
+    copies: bool
     empty: Literal["told", "alike"]
     border: Literal["plain", "free"]
 
@@ -109,9 +111,21 @@ class Laid:
         """The tensor's elements in the lanes; None for the plain tensor."""
         return self.source() if callable(self.source) else self.source
 
+    @cached_property
+    def _places(self) -> dict[int, Places]:
+        return {}
+
+    def places(self, batch: int) -> Places:
+        """Where each element is, of vectors with so many rows."""
+        assert self.held is not None
+        if batch not in self._places:
+            self._places[batch] = Places.of(self.held.rows(), batch)
+        return self._places[batch]
+
     def forget(self) -> None:
         """Give back what can be told again, should it be asked for."""
-        self.__dict__.pop("held", None)
+        for name in ("held", "_places"):
+            self.__dict__.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +267,17 @@ def way(written: Laid, read: Laid, stores: bool, alike: bool, by_host: bool) -> 
 
 known_way = lru_cache(maxsize=2**16)(way)
 """`way` of layouts that are told apart by what they hold: each two are compared once a process."""
+
+
+def better(cycles: int | None, kind: Kind, host: int) -> bool:
+    """Whether a program that copies is better than what else there is.
+
+    Args:
+        cycles: that it takes; None where there is none.
+        kind: of what else there is.
+        host: cycles of that.
+    """
+    return cycles is not None and kind in {"filled", "host"} and cycles < host
 
 
 def _in_place(written: Laid, read: Laid, by_host: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from explorer.network.network_plan import NetworkPlan, rows
@@ -32,6 +33,7 @@ def lines(found: NetworkPlan) -> Iterator[str]:
     yield f"each node's own best without transitions: {counted(found.floor, 'cycle')}"
     if found.claim is None:
         yield proof(found)
+        yield from free(found)
     else:
         yield from found.claim.lines()
         if best.cost.cycles > found.claim.cycles:
@@ -60,6 +62,16 @@ def _beside(cycles: int, planned: int) -> str:
     return f"{ratio:.3g} times the plan's cycles"
 
 
+def free(found: NetworkPlan) -> Iterator[str]:
+    """That stores were not simulated, where they were not, and why."""
+    planned = found.planned
+    if found.rule.stores and not planned.interrupted and not planned.plans[0].programs:
+        why = "what these transitions take to be there, nobody makes"
+        if found.rule.executable:
+            why = "of candidates of a table only cycles are known"
+        yield f"programs were not simulated, and stores in another order count as free: {why}"
+
+
 def proof(found: NetworkPlan) -> str:
     """What is proven of what."""
     planned, account = found.planned, found.planned.account
@@ -68,7 +80,16 @@ def proof(found: NetworkPlan) -> str:
     excess = 100 * (first.of(metric) / planned.bound - 1) if planned.bound else 0.0
     least = f"no plan has fewer than {planned.bound:,} {metric}"
     least += f", at most {excess:.3g} % above it" if planned.bound else ""
-    if planned.proven and planned.plans[0].programs and excess:
+    if found.wishes.objectives:
+        text = f"proven {of}: none is missing" if planned.proven else f"not proven {of}"
+        if planned.proven and planned.excess == math.inf:
+            text = f"not proven {of}: others were not simulated, and may be better"
+        elif planned.proven and planned.excess:
+            text = (
+                f"proven {of}, where more stores take no less: for any other plan, one of these "
+                f"takes at most {100 * planned.excess:.3g} % more cycles, and no more of the rest"
+            )
+    elif planned.proven and (planned.plans[0].programs or found.rule.copies) and excess:
         # What stores in another order take is known of the plans that were simulated.
         text = f"proven {of}, where more stores take no less: {least}"
     elif planned.proven:

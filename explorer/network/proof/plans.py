@@ -71,8 +71,10 @@ class Proof:
         if self.wishes.ranked[0] != "cycles":
             named = ",".join(self.wishes.ranked)
             raise InputError(f"{dashes}prefer", "", named, "cycles first, over all embeddings")
-        if not self.rule.stores:
+        if not self.rule.stores or self.rule.copies:
             allowed = "stored or trial: else orders in DRAM count, which schedules choose"
+            if self.rule.copies:
+                allowed = "stored or trial: copies are of the candidates listed only"
             raise InputError(f"{dashes}transitions", "", self.rule_name, allowed)
 
     def run(
@@ -107,6 +109,10 @@ class Proof:
             on_round(progress)
             if pressed.is_set() or (seconds is not None and time.monotonic() - begin > seconds):
                 return
+        # Only now, as what is searched here is not what the bound rests on.
+        self.closing.compare(run)
+        if self.claimed is not None:
+            self.claimed = replace(self._plan(), claim=self.claimed.claim)
 
     def _pools(self, run: Run) -> dict[Operator, Pool]:
         """The embeddings of each operator; nodes without any program are the host's."""
@@ -182,20 +188,23 @@ class _Pools:
 
 def _space(found: Pool, chosen: Iterable[Way]) -> Space:
     """The ways that plans are made of: those chosen, and the fastest."""
-    exact = [w for w in found.ways if w.exact and w.number >= 0]
-    kept = {id(w): w for w in chosen if w.number >= 0}
-    if exact:
-        fastest = min(exact, key=lambda w: (w.cycles, w.option.name))
-        kept[id(fastest)] = fastest
+    kept = {
+        (w.option.embedding.id, w.number): (w.option.embedding, w.number, w.programs)
+        for w in chosen
+        if w.number >= 0
+    }
+    if (place := found.fastest()) is not None:
+        embedding, number, programs = found.way(place)
+        kept[embedding.id, number] = embedding, number, programs
     by_id: dict[str, list[Measured]] = {}
     embeddings = {}
-    for way in sorted(kept.values(), key=lambda w: (w.cycles, w.number)):
-        name, schedule = way.option.embedding.id, way.programs.schedule
-        assert schedule is not None
+    for embedding, number, programs in sorted(kept.values(), key=lambda k: (k[2].least, k[1])):
+        assert programs.schedule is not None
+        name = embedding.id
         several = by_id.setdefault(name, [])
         label = numbered(name, len(several) + 1)
-        several.append(Measured(label, way.number, schedule, way.cycles, proven=True))
-        embeddings[name] = way.option.embedding
+        several.append(Measured(label, number, programs.schedule, programs.least, proven=True))
+        embeddings[name] = embedding
     evaluated = {
         name: restored(found.operator, found.config, embeddings[name], several)
         for name, several in by_id.items()

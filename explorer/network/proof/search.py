@@ -102,6 +102,31 @@ class Closing:
             if known.proven or not self._advance(solved, run):
                 return
 
+    def compare(self, run: Run) -> None:
+        """Find each operator's fastest programs, to compare with: no part of the proof.
+
+        The limits stay where they are, and layouts that are of no use for a plan are searched too.
+        """
+        while True:
+            limits: dict[Operator, float] = {}
+            for operator, pool in self.pools.items():
+                place, most = pool.faster()
+                least = most - 1 if most < NEVER else pool.joker or 0
+                limits[operator] = least if place is None else pool.way(place)[2].least
+            self._bound(limits, run)
+            questions, searched = [], []
+            for operator, pool in self.pools.items():
+                place, most = pool.faster()
+                if place is not None:
+                    embedding, number, programs = pool.way(place)
+                    way = (embedding, number, float(most))
+                    questions.append(Question(operator, pool.config, (way,)))
+                    searched.append((programs, float(most)))
+            if not questions:
+                return
+            for (programs, below), (found,) in zip(searched, run(answer, questions), strict=True):
+                programs.told(found, below)
+
     def _plan(self, run: Run) -> None:
         """Find the best plan of the ways that there are, evaluating those that seem to make it."""
         while True:
@@ -176,19 +201,23 @@ class Closing:
 
     def _reach(self, limits: Mapping[Operator, tuple[float, float]], run: Run) -> None:
         """Make ways of all layouts up to a limit of each operator, but for those of no use."""
+        self._bound({o: limit for o, (limit, _) in limits.items()}, run)
+        for operator, (limit, useless) in limits.items():
+            self.pools[operator].reach(limit, useless)
+
+    def _bound(self, limits: Mapping[Operator, float], run: Run) -> None:
+        """Bound all that reaching these limits needs bounds of."""
         while True:
             waiting = [
                 (self.pools[operator], question)
-                for operator, (limit, _) in limits.items()
+                for operator, limit in limits.items()
                 for question in self.pools[operator].questions(limit)
             ]
             if not waiting:
-                break
+                return
             answers = run(bounds, [question for _, question in waiting])
             for (pool, _), found in zip(waiting, answers, strict=True):
                 pool.take(found)
-        for operator, (limit, useless) in limits.items():
-            self.pools[operator].reach(limit, useless)
 
     def _ask(self, chosen: Mapping[Operator, Mapping[int, int]], run: Run) -> None:
         """Search programs of ways of each operator, by number, with their marginals.

@@ -206,6 +206,31 @@ class Pool:
         """The ways whose cycles are not known, and may be asked for."""
         return (way for way in self.ways if not (way.exact or way.dropped))
 
+    def fastest(self) -> int | None:
+        """The place in `layouts` of the fastest programs that are known, TVM's aside."""
+        known = (i for i, (_, _, programs) in enumerate(self.layouts) if programs.exact)
+        return min(known, key=lambda i: (self._bound(i), i), default=None)
+
+    def faster(self) -> tuple[int | None, int]:
+        """The layout whose programs may be fastest and are not known, and what they undercut then.
+
+        Its place is None if there is none. It need not be one of an embedding that has no bounds
+        yet, of a floor that is no greater than its own bound or, without one, the second number.
+        """
+        best = self.fastest()
+        most = NEVER if best is None else self._bound(best)
+        slower = (
+            i
+            for i, (_, _, programs) in enumerate(self.layouts)
+            if not programs.exact and programs.least < most
+        )
+        return min(slower, key=lambda i: (self._bound(i), i), default=None), most
+
+    def way(self, place: int) -> tuple[AnyEmbedding, int, Programs]:
+        """The embedding of a layout, its number, and its programs."""
+        own, number, programs = self.layouts[place]
+        return self.ordered[own][1], number, programs
+
     def searched(self) -> Iterator[tuple[str, int, Programs]]:
         """Embedding and number of all layouts whose programs were searched, and these."""
         for way in self.ways:

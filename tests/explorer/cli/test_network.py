@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import explorer
-from explorer.cli import GROUPS, app
+from explorer.cli import GROUPS, app, interrupts
 from explorer.network.document import load
 from explorer.network.shipped import shipped
 
@@ -127,6 +127,7 @@ def test_refused(arguments: tuple[str, ...], said: str) -> None:
         (("plan", "resnet18", "--dask", "local:x"), "local:N"),
         (("plan", "resnet18", "--certificate", "a.json"), "only with --over all"),
         (("plan", "resnet18", "--over", "all"), "'repack'"),
+        (("plan", "resnet18", "--over", "all", "--transitions", "copied"), "copies are of"),
         (("plan", "resnet18", "--over", "all", "--pareto", "cycles"), "--pareto"),
         (("why", "resnet18", "fc", "--candidate-cycles", "a.csv", "--effort", "1"), "--effort"),
         (("why", "resnet18", "fc", "--store", "WRONG"), "no directory"),
@@ -157,6 +158,26 @@ def test_wrong_names_are_told_at_once(
     assert found.exit_code == 2
     assert part in str(found.exception) + found.output
     assert {path.name for path in tmp_path.iterdir()} == {"WRONG", "UNKNOWN"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_interrupted_candidates(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while candidates are evaluated says where they are, or how they would be kept."""
+
+    def press(*_: object, **__: object) -> None:
+        interrupts._reports[-1]()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("explorer.cli.network_plan.candidates", press)
+    store = tmp_path / "store"
+    given = ("--store", str(store)) if kept else ()
+    found = run("verify", "resnet18", "--jobs", "1", "--quiet", *given)
+    assert found.exit_code == 130
+    told = f"kept in {store}, and the same command goes on" if kept else "lost; with --store DIR"
+    assert told in found.stderr
+    assert store.exists() == kept
 
 
 def test_over_all_embeddings(root: Path, tmp_path: Path) -> None:

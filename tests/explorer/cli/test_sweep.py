@@ -310,7 +310,7 @@ def test_documented_study(root: Path, tmp_path: Path) -> None:
     path.write_text(document.replace("costs: costs.yaml", "costs: null"), encoding="utf-8")
     result = run("sweep", path, "--dry-run")
     assert result.exit_code == 0, result.stderr
-    assert "17 layers x 7 configurations" in result.stdout
+    assert "48 layers x 7 configurations" in result.stdout
 
 
 def test_documented_columns(root: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explorer.deployment.boxes import boxes
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.execution import execute
 from explorer.deployment.steps import Fill, Pack, Unpack
-from explorer.deployment.stores import boxes
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.network.candidates import Option, options
+from explorer.network.transitions import model
 from explorer.ranking.explore import reference
 from simulator.interleaving import Interleaving
 from tests.explorer.deployment.small import DEFAULT
@@ -74,7 +75,7 @@ def test_chain(seed: int, chain: tuple[Subject, list[list[Option]]]) -> None:
     chooser = random.Random(seed)
     names = [node.name for node in found.network.accelerated]
     chosen = {n: chooser.choice(own) for n, own in zip(names, listed, strict=True)}
-    compiled = Compiled(found.network, found.values, DEFAULT, chosen, stores=True)
+    compiled = Compiled(found.network, found.values, DEFAULT, chosen, model("stored"))
     result = verify(found, compiled, found.inputs())
     assert result.right
     # Of what the last one reads, it wants every second pixel of every second row.
@@ -93,8 +94,8 @@ def test_host_is_left_out(chain: tuple[Subject, list[list[Option]]]) -> None:
         options_of = (listed[0][0], own, listed[2][number % len(listed[2])])
         chosen = dict(zip(names, options_of, strict=True))
         with_host, without = (
-            Compiled(found.network, found.values, DEFAULT, chosen, stores=stores).deployment()
-            for stores in (False, True)
+            Compiled(found.network, found.values, DEFAULT, chosen, model(name)).deployment()
+            for name in ("repack", "stored")
         )
         moved = [
             sum(isinstance(action, Pack | Unpack) for action in made.actions)

@@ -16,6 +16,7 @@ from explorer.deployment.folder import folder_files
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.network.candidates import Option, options, programmed
+from explorer.network.transitions import model
 from explorer.ranking.explore import reference
 from isa.computation import Operator
 from isa.config import Config
@@ -40,7 +41,7 @@ def compiled(found: Subject, config: Config) -> Compiled:
         option = known[operator]
         if option is not None:
             chosen[node.name] = option
-    return Compiled(network, found.values, config, chosen, stores=True)
+    return Compiled(network, found.values, config, chosen, model("stored"))
 
 
 def main() -> None:

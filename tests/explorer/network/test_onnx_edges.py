@@ -280,3 +280,17 @@ def test_initialisers_are_inputs_or_not(version: int, tmp_path: Path) -> None:
         path = tmp_path / "model.onnx"
         path.write_bytes(model.SerializeToString())
         assert kinds(load(path)) == ["conv2d", "MaxPool", "conv2d"]
+
+
+def test_sequences_stay_within_a_node(tmp_path: Path) -> None:
+    """What passes sequences on is run by each of its readers, which give and take tensors."""
+    nodes = [
+        *sums(), integers("c", "q"), node("DequantizeLinear", ["q", "ys", "z"], ["f"]),
+        node("SplitToSequence", ["f", "three"], ["s"], axis=1),
+        node("SequenceErase", ["s", "one"], ["t"]),
+        node("SequenceAt", ["t", "one"], ["e"]), integers("e"),
+        node("ConcatFromSequence", ["t"], ["k"], axis=1),
+    ]  # fmt: skip
+    known = {**constants(), "three": np.array(2), "one": np.array(1)}
+    found = exact(made(nodes, known, ("y", "k")), tmp_path)
+    assert found == ["conv2d", "SequenceAt", "ConcatFromSequence"]

@@ -105,14 +105,14 @@ def busy(draw: st.DrawFn) -> tuple[Operator, Config]:
     return operator, config
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", range(3))
 def test_bounds_hold_where_loads_get_in_each_other_s_way(seed: int) -> None:
     """The same with accumulators loaded between inputs, tight scratchpads, and wide buses."""
 
     def check(case: tuple[Operator, Config], data: st.DataObject) -> None:
         check_whole_space(_design(data, *case))
 
-    seeded.run(check, seed, 75, busy(), st.data())
+    seeded.run(check, seed, 50, busy(), st.data())
 
 
 @given(st.lists(st.integers(1, 300), max_size=5), st.integers(32, 1000))
