@@ -82,7 +82,7 @@ WIDE = [
     ("verify", CONV, "y=oc:16/z=ic:3,kh:3", "reference"),
     ("why", CONV, "y=oc:32/z=ic:3,kh:3/x=ow:8"),
     ("emit", CONV, "reference", "--out", "{new}", "--safe-distance", "3"),
-    ("rank", CONV, "--top", "2", "--columns", "all"),
+    ("rank", SMALL, "--top", "2", "--columns", "all"),
 ]
 """What has much to say."""
 WHOLE = {"facts", "disasm", "schema"}
