@@ -84,7 +84,7 @@ def execute(
                 found[node.output.tensor] = array
             else:
                 read = {n: found[n] for n in node.reads}
-                found |= checked(network, node, library(node, read))
+                found |= checked(tensors, node, library(node, read))
     hidden = deployment.constants.keys() - {*network.outputs}
     return {name: array for name, array in found.items() if name not in hidden}
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from clingo import Symbol
+from clingo import Control, Symbol
 
 from explorer.embedding.control import ground
 from explorer.embedding.enumeration import MANY_ANSWERS
@@ -164,18 +164,19 @@ class _Problem:
 def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
     """What `tally` gives of linked axes, counted for each choice of the digits that link them."""
     facts = [*problem.facts(axes), APART]
+    control = ground(facts, "entries/count-linking.lp", options=MANY_ANSWERS)
+    linking = [a.symbol.arguments[0] for a in control.symbolic_atoms.by_signature("linking", 1)]
     choices: Counter[tuple[Part, tuple[frozenset[Symbol], ...]]] = Counter()
-    linking: set[Symbol] = set()
-    for symbols, number in _told(facts, "entries/count-linking.lp").items():
-        linking |= {s.arguments[0] for s in symbols if s.match("linking", 1)}
+    for symbols, number in _told(control).items():
         felt = [s.arguments for s in symbols if s.match("felt", 2)]
         each = tuple(frozenset(what for x, what in felt if x.name == axis) for axis in axes)
         choices[_part(symbols), each] += number
 
     @functools.cache
-    def share(axis: str, feelings: frozenset[Symbol]) -> Counter[Part]:
-        felt = [atom("feels", what) for what in feelings]
-        own = [*problem.facts([axis]), APART, *felt, *(atom("never", digit) for digit in linking)]
+    def share(axis: str, feels: frozenset[Symbol]) -> Counter[Part]:
+        felt = [atom("feels", what) for what in feels]
+        never = [atom("never", d) for d in linking if str(d.arguments[0]) == axis]
+        own = [*problem.facts([axis]), APART, *felt, *never]
         return tally(own, "entries/count-share.lp")
 
     parts: Counter[Part] = Counter()
@@ -190,15 +191,14 @@ def _apart(problem: _Problem, axes: Sequence[str]) -> Counter[Part]:
 def tally(facts: Iterable[Symbol], entry: str = "entries/count.lp") -> Counter[Part]:
     """How many embeddings of each kind a problem given as facts has; no digit is read."""
     parts: Counter[Part] = Counter()
-    for symbols, number in _told(facts, entry).items():
+    for symbols, number in _told(ground(facts, entry, options=MANY_ANSWERS)).items():
         parts[_part(symbols)] += number
     return parts
 
 
-def _told(facts: Iterable[Symbol], entry: str) -> Counter[tuple[Symbol, ...]]:
+def _told(control: Control) -> Counter[tuple[Symbol, ...]]:
     """What answers show, and how many show the same: few different tuples for many answers."""
     found: Counter[tuple[Symbol, ...]] = Counter()
-    control = ground(facts, entry, options=MANY_ANSWERS)
     with control.solve(yield_=True) as handle:
         for model in handle:
             found[tuple(model.symbols(shown=True))] += 1

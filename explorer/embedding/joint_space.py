@@ -10,10 +10,10 @@ found.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -50,12 +50,14 @@ class Own:
         embedding: of this term.
         home: its digits of the output on the accumulator's axes; equal in all terms of a joint one.
         room: what could be widened or added in this term; nothing is in all terms of a joint one.
+        classes: those it belongs to.
     """
 
     steps: int
     embedding: Embedding
     home: frozenset[Symbol]
     room: Room
+    classes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class JointSpace:
     def beginning(self, given: Sequence[Embedding]) -> JointSpace:
         """Those whose first terms have these embeddings, in whatever order their lanes stand."""
         found = copy(self)
-        found.__dict__.pop("total", None)
+        found.__dict__.pop("tally", None)
         found.lists = [*self.lists]
         for term, wanted in enumerate(given):
             same = _unordered(wanted)
@@ -122,19 +124,27 @@ class JointSpace:
         return found
 
     @cached_property
+    def tally(self) -> Counter[frozenset[str]]:
+        """How many there are that belong to these classes, and to no others, in some term."""
+        found = Counter[frozenset[str]]()
+        for home in _homes([_Column(own) for own in self.lists]):
+            counts: Counter[tuple[Room, frozenset[str]]] = Counter()
+            for at, (own, rooms) in enumerate(zip(self.lists, home, strict=True)):
+                each = Counter(
+                    {
+                        (room, classes): number
+                        for room, places in rooms.items()
+                        for classes, number in Counter(own[p].classes for p in places).items()
+                    }
+                )
+                counts = _together(counts, each) if at else each
+            found += Counter({c: n for (room, c), n in counts.items() if not room})
+        return found
+
+    @property
     def total(self) -> int:
         """How many there are."""
-        total = 0
-        for home in _homes([_Column(own) for own in self.lists]):
-            counts = {room: len(places) for room, places in home[0].items()}
-            for groups in home[1:]:
-                longer: defaultdict[Room, int] = defaultdict(int)
-                for room, number in counts.items():
-                    for other, places in groups.items():
-                        longer[room & other] += number * len(places)
-                counts = longer
-            total += counts.get(frozenset(), 0)
-        return total
+        return self.tally.total()
 
     def least(self, number: int, limit: float = math.inf) -> list[tuple[int, Joint]]:
         """The first ones with their steps: so many, and of at most `limit` steps."""
@@ -179,7 +189,10 @@ class JointSpace:
         found = []
         for count, places in _first_of_all(columns, number, limit):
             parts = [columns[c].own[places[c]].embedding for c in column_of]
-            found.append((count, seated(parts, self._terms, self._intrinsic)))
+            # Only a diagonal digit may stand elsewhere than it does in its term alone.
+            plain = all(len(digit.axes) == 1 for part in parts for digit in part.digits)
+            joint = Joint(tuple(parts)) if plain else None
+            found.append((count, joint or seated(parts, self._terms, self._intrinsic)))
         return found
 
 
@@ -231,7 +244,8 @@ def _solved(
             embedding = decoder.embedding(symbols)
             home = frozenset(s for s in told if s.match("homed", 5))
             room = frozenset(s for s in told if s.match("wider", 3) or s.match("added", 4))
-            found.append(Own(steps(embedding, term), embedding, home, room))
+            classes = frozenset(s.arguments[0].name for s in told if s.match("belongs", 1))
+            found.append(Own(steps(embedding, term), embedding, home, room, classes))
     return sorted(found, key=lambda own: (own.steps, own.embedding.id))
 
 
@@ -259,7 +273,7 @@ def _unordered(embedding: Embedding) -> tuple[bool, frozenset[Digit]]:
 
 
 def _roomless(own: Own) -> Own:
-    return Own(own.steps, own.embedding, own.home, frozenset())
+    return replace(own, room=frozenset())
 
 
 # ---------------------------------------------------------------- combinations
@@ -276,6 +290,18 @@ def _homes(columns: Sequence[_Column]) -> Iterator[Home]:
     for home in found[0]:
         if all(home in homes for homes in found[1:]):
             yield _lasting([homes[home] for homes in found])
+
+
+def _together(
+    begun: Mapping[tuple[Room, frozenset[str]], int],
+    further: Mapping[tuple[Room, frozenset[str]], int],
+) -> Counter[tuple[Room, frozenset[str]]]:
+    """How many combinations there are with one column more, by room and classes."""
+    found = Counter[tuple[Room, frozenset[str]]]()
+    for (room, classes), number in begun.items():
+        for (other, own), places in further.items():
+            found[room & other, classes | own] += number * places
+    return found
 
 
 def _lasting(home: Home) -> Home:

@@ -42,8 +42,8 @@ _DECIDED = frozenset({"use", "place", "slower", "earlier"})
 SOME = 3
 """Ids that a message shows of many."""
 
-MOST_JOINT = 1_000_000
-"""Embeddings of several terms that are listed; a kilobyte or two each."""
+MOST_JOINT = 250_000
+"""Embeddings of several terms that are listed: a minute of work, and a kilobyte or two each."""
 
 AnyEmbedding: TypeAlias = Embedding | Joint
 """An embedding of an operator: of its only term, or of its terms together."""
@@ -96,7 +96,7 @@ def check_listed(space: JointSpace) -> None:
     if space.total > MOST_JOINT:
         number = len(space.lists)
         allowed = f"of {number} terms at most {MOST_JOINT:,} embeddings together can be listed"
-        allowed += "; rank finds the fastest without a list"
+        allowed += "; rank finds the fastest without a list, --concat host joins tensors before"
         raise InputError("embeddings", "", f"{space.total:,}", allowed)
 
 
@@ -359,6 +359,9 @@ def count_joint(
 
     An embedding belongs to the classes of its terms.
     """
+    if not orders:
+        space = JointSpace(terms, intrinsic, classes, all_tiles=all_tiles, maximal=maximal)
+        return summary({Part(found, ()): n for found, n in space.tally.items()}, classes)
     facts = instance(
         terms[0],
         intrinsic,

@@ -19,7 +19,6 @@ from explorer.network.transitions import (
     Kind,
     Laid,
     Model,
-    Rows,
     better,
     known_way,
     widened,
@@ -217,10 +216,6 @@ class Desk:
         """Bytes of an entry."""
         memory = {"inp": Memory.INP, "wgt": Memory.WGT}.get(layout.port, Memory.OUT)
         return self.config.element_bytes(memory)
-
-    def held(self, layout: Layout, view: View, strict: bool) -> Rows:
-        """What the lanes hold, as elements of the network's tensor; if strict, none is idle."""
-        return held(layout, view, strict=strict or self.rule.empty == "alike").rows()
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the network."""

@@ -254,7 +254,9 @@ class Network:
 def no_program(network: Network, hosts: Mapping[str, str]) -> InputError:
     """What is raised where nothing is left to plan: the host runs all nodes, for these reasons."""
     reasons = "; ".join(f"{name}: {reason}" for name, reason in hosts.items())
-    allowed = "one that a program can be made for is needed, and the host runs all: "
+    opened = [name for name in network.inputs if network.by_name[name].shape is None]
+    known = f"; --shape tells the open shapes of {', '.join(opened)}" if opened else ""
+    allowed = f"one that a program can be made for is needed, and the host runs all{known}: "
     return InputError(network.name, "nodes", None, f"{allowed}{reasons}")
 
 

@@ -48,18 +48,19 @@ def evaluated(
                                  "only exact nodes are evaluated, unless asked for")  # fmt: skip
             found[node.output.tensor] = accelerated(node, tensors, found, values)
         else:
-            found |= checked(network, node, host(node, {n: found[n] for n in node.reads}))
+            found |= checked(tensors, node, host(node, {n: found[n] for n in node.reads}))
     return found
 
 
-def checked(network: Network, node: Host, written: Mapping[str, Array]) -> Mapping[str, Array]:
+def checked(
+    tensors: Mapping[str, Tensor], node: Host, written: Mapping[str, Array]
+) -> Mapping[str, Array]:
     """What a host node has written, if it is what the network takes it for.
 
     Raises:
         InputError: a tensor has another shape or type, as where shapes are inferred by other rules
             than those by which the node is run.
     """
-    tensors = network.by_name
     for name, array in written.items():
         tensor, shape = tensors[name], getattr(array, "shape", None)
         dtype = getattr(getattr(array, "dtype", None), "name", "other")
@@ -67,7 +68,7 @@ def checked(network: Network, node: Host, written: Mapping[str, Array]) -> Mappi
         if not right or tensor.dtype not in {"other", dtype}:
             found = f"{dtype}, {shape}"
             allowed = f"the network has {tensor.dtype}, {tensor.shape}"
-            raise InputError(network.name, f"nodes.{node.name}.{name}", found, allowed)
+            raise InputError(node.name, f"outputs.{name}", found, allowed)
     return written
 
 

@@ -16,7 +16,7 @@ from explorer.network.candidates import (
     programmed,
 )
 from explorer.network.evaluation import Answers
-from explorer.network.graph import Host, Network
+from explorer.network.graph import Host, Network, no_program
 from explorer.network.planning import Planned, solve
 from explorer.network.problem import Move, Plan, Problem
 from explorer.network.proof.claim import Claim
@@ -150,12 +150,15 @@ def candidates(
     Arguments as for `spaces`.
 
     Raises:
-        InputError: the network's layouts do not fit into the memory that is free.
+        InputError: the network's layouts do not fit into the memory that is free, or there is no
+            node that can be programmed.
     """
     check_plan(network)
     hosts = {n.name: n.reason for n in network.nodes if isinstance(n, Host)}
     hosts |= {n.name: reason for n in network.accelerated if (reason := programmed(n, network))}
     left = replace(network, nodes=tuple(n for n in network.nodes if n.name not in hosts))
+    if not left.accelerated:
+        raise no_program(network, hosts)
     found = spaces(left, config, count, classes, run, on_progress, effort, answers)
     for node in left.accelerated:
         if not found[node.operator].all():

@@ -9,7 +9,7 @@ import numpy as np
 from explorer.network.graph import View
 from explorer.network.onnx_chain import Chain, logarithm
 from explorer.network.onnx_file import Array, Op
-from explorer.network.onnx_graph import BYTES, Constant, Graph, Quantity
+from explorer.network.onnx_graph import BYTES, Constant, Graph, Quantity, told
 from explorer.network.onnx_products import (
     Product,
     Shape,
@@ -78,10 +78,10 @@ def _data(graph: Graph, name: str, notes: list[str]) -> tuple[Quantity, int]:
     if found is None:
         shape = graph.shape(name)
         if shape is None:
-            raise Unfit(f"the shape of {name} is not known; --shape may tell it")
-        raise Unfit(f"its input {name} is no tensor of 8 bits")
+            raise Unfit(f"the shape of {told(name)} is not known; --shape may tell it")
+        raise Unfit(f"its input {told(name)} is no tensor of 8 bits")
     if found.dtype not in BYTES:
-        raise Unfit(f"its input {name} is {found.dtype}")
+        raise Unfit(f"its input {told(name)} is {found.dtype}")
     exponent = 0 if found.scale is None else logarithm(found.scale, name, notes)
     return found, exponent
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from explorer.network.graph import View
 from explorer.network.onnx_file import Array, Op
-from explorer.network.onnx_graph import BYTES, Graph, Quantity
+from explorer.network.onnx_graph import BYTES, Graph, Quantity, told
 from explorer.network.onnx_products import Product, Unfit
 from explorer.network.views import Renamed
 from isa.computation import Add, Max, Min, Operator, Shift, Stage, Term
@@ -38,11 +38,11 @@ def logarithm(scale: float, name: str, notes: list[str]) -> int:
         Unfit: the scale is no positive number.
     """
     if not 0 < scale < math.inf:
-        raise Unfit(f"the scale of {name} is {scale}")
+        raise Unfit(f"the scale of {told(name)} is {scale}")
     fraction, exponent = math.frexp(scale)
     if fraction == 0.5:
         return exponent - 1
-    text = f"the scale of {name}, {scale:.6g}, is no power of two"
+    text = f"the scale of {told(name)}, {scale:.6g}, is no power of two"
     if text not in notes:
         notes.append(text)
     return round(math.log2(scale))
@@ -386,7 +386,9 @@ class Chain:
         """Note a zero point that the accelerator's zero is not."""
         expected = 128 if quantity.dtype == "uint8" else 0
         if quantity.zero_point != expected and quantity.scale is not None:
-            text = f"the zero point of {name} is {quantity.zero_point}, not {expected}"
+            text = f"the zero point of {told(name)} is {quantity.zero_point}, not {expected}"
+            if quantity.zero_point is None:
+                text = f"the zero point of {told(name)} is computed as the model runs"
             if text not in self.notes:
                 self.notes.append(text)
 

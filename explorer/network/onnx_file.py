@@ -5,7 +5,7 @@ The one place where `onnx` reads a file. What is wrong with one is said in one l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.network.graph import DTYPES, Dtype
+from explorer.network.onnx_shapes import given_inputs, graphs_in, set_shapes, shape_of
 from isa.errors import InputError
 from isa.files import parsing, read_bytes
 
@@ -33,9 +34,11 @@ Array = NDArray[Any]
 OLDEST = 7
 """Of the versions of the standard operations; before it they broadcast by other rules."""
 
-MOST_ROUNDS = 20
-"""Rounds of evaluating constants and inferring shapes; each may make the next one possible."""
+MOST_ROUNDS = 500
+"""Rounds of evaluating constants and inferring shapes; each may make the next one possible, as the
+shape of each layer does that of the next one where layers compute the shapes that they need."""
 
+_MOST_READ = 1024  # elements of constants that may be extents, as inference reads these
 _MOST_FOLDED = 2**26  # elements of what is evaluated
 _MOST_NODES = 2**20  # once functions are written out
 _ALLOWED = "must be an ONNX model"
@@ -117,14 +120,15 @@ def read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Model:
 
     Args:
         path: the file.
-        shapes: of inputs by name. An input's first extent is 1 where neither says it.
+        shapes: of inputs by name. Where neither says it, an input's first extent is 1, and one that
+            has the name of another is as long.
 
     Raises:
         InputError: it is no ONNX model, of versions that are not known, or has no such input.
     """
     proto = _parsed(path)
     _check_versions(proto, str(path))
-    _set_shapes(proto, shapes, str(path))
+    set_shapes(proto, shapes, str(path))
     constants = _settled(proto)
     model = Model(path.stem, path, proto, list(proto.graph.node), constants=constants)
     model.names = unique([node.name or node.op_type for node in model.nodes])
@@ -188,40 +192,6 @@ def _check_versions(proto: onnx.ModelProto, source: str) -> None:
         raise InputError(source, "opset_import", found, allowed)
 
 
-def _set_shapes(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
-    """Write the shapes of the inputs into the model; forget what followed from others."""
-    given = given_inputs(proto.graph)
-    for name in shapes:
-        if name not in (known := [value.name for value in given]):
-            raise InputError("--shape", "", name, f"the inputs are {', '.join(known)}")
-    changed = False
-    for value in given:
-        tensor = value.type.tensor_type
-        extents = shapes.get(value.name)
-        dims = tensor.shape.dim
-        if extents is not None and tensor.HasField("shape") and len(dims) != len(extents):
-            text = "x".join(map(str, extents))
-            raise InputError("--shape", value.name, text, f"it has {len(dims)} axes in {source}")
-        if extents is None and dims and dims[0].dim_value <= 0:
-            extents = (1,)
-        if extents is not None:
-            while len(dims) < len(extents):
-                dims.add()
-            for dim, extent in zip(dims, extents, strict=False):
-                changed = changed or dim.dim_value != extent
-                dim.dim_value = extent
-    if changed:
-        del proto.graph.value_info[:]
-        for value in proto.graph.output:
-            value.type.tensor_type.ClearField("shape")
-
-
-def given_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that are no constants: old models list those too."""
-    constants = {tensor.name for tensor in graph.initializer}
-    return [value for value in graph.input if value.name not in constants]
-
-
 # --- Constants ------------------------------------------------------------------------------------
 
 
@@ -239,7 +209,7 @@ def _settled(proto: onnx.ModelProto) -> dict[str, Array]:
 def _infer(proto: onnx.ModelProto) -> None:
     """Add the shapes that can be inferred."""
     try:
-        inferred = shape_inference.infer_shapes(proto, data_prop=True)
+        inferred = shape_inference.infer_shapes(_without_weights(proto), data_prop=True)
     # Operations that the inference does not know, or models that contradict themselves, leave
     # shapes unknown; what needs them runs on the host.
     except Exception:
@@ -248,6 +218,31 @@ def _infer(proto: onnx.ModelProto) -> None:
     proto.graph.value_info.extend(inferred.graph.value_info)
     for value, found in zip(proto.graph.output, inferred.graph.output, strict=True):
         value.CopyFrom(found)
+
+
+def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with inputs in place of large constants, which inference would copy each time."""
+    graph = proto.graph
+    found = onnx.GraphProto(
+        name=graph.name,
+        node=graph.node,
+        input=graph.input,
+        output=graph.output,
+        value_info=graph.value_info,
+    )
+    known = {value.name for value in graph.input}
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= _MOST_READ:
+            found.initializer.append(tensor)
+        elif tensor.name not in known:
+            kind, extents = tensor.data_type, tensor.dims
+            found.input.append(helper.make_tensor_value_info(tensor.name, kind, extents))
+    return onnx.ModelProto(
+        ir_version=proto.ir_version,
+        opset_import=proto.opset_import,
+        functions=proto.functions,
+        graph=found,
+    )
 
 
 _SHAPED: Mapping[str, tuple[tuple[int, ...], int]] = {
@@ -344,7 +339,7 @@ def _value(
     """What a node computes, if that is known."""
     if node.domain not in STANDARD or len(node.output) != 1:
         return None
-    if node.op_type == "Shape" and (shape := shapes.get(node.input[0])) is not None:
+    if node.op_type == "Shape" and (shape := _known_shape(node, constants, shapes)) is not None:
         given = attributes_of(node)
         return np.array(shape[given.get("start", 0) : given.get("end", None)], np.int64)
     if node.op_type != "Constant" and node.op_type not in _FOLDED:
@@ -356,12 +351,37 @@ def _value(
     try:
         if _size(node, [arrays[name] for name in node.input if name]) > _MOST_FOLDED:
             return None
-        evaluator = ReferenceEvaluator(node, opsets={v.domain: v.version for v in versions})
-        found = evaluator.run(None, arrays)
+        found = _evaluated(node, arrays, versions)
     except Exception:  # whatever is wrong with it, the host may know how to run it
         return None
-    value: Array = np.asarray(next(iter(found)))
+    value = np.asarray(found)
     return value if value.dtype.kind in "biuf" and value.size <= _MOST_FOLDED else None
+
+
+def _known_shape(
+    node: onnx.NodeProto,
+    constants: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...] | None],
+) -> tuple[int, ...] | None:
+    """The shape of what a node reads first."""
+    constant = constants.get(node.input[0])
+    return shapes.get(node.input[0]) if constant is None else constant.shape
+
+
+def _evaluated(
+    node: onnx.NodeProto, arrays: Mapping[str, Array], versions: Sequence[onnx.OperatorSetIdProto]
+) -> Array:
+    """What a node computes."""
+    # As a model: of a node by itself the newest version of its operation is taken.
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
+        for name, array in arrays.items()
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+    graph = helper.make_graph([node], "constants", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=list(versions))
+    (found,) = ReferenceEvaluator(model).run(None, dict(arrays))
+    return np.asarray(found)
 
 
 def _size(node: onnx.NodeProto, arrays: Sequence[Array]) -> int:
@@ -388,17 +408,6 @@ _BROADCASTING = {"Add", "Div", "Equal", "Max", "Min", "Mod", "Mul", "Pow", "Sub"
 
 
 # --- What the model says --------------------------------------------------------------------------
-
-
-def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """The shape of a tensor; None where an extent or all of it is not known."""
-    tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
-        return None
-    # Some exporters write -1 where they do not know.
-    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in tensor.shape.dim):
-        return None
-    return tuple(dim.dim_value for dim in tensor.shape.dim)
 
 
 def dtype_of(number: int) -> Dtype:
@@ -430,23 +439,6 @@ def kind_of(node: onnx.NodeProto) -> str:
     if known and not (node.op_type == "QLinearConv" and attributes_of(node).get("channels_last")):
         return node.op_type
     return f"{node.domain}.{node.op_type}"
-
-
-def graphs_in(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node: branches, bodies of loops."""
-    for attribute in node.attribute:
-        yield from (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs)
-
-
-def captured(node: onnx.NodeProto) -> Iterator[str]:
-    """Tensors that the graphs inside a node read from outside of them."""
-    for graph in graphs_in(node):
-        own = {v.name for v in (*graph.input, *graph.initializer)}
-        for inner in graph.node:
-            for name in (*inner.input, *captured(inner)):
-                if name and name not in own:
-                    yield name
-            own |= set(inner.output)
 
 
 def unique(names: Sequence[str], most: int = 180) -> list[str]:

@@ -8,6 +8,7 @@ for is then found by walking back to the integers.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,23 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from explorer.network.onnx_file import Array, Model, Op, attributes_of, captured, kind_of
+from explorer.network.onnx_file import Array, Model, Op, attributes_of, kind_of
+from explorer.network.onnx_shapes import captured
 from explorer.network.views import Renamed
 
 RENAMES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose", "Dropout"}
 QUANTISE, DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
+OPEN = "open"
+"""Attribute of a DequantizeLinear whose zero point is computed as the model runs."""
 BYTES = {"int8", "uint8"}
+
+
+_OURS = re.compile(r"::\d+\.(\d+|float|scale)$")
+
+
+def told(name: str) -> str:
+    """A tensor as people are told of it: that of the model that one made here belongs to."""
+    return _OURS.sub("", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +42,13 @@ class Quantity:
     Attributes:
         renamed: the integers: a tensor of the network under other axes.
         scale: what one step of the integers is worth; None in a model of floats.
-        zero_point: the integer that stands for zero.
+        zero_point: the integer that stands for zero; None where that is computed as the model runs.
         dtype: the integers'.
     """
 
     renamed: Renamed
     scale: float | None
-    zero_point: int
+    zero_point: int | None
     dtype: str
 
 
@@ -119,7 +131,8 @@ class Graph:
             if found is None or integers is None or found[0].size != 1:
                 return None
             dtype = self.model.dtypes.get(integers.tensor, "other")
-            return Quantity(integers, float(found[0].flat[0]), int(found[1].flat[0]), dtype)
+            zero = None if op.attributes.get(OPEN) else int(found[1].flat[0])
+            return Quantity(integers, float(found[0].flat[0]), zero, dtype)
         shape = self.shape(name)
         if self.quantised or shape is None or name in self.model.constants:
             return None
@@ -289,9 +302,13 @@ class _Making:
 
     def dequantised(self, inputs: tuple[str, ...], axis: int) -> str:
         """The float of integers, their scale and zero point."""
+        dynamic = len(inputs) > 2 and inputs[2] != "" and inputs[2] not in self._model.constants
         name = f"{inputs[0]}::{self._origin}.{len(self.ops)}"
         self._model.shapes[name] = self._model.shapes.get(inputs[0])
-        self.op(DEQUANTISE, inputs, name, {"axis": axis})
+        if dynamic:
+            self.op(DEQUANTISE, inputs[:2], name, {"axis": axis, OPEN: True})
+        else:
+            self.op(DEQUANTISE, inputs, name, {"axis": axis})
         return name
 
     def bias(self, name: str, data_scale: str, weight_scale: str) -> str:

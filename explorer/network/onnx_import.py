@@ -17,9 +17,10 @@ from explorer.network.check import check
 from explorer.network.graph import Accelerated, Dtype, Host, Network, Node, Tensor, View, taken
 from explorer.network.onnx_begin import PRODUCTS, begin, view_of
 from explorer.network.onnx_chain import Chain
-from explorer.network.onnx_file import Array, Model, Op, captured, kind_of, read, unique
-from explorer.network.onnx_graph import DEQUANTISE, QUANTISE, RENAMES, Graph
+from explorer.network.onnx_file import Array, Model, Op, kind_of, read, unique
+from explorer.network.onnx_graph import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
 from explorer.network.onnx_products import Unfit
+from explorer.network.onnx_shapes import captured
 from explorer.operators.stages import check_stages
 from isa.errors import InputError
 from isa.files import parsing
@@ -368,7 +369,7 @@ def _scales(graph: Graph) -> Iterator[tuple[str, tuple[float, int, str]]]:
     """Scale, zero point and type of integers that a Q writes or a DQ reads."""
     for op in graph.ops:
         found = graph.parameters(op) if op.kind in {QUANTISE, DEQUANTISE} else None
-        if found is not None and found[0].size == 1:
+        if found is not None and found[0].size == 1 and not op.attributes.get(OPEN):
             name = op.outputs[0] if op.kind == QUANTISE else op.inputs[0]
             scale, zero = float(found[0].flat[0]), int(found[1].flat[0])
             yield name, (scale, zero, found[1].dtype.name)

@@ -17,7 +17,11 @@ from explorer.network.tables import Tables
 
 # Cores one after the other, small sums first: with weights that are mostly zero for the best
 # candidates, this proved optima that branch and bound did not come near.
-_OPTIONS = ("--opt-strategy=usc,k,0,5", "--project=show")
+_CORES = "--opt-strategy=usc,k,0,5"
+
+# Where values have two limbs, carries take something off a sum. With weights below zero, clasp's
+# cores may never end, not even when they are told to; branch and bound does.
+_BOUNDS = "--opt-strategy=bb,hier"
 _POLL = 0.05  # seconds between looks at the clock and at Ctrl-C
 
 
@@ -52,7 +56,9 @@ class Program:
     """
 
     def __init__(self, tables: Tables, facts: Instance, rules: Sequence[Path] = ()) -> None:
-        self._control = ground(facts.facts, "entries/network.lp", rules, _OPTIONS)
+        strategy = _BOUNDS if any(scale.radix for scale in facts.scales) else _CORES
+        options = (strategy, "--project=show")
+        self._control = ground(facts.facts, "entries/network.lp", rules, options)
         self._tables, self._scales = tables, facts.scales
         symbols = self._control.symbolic_atoms.by_signature("requirement", 1)
         self.requirements = frozenset(a.symbol.arguments[0] for a in symbols)

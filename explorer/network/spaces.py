@@ -46,7 +46,7 @@ Run = Callable[..., Iterable[Any]]
 Progress = Callable[[int], None]
 
 
-MOST_JOINT = 20_000
+MOST_JOINT = 5_000
 """Embeddings of several terms that are all looked at."""
 
 SOME_JOINT = 256
@@ -97,13 +97,28 @@ class Space:
             self.evaluated[name] = restored(self.operator, self.config, known[name], several)
 
 
+Known = dict[tuple[int, Embedding], tuple[Nest, dict[str, Vectors]]]
+"""Of embeddings of an operator's terms, by the term's number: loops and vectors."""
+
+
 def ends_of(
-    embedding: AnyEmbedding, operator: Operator, config: Config
+    embedding: AnyEmbedding, operator: Operator, config: Config, known: Known | None = None
 ) -> tuple[tuple[Nest, ...], Ends]:
-    """The loops of an embedding's terms, and the vectors that it reads and writes."""
+    """The loops of an embedding's terms, and the vectors that it reads and writes.
+
+    Args:
+        embedding: how the operator is laid onto the instruction.
+        operator: what is compiled.
+        config: what it is compiled for.
+        known: what was found of it before, which is added to: joint embeddings share their parts.
+    """
+    known = {} if known is None else known
     nests, found = list[Nest](), dict[str, Vectors]()
-    for each, computation in term_by_term(embedding, operator):
-        loops, own = _vectors(each, operator, computation, config)
+    for number, (each, computation) in enumerate(term_by_term(embedding, operator)):
+        key = number, each
+        if key not in known:
+            known[key] = _vectors(each, operator, computation, config)
+        loops, own = known[key]
         nests.append(loops)
         for name, vectors in own.items():
             # All terms have one output, in the layout that the first one tells.
@@ -185,11 +200,11 @@ def survey(operator: Operator, config: Config, classes: Sequence[str] | None = N
     Raises:
         InputError: there is none of these classes.
     """
-    rows = []
+    rows, known = [], Known()
     floors: dict[int, int] = {}
     named = usual_classes(operator) if classes is None else classes
     for embedding in _listed(operator, config, named):
-        nests, ends = ends_of(embedding, operator, config)
+        nests, ends = ends_of(embedding, operator, config, known)
         steps = sum(loops.steps for loops in nests)
         if steps not in floors:
             floors[steps] = compute_bound(operator, config, steps)

@@ -8,11 +8,12 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.embedding.counting import Count, summary, tally
 from explorer.embedding.digits import Embedding
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES, instance
 from explorer.embedding.joint import Joint
 from explorer.embedding.joint_space import AscendingJoint, JointSpace
-from explorer.embedding.several import enumerate_joint, home
+from explorer.embedding.several import count_joint, enumerate_joint, home
 from explorer.embedding.virtual_loops import steps
 from explorer.operators import resolve
 from isa import intrinsics
@@ -25,6 +26,21 @@ SMALL = {"x": 1, "y": 2, "z": 4}
 
 def _steps(joint: Joint, terms: Sequence[Computation]) -> int:
     return sum(steps(e, t) for e, t in zip(joint.terms, terms, strict=True))
+
+
+def _count_by_rules(
+    terms: Sequence[Computation],
+    intrinsic: Computation,
+    classes: Sequence[str],
+    all_tiles: bool,
+    maximal: bool,
+) -> Count:
+    """How many answers the rules for all terms have, and of which classes."""
+    enforce = ("maximal",) if maximal else ()
+    facts = instance(
+        terms[0], intrinsic, classes, all_tiles=all_tiles, enforce=enforce, further=terms[1:]
+    )
+    return summary(tally(facts), classes)
 
 
 @settings(max_examples=15, deadline=None)
@@ -50,6 +66,8 @@ def test_terms_alone_tell_all_joint_embeddings(
     assert sorted(joint.id for _, joint in found) == [joint.id for joint in rules]
     assert {joint for _, joint in found} == {*rules}
     assert space.total == len(rules)
+    numbers = count_joint(terms, intrinsic, chosen, all_tiles=all_tiles, maximal=maximal)
+    assert numbers == _count_by_rules(terms, intrinsic, chosen, all_tiles, maximal)
     assert [count for count, _ in found] == sorted(_steps(joint, terms) for joint in rules)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from explorer.layout.canonical import form
+from explorer.layout.held import Held
 from explorer.layout.packed import Layout
 from explorer.network.assembly import PLAIN, Desk
 from explorer.network.candidates import Option
 from explorer.network.graph import Accelerated, View, operand
-from explorer.network.proof.entries import entries_of
-from explorer.network.proof.vectors import Held, Read, Wide, Written, cycles
+from explorer.network.laying import held
+from explorer.network.proof.vectors import Read, Wide, Written, cycles
 from explorer.network.transitions import Host
 
 
@@ -38,20 +39,20 @@ class Layouts:
         """The number of a layout in which a tensor is written."""
         key = ("writes", *self._key(layout, view, False))
         if key not in self.numbers:
-            held = self._held(layout, view, strict=False)
+            found = self._held(layout, view, strict=False)
             size = layout.entries * self.desk.vector(layout)
-            self.numbers[key] = self._written(Written.of(held, size, alike=self._alike))
+            self.numbers[key] = self._written(Written.of(found, size, alike=self._alike))
         return self.numbers[key]
 
     def reading(self, layout: Layout, view: View, *, strict: bool = False) -> int:
         """The number of a layout in which a tensor is read."""
         key = ("reads", *self._key(layout, view, strict))
         if key not in self.numbers:
-            held, vector = self._held(layout, view, strict=strict), self.desk.vector(layout)
-            found = Read.of(held, layout.entries * vector, vector, alike=self._alike)
+            lanes, vector = self._held(layout, view, strict=strict), self.desk.vector(layout)
+            found = Read.of(lanes, layout.entries * vector, vector, alike=self._alike)
             self.numbers[key] = self._read(found)
             if self.desk.rule.border != PLAIN:
-                written = Written.of(held, found.size, alike=self._alike)
+                written = Written.of(lanes, found.size, alike=self._alike)
                 self.free[self.numbers[key]] = self._written(written)
         return self.numbers[key]
 
@@ -91,8 +92,7 @@ class Layouts:
 
     def _held(self, layout: Layout, view: View, *, strict: bool) -> Held:
         """What lanes hold, as elements of the network's tensor."""
-        found = None if view.transposes else entries_of(layout, strict=strict or self._alike)
-        return self.desk.held(layout, view, strict) if found is None else found
+        return held(layout, view, strict=strict or self._alike)
 
     def _key(self, layout: Layout, view: View, strict: bool) -> tuple[object, ...]:
         moved = (view.split, view.order, view.tensor) if view.transposes else ()

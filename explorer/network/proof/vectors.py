@@ -8,19 +8,23 @@ transition is never taken to cost more than it does, which is all that a bound n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.layout.canonical import IDLE, ZERO
+from explorer.layout.canonical import ZERO
+from explorer.layout.held import Held
 from explorer.network.copying import GARBAGE
-from explorer.network.proof.entries import FACTORS, Entries, Lanes, Numbers, patterns
-from explorer.network.transitions import Host, Lacking, Rows, widened
+from explorer.network.transitions import Host, Lacking, widened
 
-Held = Rows | Entries
-"""What the lanes of entries hold, (entries, lanes), or the same by entries alone."""
+Numbers = NDArray[np.uint64]
+Lanes = tuple[int, ...]
+
+_FACTORS: Numbers = np.random.default_rng(1).integers(1, 2**63, 2**12, np.uint64) * np.uint64(
+    2
+) + np.uint64(1)
+"""Of each lane: a vector's number is the sum of what lanes hold, times these. It wraps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +45,31 @@ class Vectors:
     digest: bytes
 
     @classmethod
-    def of(cls, rows: Rows, lanes: Lanes) -> Vectors:
-        """Those of an array (vectors, lanes)."""
-        factors = FACTORS[list(lanes)]
-        wide = rows.astype(np.int64).view(np.uint64)
-        numbers = np.zeros(len(rows), np.uint64)
-        for lane, factor in enumerate(factors):
-            numbers += wide[:, lane] * factor
-        return cls._of(numbers, numbers - wide[:, 0] * factors.sum(dtype=np.uint64), lanes)
+    def of(cls, held: Held, lanes: Lanes, patterns: NDArray[np.bool_], empty: int) -> Vectors:
+        """Those that entries hold in some lanes.
 
-    @classmethod
-    def among(cls, held: Entries, lanes: Lanes, empty: int) -> Vectors:
-        """Those in some lanes of entries; `empty` stands in lanes that hold no element."""
-        return cls._of(*held.numbers(lanes, empty), lanes)
-
-    @classmethod
-    def _of(cls, numbers: Numbers, steps: Numbers, lanes: Lanes) -> Vectors:
+        Args:
+            held: what all lanes hold.
+            lanes: the lanes that count, at least one.
+            patterns: which entries count, by their patterns, (patterns,).
+            empty: what stands in lanes that hold no element.
+        """
+        factors = _FACTORS[list(lanes)]
+        fill, whole = np.int64(empty).astype(np.uint64), factors.sum(dtype=np.uint64)
+        element = held.element[:, lanes]
+        steps = np.where(element, held.patterns[:, lanes], 0).astype(np.int64).view(np.uint64)
+        weights = (element * factors).sum(axis=1, dtype=np.uint64)
+        added = (steps * factors).sum(axis=1, dtype=np.uint64) + fill * (whole - weights)
+        kept = slice(None) if patterns.all() else patterns[held.which]
+        which, first = held.which[kept], held.first[kept].astype(np.int64).view(np.uint64)
+        numbers = first * weights[which] + added[which]
+        begin = np.where(element[which, 0], first + steps[which, 0], fill)
+        different = np.unique(numbers - begin * whole)
         unique, times = np.unique(numbers, return_counts=True)
         text = hashlib.blake2b(repr(lanes).encode(), digest_size=16)
         text.update(unique.tobytes() + times.astype(np.int64).tobytes())
-        different = frozenset(np.unique(steps).tolist())
-        return cls(unique, times.astype(np.int64), different, text.digest())
+        steps_of = frozenset(different.tolist())
+        return cls(unique, times.astype(np.int64), steps_of, text.digest())
 
     def lacking(self, other: Vectors) -> int:
         """How many of the other's vectors are none of these."""
@@ -92,10 +100,7 @@ class Written:
     @classmethod
     def of(cls, held: Held, size: int, *, alike: bool) -> Written:
         """A layout; lanes without meaning hold zeros where that is alike, else garbage."""
-        empty = ZERO if alike else GARBAGE
-        if isinstance(held, Entries):
-            return cls(size, held, held.lanes, empty)
-        return cls(size, np.where(held < 0, np.int32(empty), held), held.shape[1], empty)
+        return cls(size, held, held.shape[1], ZERO if alike else GARBAGE)
 
     def key(self) -> tuple[object, ...]:
         """Equal for layouts of the same vectors."""
@@ -107,11 +112,8 @@ class Written:
         """What there is in some lanes."""
         assert self.held is not None
         if lanes not in self.offered:
-            self.offered[lanes] = (
-                Vectors.among(self.held, lanes, self.empty)
-                if isinstance(self.held, Entries)
-                else Vectors.of(self.held[:, lanes], lanes)
-            )
+            every = np.ones(len(self.held.patterns), np.bool_)
+            self.offered[lanes] = Vectors.of(self.held, lanes, every, self.empty)
         return self.offered[lanes]
 
 
@@ -157,66 +159,28 @@ class Read:
     @classmethod
     def of(cls, held: Held, size: int, vector: int, *, alike: bool) -> Read:
         """A layout; zeros are there where lanes without meaning are alike, else the host's."""
-        if isinstance(held, Entries):
-            return cls._of_entries(held, size, vector, alike=alike)
         asked, mixed, blank = [], 0, 0
-        for lanes, rows in _used_together(held):
-            zero = rows == ZERO
-            empty = zero.all(axis=1)
+        some, zeroed, times = held.some, held.zeroed, held.times
+        for used, own in held.groups():
+            lanes = tuple(used.tolist())
+            empty = ~some[own]
             # Where both are alike, empty ones are always there, and lanes that are empty are zero.
-            partly = zero.any(axis=1) & ~empty & (not alike)
-            blank += 0 if alike else int(np.count_nonzero(empty))
-            mixed += int(np.count_nonzero(partly))
-            left = rows[~(empty | partly)]
-            if len(left):
-                asked.append((lanes, Vectors.of(left, lanes)))
-        return cls(size, vector, held.shape[1], _ordered(asked), mixed, blank, alike)
-
-    @classmethod
-    def _of_entries(cls, held: Entries, size: int, vector: int, *, alike: bool) -> Read:
-        """The same of entries."""
-        asked, mixed, blank = [], 0, 0
-        for live in patterns(held.live)[0]:
-            lanes = tuple(np.flatnonzero(live).tolist())
-            if not lanes:
-                continue
-            own = (held.live == live).all(axis=1)
-            empty = own & ~held.inside.any(axis=1)
-            partly = own & (held.inside != live).any(axis=1) & ~empty & (not alike)
-            blank += 0 if alike else held.count(empty)
-            mixed += held.count(partly)
-            left = held.where(own & ~(empty | partly))
-            if len(left.base):
-                asked.append((lanes, Vectors.among(left, lanes, ZERO)))
-        return cls(size, vector, held.lanes, _ordered(asked), mixed, blank, alike)
+            partly = zeroed[own] & ~empty & (not alike)
+            blank += 0 if alike else int(times[own[empty]].sum())
+            mixed += int(times[own[partly]].sum())
+            left = np.zeros(len(held.patterns), np.bool_)
+            left[own[~(empty | partly)]] = True
+            if left.any():
+                asked.append((lanes, Vectors.of(held, lanes, left, ZERO)))
+        # In one order, whichever an entry had first: keys depend on it.
+        ordered = tuple(sorted(asked, key=lambda each: each[0]))
+        return cls(size, vector, held.shape[1], ordered, mixed, blank, alike)
 
     def key(self) -> tuple[object, ...]:
         """Equal for layouts of the same vectors."""
         asked = tuple(vectors.digest for _, vectors in self.asked)
         counts = self.mixed, self.blank, self.alike
         return self.size, self.vector, self.lanes, counts, asked, self.wide
-
-
-def _ordered(asked: list[tuple[Lanes, Vectors]]) -> tuple[tuple[Lanes, Vectors], ...]:
-    """Sets of lanes in one order, whichever an entry had first: keys depend on it."""
-    return tuple(sorted(asked, key=lambda each: each[0]))
-
-
-def _used_together(held: Rows) -> Iterator[tuple[Lanes, Rows]]:
-    """Of each set of lanes that are not idle together, what entries hold in them."""
-    used = held != IDLE
-    if used.all():
-        yield tuple(range(held.shape[1])), held
-        return
-    # Few sets are different: going through them is quicker than sorting.
-    left = np.arange(len(used))
-    while len(left):
-        mask = used[left[0]]
-        alike = (used[left] == mask).all(axis=1)
-        if mask.any():
-            lanes = np.flatnonzero(mask)
-            yield tuple(lanes.tolist()), held[np.ix_(left[alike], lanes)]
-        left = left[~alike]
 
 
 def cycles(written: Written, read: Read, host: Host) -> int:

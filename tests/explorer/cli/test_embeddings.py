@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from explorer.cli import app
-from explorer.cli import rank as command
 from explorer.ranking import best_first
 
 SMALL = "conv2d:n=1,c=3,h=8,w=8,k=20,r=3,s=3,pad=1"
@@ -57,7 +56,7 @@ def test_rank_is_proven_and_reproducible(tmp_path: Path, monkeypatch: pytest.Mon
             made[jobs] = best_first.rank(*arguments, jobs=jobs, **options)
         return made[jobs]
 
-    monkeypatch.setattr(command, "rank_embeddings", ranked)
+    monkeypatch.setattr("explorer.cli.rank.rank_embeddings", ranked)
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         "csv": pd.read_csv,
         "json": pd.read_json,

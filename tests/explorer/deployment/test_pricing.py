@@ -18,7 +18,7 @@ from explorer.deployment.compilation import Compiled, chosen
 from explorer.deployment.execution import execute
 from explorer.deployment.folder import folder_files
 from explorer.deployment.host_work import total
-from explorer.deployment.pricing import _best, simulated
+from explorer.deployment.pricing import Programs, _best, simulated
 from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
@@ -257,6 +257,17 @@ def test_never_above_what_counts_as_free(made: Made) -> None:
         assert best.cost.cycles <= other.cost.cycles
     rows = found.frame()
     assert rows["cycles"].sum() + rows["transitions"].sum() == best.cost.cycles
+
+
+def test_programs_are_shared(made: Made) -> None:
+    """With the programs of an earlier plan, nothing is simulated anew, and the plan is the same."""
+    _, plans = made
+    programs = Programs.of(B2)
+    first = simulated(plans["stored"], programs=programs).planned
+    known = dict(programs.own)
+    again = simulated(plans["stored"], programs=programs).planned
+    assert again.plans == first.plans == simulated(plans["stored"]).planned.plans
+    assert programs.own == known
 
 
 def test_limits_of_cycles(made: Made) -> None:

@@ -7,8 +7,11 @@ from dataclasses import replace
 import pytest
 
 from explorer.embedding.facts import DEFAULT_CLASSES
+from explorer.embedding.joint import Joint
+from explorer.embedding.joint_space import JointSpace
 from explorer.layout.canonical import form
 from explorer.layout.design import designs
+from explorer.network import spaces
 from explorer.network.candidates import Option, fixed, option, options
 from explorer.network.evaluation import COLUMNS, Request, answer
 from explorer.network.graph import Accelerated, Network, Tensor, View
@@ -17,7 +20,7 @@ from explorer.network.spaces import survey, usual_classes
 from explorer.network.transitions import Host, model
 from explorer.network.wishes import Wishes
 from explorer.operators import resolve
-from explorer.ranking.explore import gemm_intrinsic
+from explorer.ranking.explore import evaluate, floor, gemm_intrinsic
 from explorer.schedule.search import search
 from isa.config import Config
 
@@ -112,3 +115,38 @@ def test_depthwise_layers_need_no_host() -> None:
     (best,) = found.planned.plans
     assert best.cost.host_copies == 2  # the network's input and output, which are plain
     assert "c:" in best.choices["n1"]
+
+
+MANY = resolve("conv2d:n=1,c=8,h=3,w=2,k=8,r=3,s=3,pad=1,concat=2+2+2+2")
+
+
+def test_very_many_embeddings_are_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several terms some are listed: the first ones, alike ones, and others that read else."""
+    monkeypatch.setattr(spaces, "MOST_JOINT", 100)
+    monkeypatch.setattr(spaces, "SOME_JOINT", 6)
+    place = survey(MANY, B2)
+    listed = [embedding for _, embedding in place.ordered]
+    assert 6 <= len(listed) <= 18
+    assert all(isinstance(embedding, Joint) for embedding in listed)
+    assert [floor for floor, _ in place.ordered] == sorted(floor for floor, _ in place.ordered)
+    alike = [e for e in listed if isinstance(e, Joint) and len(set(e.terms)) == 1]
+    assert 6 <= len(alike) <= len(listed)
+    (row, *_) = answer(Request(MANY, B2, tuple(place.ordered), 1, 1))
+    assert row["embedding"] in {e.id for e in listed}
+
+
+def test_layouts_of_many_terms_are_alike() -> None:
+    """Where choices of layouts multiply, those are made that are alike in all terms; it is told."""
+    terms = [term.computation for term in MANY.terms]
+    ((_, embedding),) = JointSpace(terms, gemm_intrinsic(B2)).least(1)
+    every = list(designs(MANY, B2, gemm_intrinsic(B2), embedding))
+    some = list(designs(MANY, B2, gemm_intrinsic(B2), embedding, most=4))
+    assert 0 < len(some) < len(every)
+    assert not any(design.partial for design in every)
+    assert all(replace(design, partial=False) in every for design in some)
+    for design in some:
+        inputs = [design.inp, *(inp for inp, _ in design.further)]
+        assert len({(layout.halo, layout.is_padded) for layout in inputs}) == 1
+    found = evaluate(MANY, B2, embedding, effort=1, known=some)
+    assert not found.proven
+    assert found.bound == floor(MANY, B2, embedding)

@@ -119,6 +119,23 @@ def test_a_first_extent_is_one(tmp_path: Path) -> None:
     assert network.by_name["x"].shape == (1, 4, 6, 6)
 
 
+def test_extents_of_one_name(tmp_path: Path) -> None:
+    """Extents that a model calls by one name are told by one of them; a first one is 1."""
+    nodes, constants = block()
+    model = floats(nodes, ["n", 4, "h", "h"], constants)
+    model.graph.input.append(info("state", FLOAT, [2, "n", "h"]))
+    model.graph.input.append(info("other", FLOAT, ["m", "n", "o"]))
+    path = saved(model, tmp_path)
+
+    def found(given: dict[str, tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+        network = load(path, given).network
+        return [network.by_name[name].shape for name in ("x", "state", "other")]
+
+    assert found({}) == [None, None, None]
+    assert found({"x": (3, 4, 6, 7)}) == [(3, 4, 6, 7), (2, 3, 6), None]
+    assert found({"state": (2, 1, 6), "other": (1, 1, 5)}) == [(1, 4, 6, 6), (2, 1, 6), (1, 1, 5)]
+
+
 def test_shapes_that_are_computed(tmp_path: Path) -> None:
     """A Reshape to an extent that the model reads off a tensor is still a renaming."""
     node = helper.make_node
@@ -137,6 +154,49 @@ def test_shapes_that_are_computed(tmp_path: Path) -> None:
     network = load(saved(floats(nodes, ["n", 4, 2, 2], constants), tmp_path)).network
     assert kinds(network) == ["gemm"]
     assert network.accelerated[0].views["data"].tensor == "x"
+
+
+def test_shapes_that_old_operations_compute(tmp_path: Path) -> None:
+    """What a version of ONNX says of an operation holds for what is evaluated beforehand, too."""
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Identity", ["s"], ["t"]),
+        node("Gather", ["t", "zero"], ["n"]),
+        node("Unsqueeze", ["n"], ["n1"], axes=[0]),  # an input since version 13
+        node("Shape", ["w"], ["u"]),  # of what is constant
+        node("Gather", ["u", "one"], ["k"]),
+        node("Concat", ["n1", "k"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"], ["flat"]),
+        node("Gemm", ["flat", "w"], ["y"], transB=1, name="fc"),
+    ]
+    constants = {"zero": np.array(0), "one": np.array([1]), "w": normal(5, 16)}
+    model = floats(nodes, ["n", 4, 2, 2], constants)
+    model.opset_import[0].version = 11
+    network = load(saved(model, tmp_path)).network
+    assert kinds(network) == ["gemm"]
+    assert network.by_name["y"].shape == (1, 5)
+
+
+def test_shapes_that_follow_from_each_other(tmp_path: Path) -> None:
+    """However many layers compute the shape that the next one needs, the last one's is known."""
+    node, layers = helper.make_node, 40
+    nodes = []
+    for i in range(layers):
+        nodes += [
+            node("Shape", [f"x{i}"], [f"s{i}"]),
+            # Values behind an Identity are none that inference would follow.
+            node("Identity", [f"s{i}"], [f"t{i}"]),
+            node("Gather", [f"t{i}", "order"], [f"u{i}"]),
+            node("Reshape", [f"x{i}", f"u{i}"], [f"x{i + 1}"]),
+        ]
+    nodes[0].input[0] = nodes[3].input[0] = "x"
+    nodes += [node("MatMul", [f"x{layers}", "w"], ["y"])]
+    constants = {"w": normal(6, 4), "order": np.array([0, 2, 1])}
+    model = saved(floats(nodes, ["n", "h", "w"], constants), tmp_path)
+    network = load(model, {"x": (1, 5, 6)}).network
+    assert kinds(network)[-1] == "gemm"
+    assert all(tensor.shape is not None for tensor in network.tensors)
 
 
 def test_weights_of_constants(tmp_path: Path) -> None:
@@ -333,6 +393,31 @@ def test_integer_forms(tmp_path: Path) -> None:
     assert node.inexact == ("its sums leave with 32 bits, and 8 are planned",)
 
 
+def test_dynamic_quantisation(tmp_path: Path) -> None:
+    """Integers whose scale and zero point the model computes are planned, and not called exact."""
+    node = helper.make_node
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+        node("ConvInteger", ["q", "w", "zero"], ["sums"], name="conv"),
+        node("Cast", ["sums"], ["cast"], to=FLOAT),
+        node("Mul", ["cast", "scale"], ["y"]),
+    ]
+    weights = np.random.default_rng(0).integers(-128, 128, (3, 4, 2, 2), np.int8)
+    model = saved(floats(nodes, [1, 4, 5, 5], {"w": weights}), tmp_path)
+    imported = load(model)
+    assert kinds(imported.network) == ["DynamicQuantizeLinear", "conv2d", "Cast", "Mul"]
+    (conv,) = imported.network.accelerated
+    assert conv.inexact == (
+        "the zero point of q is computed as the model runs",
+        "its sums leave with 32 bits, and 8 are planned",
+    )
+    tensor = imported.network.by_name["q"]
+    assert (tensor.dtype, tensor.scale) == ("uint8", None)
+    found = run(imported, {"x": normal(1, 4, 5, 5)}, nearest=True)
+    assert found["sums"].dtype == np.int8
+    assert found["cast"].dtype == found["y"].dtype == np.float32
+
+
 def test_names_of_any_kind(tmp_path: Path) -> None:
     """Tensors and nodes may be called anything, or nothing; documents have plain names of them."""
     node = helper.make_node
@@ -414,9 +499,9 @@ def test_what_is_too_large_is_not_evaluated(
     evaluated: list[str] = []
     whole = ReferenceEvaluator
 
-    def noted(node: onnx.NodeProto, **options: Any) -> Any:
-        evaluated.append(node.output[0])
-        return whole(node, **options)
+    def noted(model: onnx.ModelProto) -> Any:
+        evaluated.append(model.graph.output[0].name)
+        return whole(model)
 
     monkeypatch.setattr(onnx_file, "ReferenceEvaluator", noted)
     many = np.zeros(2**14, np.int64)

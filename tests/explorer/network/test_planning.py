@@ -46,6 +46,12 @@ def test_values_beyond_32_bits(shape: str) -> None:
         assert agree(problem, asked, solve(problem, asked))
 
 
+def test_carries_do_not_keep_the_solver() -> None:
+    """Where carries take something off a sum, the solver alone ends, with the oracle's values."""
+    problem, asked = case(687)  # three nodes, of which cores of clasp never came to an end
+    assert agree(problem, asked, solve(problem, asked, reductions=False))
+
+
 def two(read: str = "b") -> Problem:
     """A producer that writes a or b, and a consumer that reads one layout; a copy costs 5."""
     first = Node(

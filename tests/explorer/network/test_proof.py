@@ -11,8 +11,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
+from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.layout.design import designs
+from explorer.network import laying
 from explorer.network.assembly import Desk, assemble
 from explorer.network.builder import Builder
 from explorer.network.candidates import options
@@ -22,7 +23,6 @@ from explorer.network.handing import handed
 from explorer.network.planning import solve
 from explorer.network.proof import vectors
 from explorer.network.proof.certificate import certificate, text
-from explorer.network.proof.entries import entries_of
 from explorer.network.proof.marginals import NEVER, beside, min_marginals
 from explorer.network.proof.marginals import product as product_of
 from explorer.network.proof.plans import Proof
@@ -146,52 +146,15 @@ def test_numbers_stand_for_vectors(root: Path) -> None:
                 for design in designs(node.operator, B2, gemm_intrinsic(B2), embedding):
                     layouts = {x.tensor.name: x for x in design.layouts}
                     layout = replace(layouts[operand_name], role=None, tensor=tensor)
-                    held = desk.held(layout, view, False)
-                    entries = entries_of(layout, strict=alike)
-                    assert entries is not None
-                    found.append((desk.lay(layout, view, False), held, entries, layout))
+                    held = laying.held(layout, view, strict=alike)
+                    found.append((desk.lay(layout, view, False), held, desk.vector(layout)))
             sides.append(found)
-        for there, written, quick, _ in sides[0][::3]:
-            made = vectors.Written.of(written, there.size, alike=alike)
-            without = vectors.Written.of(quick, there.size, alike=alike)
-            assert made.key() == without.key()
-            for here, wanted, entries, layout in sides[1]:
+        for there, written, _ in sides[0][::3]:
+            for here, wanted, vector in sides[1]:
                 expected = passed(there, here, rule, host, by_host=False)[1].cycles
-                vector = desk.vector(layout)
+                made = vectors.Written.of(written, there.size, alike=alike)
                 read = vectors.Read.of(wanted, here.size, vector, alike=alike)
                 assert vectors.cycles(made, read, host) == expected
-                # Entries alone say the same as the array of all lanes.
-                short = vectors.Read.of(entries, here.size, vector, alike=alike)
-                assert short.key() == read.key()
-                assert vectors.cycles(without, short, host) == expected
-
-
-@pytest.mark.parametrize("machine", ["default", "b4"])
-def test_entries_are_what_lanes_hold(machine: str) -> None:
-    """Of convolutions with borders and strides, all classes, entries and arrays say the same."""
-    config = Config.load(machine)
-    net = Builder("net", "terms")
-    data = net.conv("first", net.given("data", 1, 3, 5, 5), 6, 3, pad=1)
-    network = net.build(net.conv("second", data, 4, 3, stride=2, pad=1))
-    desk, random, without = Desk(network, config, model("stored")), Random(5), 0
-    for node in network.accelerated:
-        for embedding in random.sample(embeddings(node.operator, config, list(CLASSES)), 15):
-            for design in designs(node.operator, config, gemm_intrinsic(config), embedding):
-                for layout, strict in product((design.inp, design.acc), (False, True)):
-                    view = node.output if layout is design.acc else node.views["data"]
-                    entries = entries_of(layout, strict=strict)
-                    without += entries is None
-                    if entries is None:  # loops are fused there
-                        continue
-                    held = desk.held(layout, view, strict)
-                    read, other = (
-                        vectors.Read.of(each, held.size, held.shape[1], alike=False)
-                        for each in (entries, held)
-                    )
-                    assert read.key() == other.key()
-                    for (_, there), (_, here) in zip(read.asked, other.asked, strict=True):
-                        assert there.steps == here.steps
-    assert without
 
 
 def test_limits_and_jokers() -> None:

@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from explorer.cli import app
-from explorer.cli import rank as command
 from explorer.embedding.facts import CLASSES
 from explorer.operators import catalogue, document, resolve
 from explorer.ranking import explore
@@ -255,8 +254,8 @@ def once(function: Callable[..., object]) -> Callable[..., object]:
 def test_rank_fits_the_screen(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """No line is wider than the screen, whatever its width, on a terminal or off."""
     # What is shown does not depend on the width: it is found once.
-    monkeypatch.setattr(command, "rank_embeddings", once(rank))
-    monkeypatch.setattr(command, "explained", once(explained))
+    monkeypatch.setattr("explorer.cli.rank.rank_embeddings", once(rank))
+    monkeypatch.setattr("explorer.cli.rank.explained", once(explained))
     monkeypatch.setenv("NO_COLOR", "1")
     for width, forced in itertools.product((80, 100, 132), ("", "1")):
         monkeypatch.setenv("COLUMNS", str(width))
