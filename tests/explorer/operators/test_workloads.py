@@ -119,7 +119,8 @@ def test_catalogue_of_a_part() -> None:
 
 def test_command() -> None:
     """The command prints a table, or a list of objects."""
-    lines = CliRunner().invoke(app, ["operators", "resnet18"]).stdout.splitlines()
+    runner = CliRunner(env={"COLUMNS": "120"})
+    lines = runner.invoke(app, ["operators", "resnet18"]).stdout.splitlines()
     assert len(lines) == 12
     assert "resnet18:C2" in lines[2]
     assert "115605504" in lines[2]
