@@ -16,17 +16,17 @@ from fractions import Fraction
 from pathlib import Path
 from random import Random
 
-from explorer.network.assembly import assemble
+from explorer.network.candidates.spaces import running
 from explorer.network.graph import Accelerated, Network
 from explorer.network.graph import Node as Part
-from explorer.network.network_plan import CANDIDATES as AS_MANY
-from explorer.network.network_plan import candidates
-from explorer.network.planning import solve
-from explorer.network.problem import Candidate, Cost, Node, Problem
+from explorer.network.plan.assembly import assemble
+from explorer.network.plan.network_plan import CANDIDATES as AS_MANY
+from explorer.network.plan.network_plan import candidates
+from explorer.network.plan.planning import solve
+from explorer.network.plan.problem import Candidate, Cost, Node, Problem
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.network.shipped import NETWORKS, shipped
-from explorer.network.spaces import running
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
 from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 

@@ -20,12 +20,12 @@ import pandas as pd
 
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import DEFAULT_CLASSES, parse_classes
+from explorer.network.candidates.spaces import running
 from explorer.network.handing import handed
+from explorer.network.plan.transitions import Host
 from explorer.network.proof.certificate import Certificate, certificate, read, text
 from explorer.network.proof.plans import Proof
 from explorer.network.shipped import NETWORKS, shipped
-from explorer.network.spaces import running
-from explorer.network.transitions import Host
 from isa.config import PRESETS, Config
 
 COLUMNS = [

@@ -20,13 +20,13 @@ from pathlib import Path
 import pandas as pd
 
 from explorer.deployment.pricing import Programs, simulated
-from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
-from explorer.network.network_plan import rows as rows_of
-from explorer.network.problem import Plan
+from explorer.network.candidates.spaces import running
+from explorer.network.plan.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.plan.network_plan import rows as rows_of
+from explorer.network.plan.problem import Plan
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.network.shipped import NETWORKS, shipped
-from explorer.network.spaces import running
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
 from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 

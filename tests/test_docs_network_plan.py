@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from explorer.network.problem import METRICS
-from explorer.network.transitions import models
+from explorer.network.plan.problem import METRICS
+from explorer.network.plan.transitions import models
 
 
 def test_the_tables_are_complete(root: Path) -> None:

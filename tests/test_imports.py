@@ -33,6 +33,9 @@ STAGES = (
 )
 """The stages of `explorer` in the order in which data flows; each may import those before it."""
 
+NETWORK = ("onnx", "candidates", "plan", "proof")
+"""The folders of `explorer.network` in the order in which data flows."""
+
 KNOW_CLINGO = {"explorer.embedding", "explorer.network"}
 START_PROCESSES = {"explorer.ranking.workers"}
 PROCESSES = {
@@ -95,6 +98,22 @@ def against_the_order(root: Path) -> set[str]:
 def test_stages(root: Path) -> None:
     """A stage imports only itself and those before it."""
     assert not against_the_order(root)
+
+
+def test_folders_of_networks(root: Path) -> None:
+    """A folder of `explorer.network` imports only itself and those before it."""
+    package = "explorer.network."
+    wrong = {
+        f"{name} imports {other}"
+        for name, names in modules(root, "explorer")
+        for other in names
+        if name.startswith(package) and other.startswith(package)
+        if {own := name.split(".")[2], target := other.split(".")[2]} <= set(NETWORK)
+        if NETWORK.index(target) > NETWORK.index(own)
+    }
+    assert not wrong
+    folders = {path.parent.name for path in (root / "explorer" / "network").glob("*/__init__.py")}
+    assert folders == set(NETWORK)
 
 
 def test_every_module_has_a_stage(root: Path) -> None:

@@ -21,7 +21,7 @@ from explorer.deployment.running import run as run_folder
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, verify
 from explorer.network.graph import Network
-from explorer.network.transitions import Host, Model, executable, priced
+from explorer.network.plan.transitions import Host, Model, executable, priced
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace as network_trace_of
 from isa.errors import InputError

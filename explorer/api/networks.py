@@ -19,19 +19,19 @@ from explorer.api.arguments import (
     write_text,
 )
 from explorer.deployment.pricing import simulated
-from explorer.network.given import given_candidates
+from explorer.network.candidates.given import given_candidates
+from explorer.network.candidates.spaces import Space, running
 from explorer.network.graph import Network
 from explorer.network.handing import handed
 from explorer.network.models import resolve
-from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
-from explorer.network.own_best import OwnBest, own_best
-from explorer.network.planning import check_rules
+from explorer.network.plan.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.plan.own_best import OwnBest, own_best
+from explorer.network.plan.planning import check_rules
+from explorer.network.plan.transitions import model, priced
+from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.network.proof.certificate import certificate as made
 from explorer.network.proof.certificate import text
 from explorer.network.proof.plans import Proof
-from explorer.network.spaces import Space, running
-from explorer.network.transitions import model, priced
-from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report.pages.network import page
 from explorer.study.candidates import answering, check_store
 from isa.computation import Operator
@@ -106,7 +106,8 @@ def network_plan(
     Args:
         network: an object, the name of a shipped network, or the path of a document or ONNX model.
         config: the machine.
-        transitions: the model of what passes tensors on, of `explorer.network.transitions.models`.
+        transitions: the model of what passes tensors on, of
+            `explorer.network.plan.transitions.models`.
         host_cycles_per_byte: for each byte that the host reads or writes.
         host_cycles_per_call: for each transition that the host makes.
         pin: ``NODE=ID`` or ``TENSOR=LAYOUT``.
@@ -116,7 +117,7 @@ def network_plan(
         rules: files of rules of a user's own over `encodings/network.lp`.
         count: embeddings evaluated for each operator.
         effort: programs simulated for each layout at most; None for proven cycles.
-        candidate_cycles: a table to take candidates from (`explorer.network.given`).
+        candidate_cycles: a table to take candidates from (`explorer.network.candidates.given`).
         classes: of embeddings that may be used; None for those of `explorer network plan`.
         time_limit: seconds for the solver.
         shape: shapes of inputs of an ONNX model.

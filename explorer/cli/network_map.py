@@ -29,9 +29,9 @@ from explorer.cli.output import JobsOption, check_file, progress, write_file
 from explorer.deployment.compilation import chosen as chosen_of
 from explorer.deployment.pricing import simulated
 from explorer.network.models import resolve
-from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import model, priced
-from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
+from explorer.network.plan.network_plan import CANDIDATES, plan_network
+from explorer.network.plan.transitions import model, priced
+from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.words import counted

@@ -19,17 +19,17 @@ from explorer.cli.output import JobsOption, OutputOption, check_folder, progress
 from explorer.cli.preferences import TimeLimitOption
 from explorer.deployment.pricing import simulated
 from explorer.embedding.facts import parse_classes
-from explorer.network.given import COLUMNS, given_candidates
+from explorer.network.candidates.given import COLUMNS, given_candidates
+from explorer.network.candidates.spaces import ROUNDS, Space, running
 from explorer.network.graph import Network
 from explorer.network.handing import handed
 from explorer.network.models import resolve
-from explorer.network.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
-from explorer.network.planning import check_rules
-from explorer.network.problem import METRICS
+from explorer.network.plan.network_plan import CANDIDATES, NetworkPlan, candidates, plan_network
+from explorer.network.plan.planning import check_rules
+from explorer.network.plan.problem import METRICS
+from explorer.network.plan.transitions import model, models, priced
+from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.network.proof.plans import Proof
-from explorer.network.spaces import ROUNDS, Space, running
-from explorer.network.transitions import model, models, priced
-from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.report import network_plan as report
 from explorer.study.candidates import answering, check_store
 from isa.computation import Operator

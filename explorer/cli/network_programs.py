@@ -59,9 +59,9 @@ from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
-from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.transitions import Host, Model, executable, priced
-from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
+from explorer.network.plan.network_plan import CANDIDATES, plan_network
+from explorer.network.plan.transitions import Host, Model, executable, priced
+from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace

@@ -12,12 +12,12 @@ from explorer.cli.common import is_quiet, note
 from explorer.cli.interrupts import partial, whole
 from explorer.cli.output import check_file, progress, show_table, write_file
 from explorer.deployment.pricing import simulated
-from explorer.network.network_plan import NetworkPlan
+from explorer.network.candidates.spaces import running
+from explorer.network.plan.network_plan import NetworkPlan
 from explorer.network.proof.certificate import certificate as made
 from explorer.network.proof.certificate import text
 from explorer.network.proof.plans import Proof
 from explorer.network.proof.search import Progress
-from explorer.network.spaces import running
 from explorer.report import network_plan as report
 from isa.errors import InputError
 

@@ -28,10 +28,10 @@ from explorer.cli.network_plan import (
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
 from explorer.deployment.pricing import Programs, simulated
 from explorer.network.models import resolve
-from explorer.network.network_plan import CANDIDATES, plan_network
-from explorer.network.own_best import check_node, own_best
-from explorer.network.transitions import model, priced
-from explorer.network.wishes import Wishes, check_ids, check_names, parse_limits
+from explorer.network.plan.network_plan import CANDIDATES, plan_network
+from explorer.network.plan.own_best import check_node, own_best
+from explorer.network.plan.transitions import model, priced
+from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits
 from isa.config import Config
 
 

@@ -13,11 +13,11 @@ from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.steps import Course, course
 from explorer.deployment.stores import Director
 from explorer.deployment.subjects import Subject
-from explorer.network.candidates import Option
+from explorer.network.candidates.listing import Option
 from explorer.network.graph import Network
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.problem import METRICS
-from explorer.network.transitions import Host, Model, model
+from explorer.network.plan.network_plan import NetworkPlan
+from explorer.network.plan.problem import METRICS
+from explorer.network.plan.transitions import Host, Model, model
 from isa.config import Config
 from isa.errors import InputError
 from simulator.lint import HLS, PORTABLE

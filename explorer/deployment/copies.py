@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from explorer.deployment.boxes import boxes
 from explorer.deployment.programs import MICRO_OPS, NOTHING
 from explorer.layout.canonical import IDLE
-from explorer.network.copying import NOWHERE, Places, Rows, origins, vectors
+from explorer.network.plan.copying import NOWHERE, Places, Rows, origins, vectors
 from explorer.schedule.lowering import MAX_ITERATIONS
 from isa.codec import Table
 from isa.config import Config

@@ -32,7 +32,7 @@ def library(deployment: Deployment) -> Library:
     def run(node: Host, given: Mapping[str, Array]) -> Mapping[str, Array]:
         import onnx  # noqa: PLC0415 - an extra
 
-        from explorer.network.reference import hosted_by  # noqa: PLC0415 - needs the extra
+        from explorer.network.onnx.reference import hosted_by  # noqa: PLC0415 - needs the extra
 
         model = deployment.models[node.name]
         arrays = {model.inputs[name]: array for name, array in given.items()}

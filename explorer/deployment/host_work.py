@@ -8,7 +8,7 @@ import numpy as np
 
 from explorer.deployment.image import Action, Deployment, Run
 from explorer.deployment.steps import Call, Fill, Pack, Unpack
-from explorer.network.transitions import Host
+from explorer.network.plan.transitions import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How a tensor gets from the layout that a program writes to one that another reads.
 
-By the same rule as plans count (`explorer.network.transitions`), but with the place of each vector.
+By the same rule as plans count (`explorer.network.plan.transitions`), but with the place of each
+vector.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from explorer.deployment.content import Content, serves
 from explorer.layout.held import Held
-from explorer.network.transitions import Host, Kind, Lacking, better
+from explorer.network.plan.transitions import Host, Kind, Lacking, better
 
 BLANK, MADE, UNUSED = -1, -2, -3
 """Vectors of nothing but zeros, those that the host makes of elements, and those that nobody needs.

@@ -19,14 +19,14 @@ from dataclasses import dataclass, field, replace
 
 from explorer.deployment.programs import NodeProgram, compiled
 from explorer.deployment.stores import Director
-from explorer.network.assembly import PLAIN, Copied, Key
 from explorer.network.graph import Network
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.planning import Conflict, Planned, solve
-from explorer.network.problem import Cost, Plan, Problem, plan
-from explorer.network.tables import meets
-from explorer.network.transitions import Kind, better
-from explorer.network.wishes import Wishes
+from explorer.network.plan.assembly import PLAIN, Copied, Key
+from explorer.network.plan.network_plan import NetworkPlan
+from explorer.network.plan.planning import Conflict, Planned, solve
+from explorer.network.plan.problem import Cost, Plan, Problem, plan
+from explorer.network.plan.tables import meets
+from explorer.network.plan.transitions import Kind, better
+from explorer.network.plan.wishes import Wishes
 from isa.config import Config
 
 ROUNDS = 12

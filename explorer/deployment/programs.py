@@ -15,9 +15,9 @@ from explorer.layout.constant_product import digits, level
 from explorer.layout.design import Design
 from explorer.layout.held import Held
 from explorer.layout.packed import Layout
-from explorer.network import laying
-from explorer.network.candidates import Option
+from explorer.network.candidates.listing import Option
 from explorer.network.graph import Accelerated, Network, operand
+from explorer.network.plan import laying
 from explorer.schedule.lowering import Code, Lowering
 from isa.codec import Table
 from isa.config import Config

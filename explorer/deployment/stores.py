@@ -21,7 +21,7 @@ from explorer.deployment.passages import MADE, Passage, passage
 from explorer.deployment.programs import NodeProgram, Operand
 from explorer.layout.held import Held
 from explorer.network.graph import Network
-from explorer.network.transitions import Host, Model
+from explorer.network.plan.transitions import Host, Model
 from isa.codec import Table
 from isa.config import Config
 from isa.fields import Column, Memory, Opcode

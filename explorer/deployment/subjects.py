@@ -29,7 +29,7 @@ from isa.files import parsing
 from isa.schema import is_document
 
 if TYPE_CHECKING:
-    from explorer.network.onnx_import import Imported
+    from explorer.network.onnx.importing import Imported
 
 Array = NDArray[Any]
 _INTEGERS = {"int8", "uint8", "int16", "uint16"}
@@ -61,7 +61,7 @@ class Subject:
             place = self.network.nodes.index(node)
             rng = np.random.default_rng([self.seed, place])
             return {n: _random(self.network.by_name[n], rng) for n in node.writes}
-        from explorer.network.reference import hosted  # noqa: PLC0415 - needs the extra
+        from explorer.network.onnx.reference import hosted  # noqa: PLC0415 - needs the extra
 
         outputs = hosted(self.imported, node.name, given)
         return {n: outputs[self.imported.names[n]] for n in node.writes}
@@ -93,7 +93,7 @@ class Subject:
             return {}
         import onnx  # noqa: PLC0415 - an extra
 
-        from explorer.network.reference import execute  # noqa: PLC0415 - needs the extra
+        from explorer.network.onnx.reference import execute  # noqa: PLC0415 - needs the extra
 
         names, outputs = self.imported.names, self.network.outputs
         arrays = {names[n]: array for n, array in given.items()}
@@ -107,7 +107,7 @@ class Subject:
         """The host nodes as models, where that is known."""
         if self.imported is None:
             return {}
-        from explorer.network.reference import host_model  # noqa: PLC0415 - needs the extra
+        from explorer.network.onnx.reference import host_model  # noqa: PLC0415 - needs the extra
 
         found = {}
         names, tensors = self.imported.names, self._shaped()
@@ -144,9 +144,9 @@ def subject(
     """
     named = text in NETWORKS or text.endswith(models.DOCUMENTS)
     if not named and (text.endswith(".onnx") or is_document(text)):
-        from explorer.network import onnx_import  # noqa: PLC0415 - an extra, and slow to import
+        from explorer.network.onnx import importing  # noqa: PLC0415 - an extra, and slow to import
 
-        imported = onnx_import.load(Path(text), shapes, concat=concat == "terms")
+        imported = importing.load(Path(text), shapes, concat=concat == "terms")
         network = imported.network
         check_run(network)
         if imported.quantised:

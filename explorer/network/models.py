@@ -39,8 +39,8 @@ def resolve(
         return document.load(Path(text))
     if text.endswith(".onnx") or is_document(text):
         # An extra, and slow to import.
-        from explorer.network import onnx_import  # noqa: PLC0415
+        from explorer.network.onnx import importing  # noqa: PLC0415
 
-        return onnx_import.load(Path(text), shapes, concat=concat == "terms").network
+        return importing.load(Path(text), shapes, concat=concat == "terms").network
     allowed = expected(text, NETWORKS, "a document (.yaml, .json), a model (.onnx), or one of")
     raise InputError("network", "", text, allowed)

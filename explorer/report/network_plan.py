@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from explorer.network.network_plan import NetworkPlan, rows
-from explorer.network.problem import Cost
+from explorer.network.plan.network_plan import NetworkPlan, rows
+from explorer.network.plan.problem import Cost
 from isa.words import counted
 
 _NEAR = 1.1

@@ -15,7 +15,7 @@ import numpy as np
 from explorer.deployment.host_work import cycles, moved
 from explorer.deployment.image import Deployment, Run, Segment
 from explorer.deployment.steps import Call, Fill, Pack
-from explorer.network.transitions import Host
+from explorer.network.plan.transitions import Host
 from explorer.report.trace import Event, events, names, written
 from isa.codec import Queue
 from simulator.timing import Span, spans

@@ -1,8 +1,8 @@
 """Candidates of whole networks, evaluated on any backend, and kept in a store.
 
-A part of the store has the rows of one request (`explorer.network.evaluation`). Its name is the
-hash of all that they follow from, so that equal layers share it, also those of other networks, and
-a search that was ended goes on where it was.
+A part of the store has the rows of one request (`explorer.network.candidates.evaluation`). Its name
+is the hash of all that they follow from, so that equal layers share it, also those of other
+networks, and a search that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from explorer.network import evaluation
-from explorer.network.evaluation import COLUMNS, Answers, Request, Row
+from explorer.network.candidates import evaluation
+from explorer.network.candidates.evaluation import COLUMNS, Answers, Request, Row
 from explorer.study.backends import Backend, Dask, Inline, Local, answers, workers_here
 from explorer.study.store import Kind, Store
 from explorer.study.unit import Layer, content_hash

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from explorer.network.candidates import programmed
+from explorer.network.candidates.listing import programmed
 from explorer.network.graph import no_program
 from explorer.network.models import resolve
 from isa.computation import Operator

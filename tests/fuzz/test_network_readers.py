@@ -20,13 +20,13 @@ from explorer import cli
 from explorer.cli.network import shapes
 from explorer.deployment.compilation import emitted
 from explorer.deployment.subjects import Subject, subject
-from explorer.network import onnx_import
-from explorer.network.given import given_candidates
+from explorer.network.candidates.given import given_candidates
 from explorer.network.models import resolve
-from explorer.network.problem import Candidate, Cost, Node, Problem
+from explorer.network.onnx import importing
+from explorer.network.plan.problem import Candidate, Cost, Node, Problem
+from explorer.network.plan.transitions import model, priced
+from explorer.network.plan.wishes import check_names, parse_limits, parse_metrics, parse_pins
 from explorer.network.shipped import shipped
-from explorer.network.transitions import model, priced
-from explorer.network.wishes import check_names, parse_limits, parse_metrics, parse_pins
 from explorer.program.emission import write_folder
 from isa.config import Config
 from isa.schema import parse_yaml
@@ -100,7 +100,7 @@ def test_models(small: Subject) -> None:
     """An ONNX model that is damaged anywhere is a network, or there is one message."""
     assert small.imported is not None
     data = small.imported.model.proto.SerializeToString()
-    _reads("x.onnx", [data], onnx_import.load, 4_000)
+    _reads("x.onnx", [data], importing.load, 4_000)
 
 
 def test_tables() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from random import Random
 
-from explorer.network.problem import METRICS, Candidate, Cost, Node, Problem
-from explorer.network.wishes import Pin, Wishes
+from explorer.network.plan.problem import METRICS, Candidate, Cost, Node, Problem
+from explorer.network.plan.wishes import Pin, Wishes
 
 SHAPES = ("chain", "residual", "dense", "u-shape", "inception", "random")
 Edges = list[tuple[str, list[str]]]

@@ -17,11 +17,11 @@ from itertools import product
 from math import prod
 from random import Random
 
-from explorer.network import elimination
-from explorer.network.planning import Planned, solve
-from explorer.network.problem import METRICS, Candidate, Cost, Problem, plan
-from explorer.network.tables import tables
-from explorer.network.wishes import Wishes
+from explorer.network.plan import elimination
+from explorer.network.plan.planning import Planned, solve
+from explorer.network.plan.problem import METRICS, Candidate, Cost, Problem, plan
+from explorer.network.plan.tables import tables
+from explorer.network.plan.wishes import Wishes
 from tests.oracles.network_graphs import SHAPES, network, wishes
 
 Values = tuple[int, ...]

@@ -28,12 +28,12 @@ from explorer.layout.alu_passes import Vector
 from explorer.layout.canonical import IDLE, ZERO, contents, form
 from explorer.layout.design import Design, designs, reference_designs
 from explorer.layout.packed import Layout
+from explorer.network.candidates.spaces import usual_classes
 from explorer.network.graph import Accelerated, Network, View, operand
 from explorer.network.handing import handed
 from explorer.network.models import resolve
+from explorer.network.plan.claim import Searched
 from explorer.network.proof.certificate import Certificate, read
-from explorer.network.proof.claim import Searched
-from explorer.network.spaces import usual_classes
 from explorer.ranking.explore import embeddings, gemm_intrinsic, reference, steps_of
 from explorer.schedule.bound import compute_bound, lower_bound
 from explorer.schedule.lowering import Lowering

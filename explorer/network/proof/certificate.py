@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.proof.claim import Searched
-from explorer.network.transitions import Host
+from explorer.network.plan.claim import Searched
+from explorer.network.plan.network_plan import NetworkPlan
+from explorer.network.plan.transitions import Host
 from isa.schema import Document
 
 

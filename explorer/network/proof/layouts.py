@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from explorer.layout.canonical import form
 from explorer.layout.held import Held
 from explorer.layout.packed import Layout
-from explorer.network.assembly import PLAIN, Desk
-from explorer.network.candidates import Option
+from explorer.network.candidates.listing import Option
 from explorer.network.graph import Accelerated, View, operand
-from explorer.network.laying import held
+from explorer.network.plan.assembly import PLAIN, Desk
+from explorer.network.plan.laying import held
+from explorer.network.plan.transitions import Host
 from explorer.network.proof.vectors import Read, Wide, Written, cycles
-from explorer.network.transitions import Host
 
 
 @dataclass(slots=True)

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from explorer.network.candidates import Measured, numbered, programmed, restored
+from explorer.network.candidates.listing import Measured, numbered, programmed, restored
+from explorer.network.candidates.spaces import Run, Space, usual_classes
 from explorer.network.graph import Host, Network, no_program
-from explorer.network.network_plan import NetworkPlan, plan_network
-from explorer.network.proof.claim import Claim, Searched
+from explorer.network.plan.claim import Claim, Searched
+from explorer.network.plan.network_plan import NetworkPlan, plan_network
+from explorer.network.plan.transitions import Host as HostCost
+from explorer.network.plan.transitions import Model, model
+from explorer.network.plan.wishes import Wishes
 from explorer.network.proof.relaxation import Relaxation
 from explorer.network.proof.search import Closing, Progress
 from explorer.network.proof.ways import Pool, Way, pool
-from explorer.network.spaces import Run, Space, usual_classes
-from explorer.network.transitions import Host as HostCost
-from explorer.network.transitions import Model, model
-from explorer.network.wishes import Wishes
 from isa.computation import Operator
 from isa.config import Config
 from isa.errors import InputError

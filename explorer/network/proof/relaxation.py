@@ -17,12 +17,12 @@ from itertools import product
 
 import numpy as np
 
-from explorer.network.assembly import PLAIN, Desk, without_zeros
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
+from explorer.network.plan.assembly import PLAIN, Desk, without_zeros
+from explorer.network.plan.transitions import Host, Model
 from explorer.network.proof.layouts import Layouts
 from explorer.network.proof.marginals import NEVER, Array, Marginals, Pair, min_marginals
 from explorer.network.proof.ways import Pool, Way
-from explorer.network.transitions import Host, Model
 from isa.computation import Operator
 from isa.config import Config
 

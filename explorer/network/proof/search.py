@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from explorer.network.candidates.spaces import Run
 from explorer.network.proof.marginals import NEVER
 from explorer.network.proof.relaxation import Relaxation, Solved
 from explorer.network.proof.ways import Pool, Question, Way, answer, asked, bounds
-from explorer.network.spaces import Run
 from isa.computation import Operator
 
 RAISED = 1.06

@@ -1,8 +1,8 @@
 """What transitions cost at the least, of many layouts, by numbers that stand for their vectors.
 
-The same costs as in `explorer.network.transitions`, but the vectors of a layout are only kept as
-numbers of 64 bits. Should two vectors ever share one, a reader seems to find more than there is: a
-transition is never taken to cost more than it does, which is all that a bound needs.
+The same costs as in `explorer.network.plan.transitions`, but the vectors of a layout are only kept
+as numbers of 64 bits. Should two vectors ever share one, a reader seems to find more than there is:
+a transition is never taken to cost more than it does, which is all that a bound needs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from explorer.layout.canonical import ZERO
 from explorer.layout.held import Held
-from explorer.network.copying import GARBAGE
-from explorer.network.transitions import Host, Lacking, widened
+from explorer.network.plan.copying import GARBAGE
+from explorer.network.plan.transitions import Host, Lacking, widened
 
 Numbers = NDArray[np.uint64]
 Lanes = tuple[int, ...]
@@ -124,7 +124,7 @@ class Wide:
     Attributes:
         parts: of each summand its form, its shift and the number of its layout.
         const: what is added to all of it.
-        besides: bytes of what is added as `explorer.network.transitions.widened` takes them.
+        besides: bytes of what is added as `explorer.network.plan.transitions.widened` takes them.
     """
 
     parts: tuple[tuple[str, int, int], ...]

@@ -22,7 +22,7 @@ from itertools import count
 
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.design import Design, designs
-from explorer.network.candidates import Option, fixed, option
+from explorer.network.candidates.listing import Option, fixed, option
 from explorer.network.proof.marginals import NEVER
 from explorer.ranking.explore import embeddings, gemm_intrinsic, steps_of
 from explorer.schedule.bound import compute_bound, lower_bound

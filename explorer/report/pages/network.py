@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.problem import METRICS, Plan
+from explorer.network.plan.network_plan import NetworkPlan
+from explorer.network.plan.problem import METRICS, Plan
 from explorer.report import network_plan as report
 from explorer.report.pages.document import document
 

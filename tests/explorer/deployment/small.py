@@ -6,7 +6,7 @@ from pathlib import Path
 
 from explorer.deployment.compilation import Compiled
 from explorer.deployment.subjects import Subject, subject
-from explorer.network.candidates import fixed
+from explorer.network.candidates.listing import fixed
 from isa.config import Config
 from tests.explorer.network.quantised import Writer
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from explorer.deployment.copies import BLOCKS, SOURCE, TARGET, Copy, copy
 from explorer.deployment.programs import MICRO_OPS
 from explorer.layout.canonical import IDLE, ZERO
-from explorer.network.copying import Needs, Places, origins
+from explorer.network.plan.copying import Needs, Places, origins
 from isa.codec import encode
 from isa.config import Config
 from isa.fields import Column

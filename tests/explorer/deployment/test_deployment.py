@@ -25,9 +25,9 @@ from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import executions, verify
 from explorer.layout.canonical import IDLE, ZERO, contents
 from explorer.layout.held import Held
-from explorer.network.candidates import REFERENCE, REFERENCE_TERMS, fixed, options
+from explorer.network.candidates.listing import REFERENCE, REFERENCE_TERMS, fixed, options
 from explorer.network.graph import Host as HostNode
-from explorer.network.transitions import Host
+from explorer.network.plan.transitions import Host
 from explorer.program.emission import write_folder
 from explorer.ranking.explore import reference
 from explorer.report import network_trace

@@ -23,12 +23,12 @@ from explorer.deployment.steps import Fill
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
-from explorer.network.network_plan import NetworkPlan, candidates, plan_network
-from explorer.network.own_best import own_best
-from explorer.network.planning import Conflict, solve
-from explorer.network.problem import plan
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
+from explorer.network.plan.network_plan import NetworkPlan, candidates, plan_network
+from explorer.network.plan.own_best import own_best
+from explorer.network.plan.planning import Conflict, solve
+from explorer.network.plan.problem import plan
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.operators import resolve
 from explorer.program.emission import write_folder
 from explorer.report import network_plan as report

@@ -16,8 +16,8 @@ from explorer.deployment.execution import execute
 from explorer.deployment.steps import Fill, Pack, Unpack
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
-from explorer.network.candidates import Option, options
-from explorer.network.transitions import model
+from explorer.network.candidates.listing import Option, options
+from explorer.network.plan.transitions import model
 from explorer.ranking.explore import reference
 from simulator.interleaving import Interleaving
 from tests.explorer.deployment.small import DEFAULT

@@ -15,8 +15,8 @@ from explorer.deployment.compilation import Compiled
 from explorer.deployment.folder import folder_files
 from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import verify
-from explorer.network.candidates import Option, options, programmed
-from explorer.network.transitions import model
+from explorer.network.candidates.listing import Option, options, programmed
+from explorer.network.plan.transitions import model
 from explorer.ranking.explore import reference
 from isa.computation import Operator
 from isa.config import Config

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from explorer.network.given import given_candidates
-from explorer.network.network_plan import NetworkPlan, plan_network
+from explorer.network.candidates.given import given_candidates
+from explorer.network.plan.network_plan import NetworkPlan, plan_network
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.network.shipped import shipped
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
 from isa.config import Config
 
 TABLES = Path(__file__).resolve().parents[2] / "data" / "given"

@@ -12,8 +12,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from explorer.network.onnx_import import Imported, load
-from explorer.network.reference import execute, run
+from explorer.network.onnx.importing import Imported, load
+from explorer.network.onnx.reference import execute, run
 
 Array = NDArray[Any]
 Form = Literal["qdq", "qlinear"]

@@ -11,14 +11,14 @@ from explorer.embedding.joint import Joint
 from explorer.embedding.joint_space import JointSpace
 from explorer.layout.canonical import form
 from explorer.layout.design import designs
-from explorer.network import spaces
-from explorer.network.candidates import Option, fixed, option, options
-from explorer.network.evaluation import COLUMNS, Request, answer
+from explorer.network.candidates import spaces
+from explorer.network.candidates.evaluation import COLUMNS, Request, answer
+from explorer.network.candidates.listing import Option, fixed, option, options
+from explorer.network.candidates.spaces import survey, usual_classes
 from explorer.network.graph import Accelerated, Network, Tensor, View
-from explorer.network.network_plan import candidates, plan_network
-from explorer.network.spaces import survey, usual_classes
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
+from explorer.network.plan.network_plan import candidates, plan_network
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.operators import resolve
 from explorer.ranking.explore import evaluate, floor, gemm_intrinsic
 from explorer.schedule.search import search

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from explorer.network import elimination, parts
-from explorer.network.elimination import eliminated
-from explorer.network.planning import solve
-from explorer.network.tables import tables
-from explorer.network.wishes import Wishes
+from explorer.network.plan import elimination, parts
+from explorer.network.plan.elimination import eliminated
+from explorer.network.plan.planning import solve
+from explorer.network.plan.tables import tables
+from explorer.network.plan.wishes import Wishes
 from tests.explorer.network.test_planning import dense
 from tests.oracles.network_graphs import SHAPES, network
 from tests.oracles.network_plans import case, eliminates

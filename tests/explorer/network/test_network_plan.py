@@ -13,19 +13,19 @@ import pytest
 
 from explorer.deployment.compilation import chosen
 from explorer.layout.held import Held
-from explorer.network import network_plan
-from explorer.network.candidates import REFERENCE, REFERENCE_TERMS
+from explorer.network.candidates.given import COLUMNS, given_candidates
+from explorer.network.candidates.listing import REFERENCE, REFERENCE_TERMS
+from explorer.network.candidates.spaces import Space
 from explorer.network.document import load
-from explorer.network.given import COLUMNS, given_candidates
 from explorer.network.graph import Accelerated, Network, Tensor, View, operand
-from explorer.network.network_plan import NetworkPlan, candidates, plan_network
-from explorer.network.own_best import own_best
-from explorer.network.planning import Planned, solve
-from explorer.network.problem import Cost
-from explorer.network.spaces import Space
+from explorer.network.plan import network_plan
+from explorer.network.plan.network_plan import NetworkPlan, candidates, plan_network
+from explorer.network.plan.own_best import own_best
+from explorer.network.plan.planning import Planned, solve
+from explorer.network.plan.problem import Cost
+from explorer.network.plan.transitions import Host, Laid, lacking, model, models
+from explorer.network.plan.wishes import Wishes, check_names
 from explorer.network.terms import joined
-from explorer.network.transitions import Host, Laid, lacking, model, models
-from explorer.network.wishes import Wishes, check_names
 from explorer.operators import resolve
 from explorer.report import network_plan as report
 from isa.computation import Operator

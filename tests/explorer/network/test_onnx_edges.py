@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from explorer.network.graph import Accelerated, Host
-from explorer.network.onnx_import import Imported, load
+from explorer.network.onnx.importing import Imported, load
 from isa.errors import InputError
 from tests.explorer.network.quantised import Array, Writer, differing
 

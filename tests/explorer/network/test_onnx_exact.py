@@ -9,7 +9,7 @@ import pytest
 
 from explorer.network.document import dump, parse
 from explorer.network.graph import Accelerated
-from explorer.network.onnx_import import Imported
+from explorer.network.onnx.importing import Imported
 from isa.computation import Add, Shift
 from tests.explorer.network.quantised import Form, Writer, differing
 from tests.explorer.network.random_networks import drawn

@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from explorer.network import onnx_file
 from explorer.network.graph import Accelerated, Host, Network
-from explorer.network.onnx_import import Imported, load
-from explorer.network.reference import run
+from explorer.network.onnx import file as onnx_file
+from explorer.network.onnx.importing import Imported, load
+from explorer.network.onnx.reference import run
 from isa.errors import InputError
 from tests.explorer.network.quantised import Array, Writer, differing, given
 from tests.explorer.network.random_networks import drawn

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from explorer.network.planning import solve
-from explorer.network.problem import LARGEST, Candidate, Cost, Node, Problem, plan
-from explorer.network.wishes import Pin, Wishes, parse_limits, parse_metrics, parse_pins
+from explorer.network.plan.planning import solve
+from explorer.network.plan.problem import LARGEST, Candidate, Cost, Node, Problem, plan
+from explorer.network.plan.wishes import Pin, Wishes, parse_limits, parse_metrics, parse_pins
 from isa.errors import InputError
 from tests.oracles.network_graphs import SHAPES, network
 from tests.oracles.network_plans import agree, case

@@ -13,14 +13,17 @@ import pytest
 
 from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.layout.design import designs
-from explorer.network import laying
-from explorer.network.assembly import Desk, assemble
 from explorer.network.builder import Builder
-from explorer.network.candidates import options
+from explorer.network.candidates.listing import options
+from explorer.network.candidates.spaces import Space, running
 from explorer.network.document import load
 from explorer.network.graph import Network, operand
 from explorer.network.handing import handed
-from explorer.network.planning import solve
+from explorer.network.plan import laying
+from explorer.network.plan.assembly import Desk, assemble
+from explorer.network.plan.planning import solve
+from explorer.network.plan.transitions import Host, model, passed
+from explorer.network.plan.wishes import Wishes
 from explorer.network.proof import vectors
 from explorer.network.proof.certificate import certificate, text
 from explorer.network.proof.marginals import NEVER, beside, min_marginals
@@ -28,9 +31,6 @@ from explorer.network.proof.marginals import product as product_of
 from explorer.network.proof.plans import Proof
 from explorer.network.proof.relaxation import touched
 from explorer.network.proof.ways import Bounding, bound, bounds, pool
-from explorer.network.spaces import Space, running
-from explorer.network.transitions import Host, model, passed
-from explorer.network.wishes import Wishes
 from explorer.ranking.explore import embeddings, gemm_intrinsic
 from explorer.schedule.search import search
 from isa.config import Config

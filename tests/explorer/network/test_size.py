@@ -8,7 +8,7 @@ import pytest
 
 from explorer.deployment.subjects import subject
 from explorer.network.graph import Network
-from explorer.network.network_plan import candidates
+from explorer.network.plan.network_plan import candidates
 from explorer.network.shipped import shipped
 from explorer.network.size import check_plan, check_run
 from explorer.program import memory

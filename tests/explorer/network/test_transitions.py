@@ -9,8 +9,8 @@ import pytest
 
 from explorer.layout.canonical import IDLE, ZERO
 from explorer.layout.held import Held
-from explorer.network.problem import Cost
-from explorer.network.transitions import (
+from explorer.network.plan.problem import Cost
+from explorer.network.plan.transitions import (
     Host,
     Laid,
     executable,

@@ -11,9 +11,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from explorer.network.document import load
-from explorer.network.network_plan import NetworkPlan, candidates, plan_network
-from explorer.network.transitions import Host, model
-from explorer.network.wishes import Wishes
+from explorer.network.plan.network_plan import NetworkPlan, candidates, plan_network
+from explorer.network.plan.transitions import Host, model
+from explorer.network.plan.wishes import Wishes
 from explorer.report import network_plan as report
 from explorer.report.pages.document import document
 from explorer.report.pages.network import SCRIPTS, data, page

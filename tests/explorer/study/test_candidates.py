@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from explorer.network import evaluation
-from explorer.network.evaluation import Request, Row
-from explorer.network.spaces import survey
+from explorer.network.candidates import evaluation
+from explorer.network.candidates.evaluation import Request, Row
+from explorer.network.candidates.spaces import survey
 from explorer.operators import resolve
 from explorer.study.candidates import answering
 from explorer.study.store import Store

@@ -8,13 +8,13 @@ from functools import lru_cache, partial
 
 from explorer.layout.canonical import form
 from explorer.layout.packed import Layout
-from explorer.network.candidates import Option, residuals_of
-from explorer.network.copying import Needs
+from explorer.network.candidates.listing import Option, residuals_of
+from explorer.network.candidates.spaces import Space
 from explorer.network.graph import Accelerated, Network, Tensor, View, no_program, operand
-from explorer.network.laying import digest, held
-from explorer.network.problem import Candidate, Cost, Node, Problem
-from explorer.network.spaces import Space
-from explorer.network.transitions import (
+from explorer.network.plan.copying import Needs
+from explorer.network.plan.laying import digest, held
+from explorer.network.plan.problem import Candidate, Cost, Node, Problem
+from explorer.network.plan.transitions import (
     Host,
     Kind,
     Laid,

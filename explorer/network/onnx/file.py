@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.network.graph import DTYPES, Dtype
-from explorer.network.onnx_shapes import given_inputs, graphs_in, set_shapes, shape_of
+from explorer.network.onnx.shapes import given_inputs, graphs_in, set_shapes, shape_of
 from isa.errors import InputError
 from isa.files import parsing, read_bytes
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.network.problem import METRICS, Candidate, Problem
-from explorer.network.wishes import Wishes
+from explorer.network.plan.problem import METRICS, Candidate, Problem
+from explorer.network.plan.wishes import Wishes
 
 Array = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -13,9 +13,9 @@ from onnx.reference import ReferenceEvaluator
 
 from explorer.network.graph import Host, Tensor
 from explorer.network.integers import cast, evaluated
-from explorer.network.onnx_file import number_of
-from explorer.network.onnx_import import Imported
-from explorer.network.onnx_shapes import captured
+from explorer.network.onnx.file import number_of
+from explorer.network.onnx.importing import Imported
+from explorer.network.onnx.shapes import captured
 from isa.errors import InputError
 from isa.files import parsing
 

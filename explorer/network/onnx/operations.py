@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from explorer.network.onnx_file import Array, Model, Op, attributes_of, kind_of
-from explorer.network.onnx_shapes import captured
+from explorer.network.onnx.file import Array, Model, Op, attributes_of, kind_of
+from explorer.network.onnx.shapes import captured
 from explorer.network.views import Renamed
 
 RENAMES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose", "Dropout"}

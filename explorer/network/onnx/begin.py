@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from explorer.network.graph import View
-from explorer.network.onnx_chain import Chain, logarithm
-from explorer.network.onnx_file import Array, Op
-from explorer.network.onnx_graph import BYTES, Constant, Graph, Quantity, told
-from explorer.network.onnx_products import (
+from explorer.network.onnx.chain import Chain, logarithm
+from explorer.network.onnx.file import Array, Op
+from explorer.network.onnx.operations import BYTES, Constant, Graph, Quantity, told
+from explorer.network.onnx.products import (
     Product,
     Shape,
     Unfit,

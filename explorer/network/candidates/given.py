@@ -22,9 +22,9 @@ from explorer.embedding.digits import Embedding
 from explorer.embedding.facts import CLASSES, DEFAULT_CLASSES
 from explorer.embedding.ids import parse
 from explorer.layout.design import Design, designs
-from explorer.network.candidates import REFERENCE, Option, numbered, option
+from explorer.network.candidates.listing import REFERENCE, Option, numbered, option
+from explorer.network.candidates.spaces import Space
 from explorer.network.graph import Host, Network
-from explorer.network.spaces import Space
 from explorer.operators import resolve
 from explorer.ranking.explore import embeddings, gemm_intrinsic, reference
 from isa.computation import Computation, Operator
@@ -48,7 +48,7 @@ class _Row:
 def given_candidates(
     path: Path, network: Network, config: Config
 ) -> tuple[dict[Operator, Space], dict[str, str]]:
-    """As `explorer.network.network_plan.candidates`; nodes that the table lacks are the host's.
+    """As `plan.network_plan.candidates`; nodes that the table lacks are the host's.
 
     Raises:
         InputError: the table cannot be read, has a row that is none, or stands for no node.

@@ -1,7 +1,7 @@
 """Evaluating embeddings of an operator, here or elsewhere: what is asked, and what is answered.
 
 Answers are rows of plain values, so that other processes and machines can give them, and a store
-keep them: `explorer.network.candidates.Measured`, from which options are made again.
+keep them: `explorer.network.candidates.listing.Measured`, from which options are made again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from explorer.embedding.several import AnyEmbedding
-from explorer.network.candidates import Measured, designs_of, measured, measured_fixed
+from explorer.network.candidates.listing import Measured, designs_of, measured, measured_fixed
 from explorer.ranking.explore import evaluate as best_of
 from explorer.schedule.space import Schedule
 from isa.computation import Operator

@@ -7,24 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.network.assembly import Assembled, assemble
-from explorer.network.candidates import (
+from explorer.network.candidates.evaluation import Answers
+from explorer.network.candidates.listing import (
     REFERENCE,
     REFERENCE_TERMS,
     constant_inputs,
     options,
     programmed,
 )
-from explorer.network.evaluation import Answers
+from explorer.network.candidates.spaces import Progress, Run, Space, spaces
 from explorer.network.graph import Host, Network, no_program
-from explorer.network.planning import Planned, solve
-from explorer.network.problem import Move, Plan, Problem
-from explorer.network.proof.claim import Claim
+from explorer.network.plan.assembly import Assembled, assemble
+from explorer.network.plan.claim import Claim
+from explorer.network.plan.planning import Planned, solve
+from explorer.network.plan.problem import Move, Plan, Problem
+from explorer.network.plan.transitions import Host as HostCost
+from explorer.network.plan.transitions import Model
+from explorer.network.plan.wishes import Wishes, parse_pins
 from explorer.network.size import check_plan
-from explorer.network.spaces import Progress, Run, Space, spaces
-from explorer.network.transitions import Host as HostCost
-from explorer.network.transitions import Model
-from explorer.network.wishes import Wishes, parse_pins
 from explorer.preference.outcome import optimize
 from explorer.preference.parsing import wish
 from explorer.preference.problem import Problem as Search

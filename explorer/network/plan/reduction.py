@@ -12,7 +12,7 @@ Named as in the account that a plan gives of itself:
   pairs are dominated. For chains and residual blocks this is dynamic programming along the graph;
   where a join would have too many rows, what is left is eliminated, or else the solver's.
 - **eliminated** nodes: several joined nodes are decided together, given the layouts in which their
-  tensors are written (`explorer.network.elimination`).
+  tensors are written (`explorer.network.plan.elimination`).
 
 All of it keeps at least one best plan (with limits or objectives: one for each combination of their
 values that counts), and nothing that is no plan.
@@ -27,8 +27,8 @@ from itertools import combinations, count
 
 import numpy as np
 
-from explorer.network.elimination import eliminated
-from explorer.network.tables import Array, Mask, Passing, Table, Tables
+from explorer.network.plan.elimination import eliminated
+from explorer.network.plan.tables import Array, Mask, Passing, Table, Tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from clingo import Function, Number, String, Symbol
 
-from explorer.network.tables import Array, Table, Tables
-from explorer.network.wishes import Wishes
+from explorer.network.plan.tables import Array, Table, Tables
+from explorer.network.plan.wishes import Wishes
 from isa.errors import InputError
 
 LARGEST = 2**31 - 1

@@ -7,8 +7,8 @@ How is said by a named model, which is data (`transitions.yaml`). The kinds, che
   there.
 - **filled**: the same, but for vectors that the producer lacks: the host makes those. Vectors of
   nothing but zeros are only written.
-- **copied**: a program of its own makes one layout of the other (`explorer.network.copying`), in
-  place of the host where that takes fewer cycles.
+- **copied**: a program of its own makes one layout of the other (`explorer.network.plan.copying`),
+  in place of the host where that takes fewer cycles.
 - **host**: the host reads all that was written and writes all that is wanted.
 
 Which of them it is, is decided by bytes alone (`Lacking.kind`), and whether it is copied by the
@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.layout.held import Held
-from explorer.network.copying import Places
-from explorer.network.problem import Cost
+from explorer.network.plan.copying import Places
+from explorer.network.plan.problem import Cost
 from isa.errors import InputError
 from isa.schema import Document, parse_yaml, validate
 

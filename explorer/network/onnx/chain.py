@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from explorer.network.graph import View
-from explorer.network.onnx_file import Array, Op
-from explorer.network.onnx_graph import BYTES, Graph, Quantity, told
-from explorer.network.onnx_products import Product, Unfit
+from explorer.network.onnx.file import Array, Op
+from explorer.network.onnx.operations import BYTES, Graph, Quantity, told
+from explorer.network.onnx.products import Product, Unfit
 from explorer.network.views import Renamed
 from isa.computation import Add, Max, Min, Operator, Shift, Stage, Term
 

@@ -12,8 +12,8 @@ import clingo
 from clingo import Number, Symbol
 
 from explorer.embedding.control import ground, held_back
-from explorer.network.facts import Instance, atom, metric_term
-from explorer.network.tables import Tables
+from explorer.network.plan.facts import Instance, atom, metric_term
+from explorer.network.plan.tables import Tables
 
 # Cores one after the other, small sums first: with weights that are mostly zero for the best
 # candidates, this proved optima that branch and bound did not come near.

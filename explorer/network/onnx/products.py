@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from explorer.network.onnx_file import Array, Op
+from explorer.network.onnx.file import Array, Op
 from explorer.network.terms import scaled
 from explorer.operators.axes import Subpixel, subpixels_along
 from explorer.operators.kinds import construct

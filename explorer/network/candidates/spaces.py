@@ -1,8 +1,8 @@
 """Which embeddings of an operator become candidates: the fastest, and such as fit neighbours.
 
 The fastest ones are not enough: what a neighbour offers or takes decides as well
-(`explorer.network.matching`). That is asked in two rounds, as what is found in the first one is
-offered in the second. Nodes whose operators are equal share their candidates.
+(`explorer.network.candidates.matching`). That is asked in two rounds, as what is found in the first
+one is offered in the second. Nodes whose operators are equal share their candidates.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from explorer.embedding.joint_space import JointSpace
 from explorer.embedding.several import AnyEmbedding, term_by_term
 from explorer.embedding.virtual_loops import Nest, nest
 from explorer.layout.canonical import lanes_along
-from explorer.network.candidates import (
+from explorer.network.candidates.evaluation import Answers, Request, Row, answer, read
+from explorer.network.candidates.listing import (
     Measured,
     Option,
     constant_inputs,
     restored,
     restored_fixed,
 )
-from explorer.network.evaluation import Answers, Request, Row, answer, read
+from explorer.network.candidates.matching import Ends, Vectors, ends_of_all, matching
 from explorer.network.graph import Network
-from explorer.network.matching import Ends, Vectors, ends_of_all, matching
 from explorer.ranking import explore
 from explorer.ranking.explore import embeddings, gemm_intrinsic, no_embedding
 from explorer.ranking.workers import pool

@@ -15,12 +15,12 @@ from pathlib import Path
 from clingo import Symbol
 
 from explorer.embedding.user_rules import check as check_files
-from explorer.network.facts import Instance, instance, requirement_of
-from explorer.network.problem import Candidate, Cost, Node, Plan, Problem, check, plan
-from explorer.network.reduction import Account, reduce
-from explorer.network.solving import Found, Program
-from explorer.network.tables import Tables, tables
-from explorer.network.wishes import Wishes
+from explorer.network.plan.facts import Instance, instance, requirement_of
+from explorer.network.plan.problem import Candidate, Cost, Node, Plan, Problem, check, plan
+from explorer.network.plan.reduction import Account, reduce
+from explorer.network.plan.solving import Found, Program
+from explorer.network.plan.tables import Tables, tables
+from explorer.network.plan.wishes import Wishes
 from explorer.preference.limited import SECONDS, within_limits
 
 _OVERHEAD = 2.0  # time for grounding and a first plan, beside the solver's

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.network.tables import Array, Tables
+from explorer.network.plan.tables import Array, Tables
 
 NEVER = 2**56
 """What is impossible costs this; sums of 64 still fit 64 bits."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from explorer.network.graph import Network
-from explorer.network.problem import LARGEST, METRICS, Problem
+from explorer.network.plan.problem import LARGEST, METRICS, Problem
 from explorer.operators.kinds import expected
 from explorer.ranking.explore import find
 from isa.config import Config

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from explorer.network.assembly import Key
 from explorer.network.graph import Host, Network
-from explorer.network.network_plan import NetworkPlan
-from explorer.network.planning import solve
-from explorer.network.problem import Plan
-from explorer.network.transitions import Kind
-from explorer.network.wishes import Wishes
+from explorer.network.plan.assembly import Key
+from explorer.network.plan.network_plan import NetworkPlan
+from explorer.network.plan.planning import solve
+from explorer.network.plan.problem import Plan
+from explorer.network.plan.transitions import Kind
+from explorer.network.plan.wishes import Wishes
 from isa.errors import InputError
 from isa.words import counted
 

@@ -23,8 +23,8 @@ from itertools import count
 
 import numpy as np
 
-from explorer.network.parts import NEVER, Known, Part, numbers, parts_of
-from explorer.network.tables import Array, Mask, Tables
+from explorer.network.plan.parts import NEVER, Known, Part, numbers, parts_of
+from explorer.network.plan.tables import Array, Mask, Tables
 
 VALUES = 2**24
 """Values that a part may have, and combinations that a step may eliminate: some 100 MB."""

@@ -15,12 +15,12 @@ import onnx
 
 from explorer.network.check import check
 from explorer.network.graph import Accelerated, Dtype, Host, Network, Node, Tensor, View, taken
-from explorer.network.onnx_begin import PRODUCTS, begin, view_of
-from explorer.network.onnx_chain import Chain
-from explorer.network.onnx_file import Array, Model, Op, kind_of, read, unique
-from explorer.network.onnx_graph import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
-from explorer.network.onnx_products import Unfit
-from explorer.network.onnx_shapes import captured
+from explorer.network.onnx.begin import PRODUCTS, begin, view_of
+from explorer.network.onnx.chain import Chain
+from explorer.network.onnx.file import Array, Model, Op, kind_of, read, unique
+from explorer.network.onnx.operations import DEQUANTISE, OPEN, QUANTISE, RENAMES, Graph
+from explorer.network.onnx.products import Unfit
+from explorer.network.onnx.shapes import captured
 from explorer.operators.stages import check_stages
 from isa.errors import InputError
 from isa.files import parsing

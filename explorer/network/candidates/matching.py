@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from explorer.embedding.several import AnyEmbedding
 from explorer.layout.canonical import Digits
-from explorer.network.candidates import residuals_of
+from explorer.network.candidates.listing import residuals_of
 from explorer.network.graph import Accelerated, Network, operand
 from isa.computation import Operator
 

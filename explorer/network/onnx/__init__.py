@@ -1,0 +1,1 @@
+"""ONNX models as networks, and what their host nodes compute."""
