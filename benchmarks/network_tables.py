@@ -31,7 +31,6 @@ from explorer.study.candidates import answering
 from isa.config import PRESETS, Config
 
 TRANSITIONS = "stored"
-SIMULATED = "simulated"
 SELF, CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 KEYS = ["network", "configuration", "host_cycles_per_byte"]
 INTRODUCTION = """\
@@ -46,12 +45,10 @@ All layers are counted, pooling by the host and residuals included. *plan* is th
 candidates listed, *TVM's layouts* has one layout throughout (nodes that TVM has none for take
 their fastest candidate), *own bests* takes each node's fastest candidate whatever its neighbours
 do. Each byte that the host moves costs the cycles in column *host*. Programs store what their
-readers want: where column *stores* says simulated, with the cycles that this takes; rows that say
-free are of an earlier state, which took it to cost nothing, so that their sums are lower bounds in
-that respect. In brackets: how many times the plan's cycles. No plan of the candidates takes fewer
-cycles than *bound*: the plan is proven best of them where the two are equal. *Without transitions*
-is the sum of the fastest candidates. A network's name leads to the table of its nodes, at the
-first price.
+readers want, with the cycles that this takes. In brackets: how many times the plan's cycles. No
+plan of the candidates takes fewer cycles than *bound*: the plan is proven best of them where the
+two are equal. *Without transitions* is the sum of the fastest candidates. A network's name leads to
+the table of its nodes, at the first price.
 """
 
 
@@ -66,7 +63,6 @@ def figures(found: NetworkPlan, price: Fraction, asked: argparse.Namespace) -> d
         "candidates": asked.candidates,
         "effort": asked.effort or "",
         "plan": best.cost.cycles,
-        "stores": SIMULATED,
         "bound": found.planned.bound,
         "listed": found.planned.account.candidates,
         **{name: _cycles(other) for name, other in others.items()},
@@ -85,9 +81,9 @@ def table(rows: pd.DataFrame) -> str:
     """The page."""
     lines = [
         INTRODUCTION,
-        "| network | machine | host | stores | plan | bound | TVM's layouts | own bests "
+        "| network | machine | host | plan | bound | TVM's layouts | own bests "
         "| without transitions | host's bytes | copies | candidates |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows.to_dict("records"):
         plan, *others = (int(row[name]) for name in ("plan", "fixed", "own_bests"))
@@ -97,7 +93,6 @@ def table(rows: pd.DataFrame) -> str:
             f"[{row['network']}]({page})",
             row["configuration"],
             row["host_cycles_per_byte"],
-            row["stores"],
             f"{plan:,}",
             f"{bound:,}" if (bound := int(row["bound"])) < plan else "the same",
             *ratios,
@@ -178,9 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _known(rows: pd.DataFrame, network: str, machine: str, price: Fraction) -> bool:
-    """Whether there is a row of a plan whose stores were simulated."""
-    wanted = (network, machine, f"{float(price):g}", SIMULATED)
-    return wanted in set(rows[[*KEYS, "stores"]].itertuples(index=False, name=None))
+    """Whether there is a row of this plan."""
+    wanted = (network, machine, f"{float(price):g}")
+    return wanted in set(rows[KEYS].itertuples(index=False, name=None))
 
 
 if __name__ == "__main__":

@@ -721,4 +721,8 @@ def main(paths: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) > 0)
+    try:
+        sys.exit(main(sys.argv[1:]) > 0)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
