@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import tomllib
 from pathlib import Path
@@ -21,14 +20,6 @@ settings.register_profile(
     "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("default")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Processes for `-n auto`: one more than cores, as tests wait for commands that they start."""
-    return 1 + (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
 
 
 @pytest.fixture(scope="session", autouse=True)
