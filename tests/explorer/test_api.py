@@ -120,9 +120,7 @@ def test_programs_of_a_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_users_type_checkers_see_the_types(
-    tmp_path: Path, root: Path, pytestconfig: pytest.Config
-) -> None:
+def test_users_type_checkers_see_the_types(tmp_path: Path, root: Path, cache: pytest.Cache) -> None:
     """mypy, strict, knows what the API returns, and finds a wrong use of it."""
     for package in ("explorer", "isa", "simulator"):
         assert (root / package / "py.typed").is_file()
@@ -133,9 +131,9 @@ def test_users_type_checkers_see_the_types(
         "wrong: str = explorer.verify('gemm:m=1,n=1,k=1', 'reference').exact\n"
     )
     # Libraries are read once: mypy looks whether they, or this package, have changed since.
-    kept = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache else tmp_path / "kept"
+    kept = f"--cache-dir={cache.mkdir('mypy')}"
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={kept}", str(path)],
+        [sys.executable, "-m", "mypy", "--strict", kept, str(path)],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "use.py:3: error: Incompatible types" in done.stdout, done.stdout
