@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.internal.conjecture import providers
 
 from explorer.cli import output
 
@@ -20,6 +21,9 @@ settings.register_profile(
     "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("default")
+# Nor do examples depend on which modules have been loaded, that is, on the tests before and the
+# process: else Hypothesis draws now and then a number that stands in one of them.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ and written by the DMA engine. The order of the coordinates in DRAM is chosen wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
