@@ -82,6 +82,12 @@ COUNTERS = np.array(
 )
 """The counter that a flag of `TOKEN_FLAGS` (column) moves in an instruction of a `Queue` (row)."""
 
+# By opcode and memory type, fields of three bits each. The compute module loads accumulators and
+# micro-ops itself: they go where it alone can write.
+_QUEUES: Table = np.full((8, 8), Queue.COMPUTE, np.int64)
+_QUEUES[Opcode.LOAD, [Memory.INP, Memory.WGT]] = Queue.LOAD
+_QUEUES[Opcode.STORE] = Queue.STORE
+
 
 # A code generator calls the constructors below once an instruction, so they build plain tuples of
 # plain integers in the order of `Column`.
@@ -314,12 +320,7 @@ def decode_uops(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
 
 def queues(table: Table) -> Table:
     """The `Queue` of each instruction."""
-    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
-    # The compute module loads accumulators and micro-ops itself: they go where it alone can write.
-    result = np.full(len(table), Queue.COMPUTE, np.int64)
-    result[(opcode == Opcode.LOAD) & ((memory == Memory.INP) | (memory == Memory.WGT))] = Queue.LOAD
-    result[opcode == Opcode.STORE] = Queue.STORE
-    return result
+    return _QUEUES[table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]]
 
 
 def _uop_fields(config: Config) -> Iterable[tuple[str, int]]:

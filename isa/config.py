@@ -257,41 +257,48 @@ class Config:
     @property
     def uop_depth(self) -> int:
         """Micro-ops the UOP scratchpad holds."""
-        return 1 << self.log_depths.uop
+        return (1 << self.log_uop_buff_size) // UOP_BYTES
 
     @property
     def inp_depth(self) -> int:
         """Elements the INP scratchpad holds."""
-        return 1 << self.log_depths.inp
+        return (1 << self.log_inp_buff_size) // self.inp_bytes
 
     @property
     def wgt_depth(self) -> int:
         """Elements the WGT scratchpad holds."""
-        return 1 << self.log_depths.wgt
+        return (1 << self.log_wgt_buff_size) // self.wgt_bytes
 
     @property
     def acc_depth(self) -> int:
         """Elements the ACC (and the OUT) scratchpad holds."""
-        return 1 << self.log_depths.acc
+        return (1 << self.log_acc_buff_size) // self.acc_bytes
 
     def element_bytes(self, memory: Memory) -> int:
         """Bytes in DRAM of one element of a memory: the unit of ``dram_base`` and ``x_stride``."""
-        return {
-            Memory.UOP: UOP_BYTES,
-            Memory.INP: self.inp_bytes,
-            Memory.WGT: self.wgt_bytes,
-            Memory.ACC: self.acc_bytes,
-            Memory.OUT: self.out_bytes,
-            Memory.ACC_8BIT: self.out_bytes,
-        }[memory]
+        match memory:
+            case Memory.UOP:
+                return UOP_BYTES
+            case Memory.INP:
+                return self.inp_bytes
+            case Memory.WGT:
+                return self.wgt_bytes
+            case Memory.ACC:
+                return self.acc_bytes
+            case _:  # OUT, and ACC_8BIT, which has its elements
+                return self.out_bytes
 
     def depth(self, memory: Memory) -> int:
         """Elements in the scratchpad of a memory: the bound of ``sram_base`` and of indices."""
-        return {
-            Memory.UOP: self.uop_depth,
-            Memory.INP: self.inp_depth,
-            Memory.WGT: self.wgt_depth,
-        }.get(memory, self.acc_depth)
+        match memory:
+            case Memory.UOP:
+                return self.uop_depth
+            case Memory.INP:
+                return self.inp_depth
+            case Memory.WGT:
+                return self.wgt_depth
+            case _:
+                return self.acc_depth
 
     @property
     def bitstream(self) -> str:

@@ -135,8 +135,11 @@ class Nest:
         return self._combine([(c, self.dims[n]) for n, c in row.terms], row.const, axes)
 
     def _combine(self, scaled: Iterable[tuple[int, Row]], const: int, axes: frozenset[str]) -> Row:
+        scaled = list(scaled)
+        if len(scaled) == 1 and scaled[0][0] == 1 and not const and not self.equal:
+            return scaled[0][1]  # the common case: a dimension as it is
         stand_in = {}
-        on_port = {loop.name for loop in self.lanes if loop.axis in axes}
+        on_port = {loop.name for loop in self.lanes if loop.axis in axes} if self.equal else ()
         for left, right in self.equal:
             # Both lanes are equal wherever there is work, so either may stand for the other.
             if left in on_port:

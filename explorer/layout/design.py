@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from operator import eq
 from typing import TypeAlias
@@ -23,7 +23,7 @@ from explorer.layout.alu_passes import (
 )
 from explorer.layout.constant_product import digits_layout, has_digits, level_layout
 from explorer.layout.joint import common
-from explorer.layout.packed import Layout, derive, overlaps
+from explorer.layout.packed import Layout, derive, overlaps, trimmed
 from explorer.layout.stored import Kind, Stored, Use, filled_block, identity_block, once
 from isa import intrinsics
 from isa.computation import Affine, Computation, Epilogue, Operator, Role, Tensor
@@ -258,9 +258,7 @@ def _choices(
             stored = derive(loops, tensor, port, intrinsic, role=role, halo=halo)
             found.append(stored)
             if port is intrinsic.in0:
-                padded = derive(
-                    loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
-                )
+                padded = trimmed(stored)
                 # Without a border both choices are the same layout, and would be searched twice.
                 if padded.is_padded:
                     found.append(padded)
@@ -348,11 +346,16 @@ def _cells(acc: Layout, tensor: Tensor) -> Layout:
 
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
     """The ways to do an operator's steps, without terms and products first."""
+    return _alternatives(operator, config.block_in, config.block_out)
+
+
+@lru_cache(maxsize=256)  # all embeddings of an operator have the same
+def _alternatives(operator: Operator, block_in: int, block_out: int) -> tuple[AluProgram, ...]:
     alu = alu_program(operator)
     # The lanes of an accumulator need as many of an input beside them.
-    terms = with_terms(alu) if config.block_in >= config.block_out else alu
+    terms = with_terms(alu) if block_in >= block_out else alu
     ways = dict.fromkeys((alu, terms))
-    return tuple(dict.fromkeys([*ways, *(with_products(way, config.block_in) for way in ways)]))
+    return tuple(dict.fromkeys([*ways, *(with_products(way, block_in) for way in ways)]))
 
 
 def _turned(acc: Layout, tensor: Tensor, config: Config) -> Layout:

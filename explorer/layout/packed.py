@@ -256,7 +256,6 @@ def derive(
     *,
     role: Role | None,
     halo: bool = False,
-    dma_padding: bool = False,
 ) -> Layout:
     """The packed layout of a tensor on a port, in tensor order.
 
@@ -267,7 +266,6 @@ def derive(
         intrinsic: the instruction.
         role: the tensor's role; None for one that is not of the computation (bias).
         halo: let overlapping windows share entries; else each window has its own.
-        dma_padding: leave out entries that lie wholly outside the tensor, where they form a border.
     """
     axes = tuple((a.name, a.extent) for a in intrinsic.dims if port.varies({a.name: 1}))
     names = frozenset(name for name, _ in axes)
@@ -295,7 +293,7 @@ def derive(
             coordinates[name] = Coordinate(name, ((name, 1),), extents[name], 0, extents[name])
         factors |= dict(single)
         rows.append(replace(row, affine=Affine.of(factors, row.affine.const)))
-    layout = Layout(
+    return Layout(
         port.name,
         role,
         tensor,
@@ -307,7 +305,6 @@ def derive(
         _guards(nest, tensor, names, set(coordinates) | lane_names),
         halo,
     )
-    return _trimmed(layout) if dma_padding else layout
 
 
 def _guards(
@@ -355,8 +352,8 @@ def _span(terms: list[tuple[str, int]], extents: dict[str, int]) -> int:
     return 1 + sum(c // step * (extents[n] - 1) for n, c in terms)
 
 
-def _trimmed(layout: Layout) -> Layout:
-    """The layout without its border entries that hold nothing but zeros."""
+def trimmed(layout: Layout) -> Layout:
+    """The layout without entries that lie wholly outside the tensor, where they form a border."""
     uses: dict[str, int] = {}
     names = {c.name for c in layout.coordinates}
     in_row = [
@@ -367,7 +364,7 @@ def _trimmed(layout: Layout) -> Layout:
     for used in in_row:
         for name in used:
             uses[name] = uses.get(name, 0) + 1
-    lane_extents = {loop.name: loop.extent for loop in layout.lanes}
+    extents = {x.name: x.extent for x in (*layout.coordinates, *layout.lanes)}
     # Only where a row has one coordinate, and that one no other row: else whether an entry is
     # zero depends on another coordinate, and what is left out would be no border.
     bounds: dict[str, tuple[int, int]] = {}
@@ -375,19 +372,22 @@ def _trimmed(layout: Layout) -> Layout:
         if len(used) != 1 or row.terms or uses[next(iter(used))] != 1:
             continue
         (name,) = used
-        extent = next(c.extent for c in layout.coordinates if c.name == name)
+        extent = extents[name]
+        low, high = row.affine.bounds(extents)
+        if low >= 0 and high < size:
+            continue
         offsets = np.zeros(1, np.int64)
         for lane, factor in row.affine.terms:
-            if lane in lane_extents:
-                offsets = (offsets[:, None] + factor * np.arange(lane_extents[lane])).reshape(-1)
+            if lane != name:
+                offsets = (offsets[:, None] + factor * np.arange(extents[lane])).reshape(-1)
         values = row.affine.const + row.affine.coefficient(name) * np.arange(extent)
         alive = ((values[:, None] + offsets >= 0) & (values[:, None] + offsets < size)).any(axis=1)
         # Where every entry is zero they are kept: a transfer of nothing would be a NOP.
         if alive.any():
             held = np.flatnonzero(alive)
             bounds[name] = (int(held[0]), int(held[-1]) + 1)
-    trimmed = tuple(
+    coordinates = tuple(
         replace(c, low=bounds[c.name][0], high=bounds[c.name][1]) if c.name in bounds else c
         for c in layout.coordinates
     )
-    return replace(layout, coordinates=trimmed)
+    return replace(layout, coordinates=coordinates)
