@@ -364,7 +364,8 @@ def trimmed(layout: Layout) -> Layout:
     for used in in_row:
         for name in used:
             uses[name] = uses.get(name, 0) + 1
-    extents = {x.name: x.extent for x in (*layout.coordinates, *layout.lanes)}
+    extents = {c.name: c.extent for c in layout.coordinates}
+    extents |= {loop.name: loop.extent for loop in layout.lanes}
     # Only where a row has one coordinate, and that one no other row: else whether an entry is
     # zero depends on another coordinate, and what is left out would be no border.
     bounds: dict[str, tuple[int, int]] = {}
