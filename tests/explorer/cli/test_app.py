@@ -92,9 +92,10 @@ def test_garbage_is_looked_for_while_a_command_runs(root: Path) -> None:
 def test_garbage_is_none_of_a_commands_business_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that runs inside another program leaves that program's search for garbage alone."""
     monkeypatch.setattr(cli.Entry, "load", lambda _: lambda: None)
-    before = gc.isenabled(), gc.get_freeze_count()
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
     assert CliRunner().invoke(cli.app, ["facts"]).exit_code == 0
-    assert (gc.isenabled(), gc.get_freeze_count()) == before
+    assert gc.isenabled() == enabled
+    assert gc.get_freeze_count() <= frozen  # some of what was frozen may have gone
 
 
 def _loaded(root: Path, statements: str) -> set[str]:
