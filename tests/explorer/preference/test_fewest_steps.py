@@ -46,6 +46,9 @@ def test_no_digit_of_few_steps_is_lost(
         few = {place_symbol(d) for e in every if steps(e) <= limit for d in e.digits}
         assert few <= possible
         assert not few & {*impossible}
+        some, _ = digits(facts, limit, most=2)
+        assert some == possible if len(possible) <= 2 else 2 < len(some) <= len(possible)
+        assert some <= possible
 
 
 @settings(max_examples=6)
