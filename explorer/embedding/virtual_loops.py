@@ -118,7 +118,7 @@ class Nest:
 
     def seen(self, dim: str, axes: frozenset[str]) -> Row:
         """A dimension as a row over the loops that a port with these axes sees."""
-        return self._compose(Affine.of({dim: 1}), axes)
+        return self._on_port(self.dims[dim], axes)
 
     def bounds(self, dim: str, axes: frozenset[str]) -> Iterator[tuple[Row, int]]:
         """What stays within an extent where the dimension does: itself, and its widened loop.
@@ -129,15 +129,18 @@ class Nest:
         yield self.seen(dim, axes), self.extents[dim]
         if dim in self.widened:
             loop, extent = self.widened[dim]
-            yield self._combine([(1, loop)], 0, axes), extent
+            yield self._on_port(loop, axes), extent
+
+    def _on_port(self, row: Row, axes: frozenset[str]) -> Row:
+        """A row as a port sees it: the same, but for pairs of lanes of which it has one."""
+        return self._combine([(1, row)], 0, axes) if self.equal else row
 
     def _compose(self, row: Affine, axes: frozenset[str]) -> Row:
+        if len(row.terms) == 1 and row.terms[0][1] == 1 and not row.const:
+            return self.seen(row.terms[0][0], axes)
         return self._combine([(c, self.dims[n]) for n, c in row.terms], row.const, axes)
 
     def _combine(self, scaled: Iterable[tuple[int, Row]], const: int, axes: frozenset[str]) -> Row:
-        scaled = list(scaled)
-        if len(scaled) == 1 and scaled[0][0] == 1 and not const and not self.equal:
-            return scaled[0][1]  # the common case: a dimension as it is
         stand_in = {}
         on_port = {loop.name for loop in self.lanes if loop.axis in axes} if self.equal else ()
         for left, right in self.equal:

@@ -265,8 +265,8 @@ class _Search:
         """Find the best of what goes for all of what is around; whether it was not too much."""
         if not self.links:  # one combination is the best of all, and another may be as good
             self.desk.work += len(self.cost)
-            near = np.flatnonzero(self.cost == self.cost.min())
-            return self._fix({}, near, self.cost[near], self.links)
+            equals = np.flatnonzero(self.cost == self.cost.min())
+            return self._fix({}, equals, self.cost[equals], self.links)
         rows = np.arange(len(self.cost))
         near = _near(self.cost, *self._open(rows, self.links))
         return self._fix({}, rows[near], self.cost[near], self.links)
