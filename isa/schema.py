@@ -42,7 +42,7 @@ class Document(BaseModel):
     """Base of every document model: no unknown keys, no silent conversions."""
 
     # Strict: else pydantic would take "3" or True for a number, and a slip would pass unseen.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 Model = TypeVar("Model", bound=Document)

@@ -110,6 +110,7 @@ def once(found: Iterable[Stored]) -> tuple[Stored, ...]:
 
 def filled_block(layout: Layout, fill: Fill | None) -> bytes | None:
     """The bytes of an input that the tool fills, if it is the second one and a single entry."""
+    # Asked of every input of every design: a layout is hashed only where there are bytes to find.
     if fill is None or layout.role != "in1" or layout.coordinates:
         return None
     return _filled(layout, fill)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from explorer.embedding.digits import Embedding
 from explorer.embedding.virtual_loops import Loop, nest
-from explorer.layout.packed import Layout, derive, overlaps
+from explorer.layout.packed import Layout, choices, derive
 from isa.computation import Computation, Tensor
 
 Layouts: TypeAlias = tuple[Layout, Layout, Layout]
@@ -48,15 +48,16 @@ def arrangements(
 ) -> Iterator[Layouts]:
     """Every choice of layouts: where windows overlap, they share entries (halo) or do not."""
     loops = nest(embedding, operator)
-    choices: list[list[Layout]] = []
+    found: list[list[Layout]] = []
     for port_role in ("in0", "in1", "out"):
         role = embedding.role(port_role)
         port, tensor = intrinsic.tensor(port_role), operator.tensor(role)
-        axes = [a.name for a in intrinsic.dims if port.varies({a.name: 1})]
-        shared = (True, False) if role != "out" and overlaps(loops, tensor, axes) else (False,)
-        layouts = [derive(loops, tensor, port, intrinsic, role=role, halo=halo) for halo in shared]
-        choices.append([x.along(loops.outer) if embedding.order else x for x in layouts])
-    yield from product(choices[0], choices[1], choices[2])
+        if role == "out":
+            layouts = [derive(loops, tensor, port, intrinsic, role=role)]
+        else:
+            layouts = choices(loops, tensor, port, intrinsic, role=role)
+        found.append([x.along(loops.outer) if embedding.order else x for x in layouts])
+    yield from product(found[0], found[1], found[2])
 
 
 def execute(

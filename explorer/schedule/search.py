@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from explorer.layout.design import Design
 from explorer.schedule.bound import lower_bound
-from explorer.schedule.dma import Infeasible
+from explorer.schedule.dma import Infeasible, can_write
 from explorer.schedule.lowering import Code, Lowering
 from explorer.schedule.machine import machine, operand
 from explorer.schedule.points import contexts_met, scan
@@ -153,6 +153,8 @@ def search(design: Design, *, effort: int | None = None, below: float = math.inf
     cheap = lower_bound(design)
     if cheap >= below:
         return Search(None, cheap, True, 0)
+    if not _borders_fit(design):
+        return Search(None, None, True, 0)
     lowering = Lowering(design)
     key = (design.config, design.restrictions, design.fixed_order, lowering.signature)
     known = _KNOWN.get(key)
@@ -226,7 +228,21 @@ def _outcome(space: _Space, effort: int | None, below: float) -> _Outcome:
 
 def points(design: Design) -> Iterator[tuple[int, Schedule]]:
     """The points of the space that fit, by their lower bounds."""
-    return _Space(Lowering(design)).points()
+    return _Space(Lowering(design)).points() if _borders_fit(design) else iter(())
+
+
+def _borders_fit(design: Design) -> bool:
+    """Whether the borders that are left to the DMA engine can be written; if not, nothing fits.
+
+    Of each input the first box begins, and the last one ends, at the end of every coordinate,
+    whatever the tiles: there the border is as wide, and along as many of them, as it can be.
+    """
+    inputs = [design.inp, *(inp for inp, _ in design.further)]
+    return all(
+        can_write([c.low for c in layout.coordinates])
+        and can_write([c.extent - c.high for c in layout.coordinates])
+        for layout in inputs
+    )
 
 
 def rehearse(design: Design) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,15 @@ def test_processes(data: st.DataObject) -> None:
     _check(run.returncode, run.stderr.decode())
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of a sweep."""
+    path = tmp_path_factory.mktemp("swept") / "store"
+    made = CliRunner().invoke(cli.app, ["sweep", SMALL, "--vary=LOG_BLOCK=9", "--out", str(path)])
+    assert made.exit_code == 0, made.output
+    return path
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -132,14 +142,13 @@ def test_processes(data: st.DataObject) -> None:
         "select * from frame",
     ],
 )
-def test_sql_has_no_way_out(sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sql_has_no_way_out(
+    sql: str, swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A query reads no file, writes none, and changes no setting: exit 2, one line."""
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "store"
-    made = CliRunner().invoke(
-        cli.app, ["sweep", SMALL, "--vary", "LOG_BLOCK=9", "--out", str(store)]
-    )
-    assert made.exit_code == 0, made.output
+    shutil.copytree(swept, store)
     before = sorted(tmp_path.rglob("*"))
     result = CliRunner().invoke(cli.app, ["results", str(store), "--sql", sql])
     assert result.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import subprocess
@@ -65,6 +66,28 @@ def test_compiler_is_not_loaded_before_it_is_needed(root: Path) -> None:
     loaded = _loaded(root, "import explorer.cli as c; [entry.load() for entry in c.EVERY.values()]")
     assert "simulator.jit" in loaded
     assert not {"numba", "llvmlite", "pandas", "matplotlib", "duckdb"} & loaded
+
+
+def test_garbage_is_looked_for_while_a_command_runs(root: Path) -> None:
+    """A command runs with Python's search for garbage on, which leaves out what was loaded."""
+    answer = "print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    code = (
+        "import gc, explorer.cli as c, explorer.__main__ as m; "
+        f"c.Entry.load = lambda _: (lambda: {answer}); m.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "facts"],
+        env=os.environ | {"PYTHONPATH": str(root)}, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.stdout == "True True\n"
+
+
+def test_garbage_is_none_of_a_commands_business_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that runs inside another program leaves that program's search for garbage alone."""
+    monkeypatch.setattr(cli.Entry, "load", lambda _: lambda: None)
+    before = gc.isenabled(), gc.get_freeze_count()
+    assert CliRunner().invoke(cli.app, ["facts"]).exit_code == 0
+    assert (gc.isenabled(), gc.get_freeze_count()) == before
 
 
 def _loaded(root: Path, statements: str) -> set[str]:

@@ -12,7 +12,7 @@ from explorer.embedding.facts import CLASSES
 from explorer.embedding.ids import parse
 from explorer.embedding.virtual_loops import nest
 from explorer.layout.design import designs
-from explorer.layout.packed import derive, trimmed
+from explorer.layout.packed import derive
 from explorer.operators import resolve
 from explorer.ranking.explore import find, gemm_intrinsic
 from isa.computation import Operator
@@ -74,6 +74,11 @@ def test_border_of_zeros_is_left_to_the_dma_engine() -> None:
     op = resolve("conv2d:n=1,c=16,h=8,w=8,k=16,r=3,s=3,pad=1")
     intrinsic = gemm_intrinsic(DEFAULT)
     loops = nest(parse("y=oc:16/z=ic:16", op.computation, intrinsic), op.computation)
-    data = op.computation.in0
-    stored = derive(loops, data, intrinsic.in0, intrinsic, role="in0", halo=True)
-    assert (stored.entries, trimmed(stored).entries) == (100, 64)
+    stored, padded = (
+        derive(
+            loops, op.computation.in0, intrinsic.in0, intrinsic,
+            role="in0", halo=True, dma_padding=dma,
+        )
+        for dma in (False, True)
+    )  # fmt: skip
+    assert (stored.entries, padded.entries) == (100, 64)
