@@ -34,6 +34,8 @@ from isa.errors import InputError
 
 B2 = Config.load("b2")
 Found = tuple[Network, dict[Operator, Space], dict[str, str]]
+PLANS: dict[tuple[object, ...], NetworkPlan] = {}
+"""Plans of what `found` has, by what was asked."""
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +46,14 @@ def found(root: Path) -> Found:
 
 
 def planned(found: Found, name: str = "repack", *pins: str, **limits: int) -> NetworkPlan:
-    """The plan under a model of transitions."""
+    """The plan under a model of transitions; asked for again, it is not made again."""
     network, spaces, hosts = found
-    bounds: Mapping[str, int] = {k.replace("_", "-"): v for k, v in limits.items()}
-    wishes = Wishes(limits=bounds)
-    return plan_network(network, B2, spaces, hosts, model(name), Host(), wishes, pins)
+    known = (name, pins, *limits.items())
+    if known not in PLANS:
+        bounds: Mapping[str, int] = {k.replace("_", "-"): v for k, v in limits.items()}
+        asked = Host(), Wishes(limits=bounds), pins
+        PLANS[known] = plan_network(network, B2, spaces, hosts, model(name), *asked)
+    return PLANS[known]
 
 
 @pytest.mark.parametrize("name", models())
@@ -246,7 +251,8 @@ def test_interrupted(found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(solve(*arguments, **options), proven=False, interrupted=True)
 
     monkeypatch.setattr(network_plan, "solve", interrupted)
-    result = planned(found)
+    network, spaces, hosts = found
+    result = plan_network(network, B2, spaces, hosts, model("repack"), Host(), Wishes())
     assert len(begun) == 1
     assert result.planned.plans
     told = " ".join(report.lines(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,15 @@ Rows = list[tuple[float, ...]]
 @st.composite
 def tables(draw: st.DrawFn) -> Rows:
     """Rows of one to six objectives, with few values, so that there are ties and duplicates."""
-    width = draw(st.integers(1, 6))
-    few = st.integers(0, draw(st.integers(1, 8))).map(float)
+    return draw(tables_of(draw(st.integers(1, 6)), draw(st.integers(1, 8))))
+
+
+@cache  # Hypothesis looks into each new strategy for as long as it then draws from it
+def tables_of(width: int, most: int) -> st.SearchStrategy[Rows]:
+    """Rows of so many objectives, of which most values are small numbers."""
+    few = st.integers(0, most).map(float)
     value = few | st.sampled_from([-0.0, 0.5, 1e300, -1e300, math.inf, -math.inf])
-    return draw(st.lists(st.tuples(*[value] * width), min_size=1, max_size=40))
+    return st.lists(st.tuples(*[value] * width), min_size=1, max_size=40)
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
