@@ -6,6 +6,7 @@ Both are asked before any layout is grounded, and cost little: steps are compare
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import clingo
 from clingo import Symbol
@@ -20,6 +21,8 @@ from isa.computation import Computation
 _ENTRY = "entries/fewest.lp"
 _UNIT = 1024  # as in encodings/fewest.lp
 _COSTLY = {atom("class", "fused"), atom("class", "skewed")}
+_WISHES = {"prefer", "objective", "requirement", "limit", "given", "simplest"}
+"""Predicates that no digit depends on."""
 
 
 def fewest_steps(
@@ -51,7 +54,7 @@ def _fewest(
 
 def digits(
     facts: Iterable[Symbol], within: int | None = None, most: int | None = None
-) -> tuple[set[Symbol], list[Symbol]]:
+) -> tuple[frozenset[Symbol], tuple[Symbol, ...]]:
     """The digits that some embedding has, and those that are candidates and none is known to have.
 
     Args:
@@ -59,6 +62,14 @@ def digits(
         within: of embeddings with at most so many steps; a few with more may pass.
         most: look for no others once more than these are found.
     """
+    return _digits(tuple(fact for fact in facts if fact.name not in _WISHES), within, most)
+
+
+# An operator is searched several times with other wishes, as when a conflict is explained.
+@lru_cache(maxsize=4)
+def _digits(
+    facts: tuple[Symbol, ...], within: int | None, most: int | None
+) -> tuple[frozenset[Symbol], tuple[Symbol, ...]]:
     brave = ("--enum-mode=brave", "--opt-mode=ignore")
     if within is None:
         control = ground(facts, options=brave)
@@ -72,7 +83,7 @@ def digits(
 
     _run(control, take)
     every = [a.symbol for a in control.symbolic_atoms.by_signature("place", 5)]
-    return found, [digit for digit in every if digit not in found]
+    return frozenset(found), tuple(digit for digit in every if digit not in found)
 
 
 def _within(steps: int | None) -> Iterable[Symbol]:

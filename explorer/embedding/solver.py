@@ -127,6 +127,7 @@ class Solver:
         # Projected: atoms that are not shown may have several values, and would repeat an answer.
         self._control = ground(facts, entry, rules, ("--project=show",))
         self._bounds: set[tuple[Symbol, int]] = set()
+        self._parts: dict[Symbol, tuple[str, int]] = {}  # of costs
         self.metrics = self._names("metric")
         self.demands = self._names("demand")
         self.requirements = self._names("requirement")
@@ -150,11 +151,12 @@ class Solver:
     def _check_names(self, rules: Sequence[Path]) -> None:
         wanted = [(a.symbol.arguments[0], self.metrics, "metric") for a in self._atoms("asked", 1)]
         wanted += [(s, self.demands, "requirement") for s in self.requirements.values()]
-        for symbol, known, kind in sorted(wanted, key=str):
-            if str(symbol) not in known:
-                names = ", ".join(n.replace("_", "-") for n in known if "(" not in n)
-                source, field = _mention(symbol.name, rules) or (self._option(symbol, kind), kind)
-                raise InputError(source, field, str(symbol).replace("_", "-"), f"one of {names}")
+        wrong = [found for found in wanted if str(found[0]) not in found[1]]
+        if wrong:
+            symbol, known, kind = min(wrong, key=lambda found: repr(found[0]))
+            names = ", ".join(n.replace("_", "-") for n in known if "(" not in n)
+            source, field = _mention(symbol.name, rules) or (self._option(symbol, kind), kind)
+            raise InputError(source, field, str(symbol).replace("_", "-"), f"one of {names}")
 
     def _option(self, symbol: Symbol, kind: str) -> str:
         """The option that names what no file does."""
@@ -275,8 +277,12 @@ class Solver:
             if symbol.name in chosen:
                 chosen[symbol.name].add(str(symbol.arguments[0]))
             elif symbol.match("cost", 3):
-                metric, _, value = symbol.arguments
-                costs[str(metric)] = costs.get(str(metric), 0) + value.number
+                # Each distinct part is taken apart once, as the decoder does with digits.
+                if symbol not in self._parts:
+                    name, _, part = symbol.arguments
+                    self._parts[symbol] = str(name), part.number
+                metric, value = self._parts[symbol]
+                costs[metric] = costs.get(metric, 0) + value
         shared, trimmed = frozenset(chosen["share"]), frozenset(chosen["trim"])
         embedding = self._decoder.embedding(symbols)
         return Answer(embedding, shared, trimmed, costs)

@@ -6,6 +6,7 @@ every skew with every small coefficient, and `keeps_definition` decides.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -261,9 +262,10 @@ def assign(
 ) -> Stands | None:
     """Step and lane of every operator MAC; None if one is covered twice or never."""
     stands: dict[Point, tuple[Point, Point]] = {}
+    extents = operator.extents
     for step, position, point in _macs(operator, intrinsic, pieces):
-        if all(0 <= point[d] < n for d, n in operator.extents.items()):
-            mac = tuple(point[d] for d in operator.extents)
+        if all(0 <= point[d] < n for d, n in extents.items()):
+            mac = tuple(point[d] for d in extents)
             if mac in stands:
                 return None
             stands[mac] = step, position
@@ -278,30 +280,36 @@ def _macs(
     placed = {d for p in pieces for d in p.dims}
     free = [d for d in sizes if d not in placed]
     steps = [range(p.outer) for p in pieces] + [range(sizes[d]) for d in free]
-    # A diagonal digit has a lane loop on each of its axes, and stands for MACs where they agree.
-    loops = [(p, axis) for p in pieces for axis in p.axes]
+    lanes = list(_lane_points(intrinsic, pieces))
     for step in itertools.product(*steps):
-        for lane in itertools.product(*(range(p.lanes) for p, _ in loops)):
-            at = dict.fromkeys(intrinsic.extents, 0)
-            index: dict[Piece, set[int]] = {}
-            for (piece, axis), i in zip(loops, lane, strict=True):
-                at[axis] = at[axis] * piece.lanes + i
-                index.setdefault(piece, set()).add(i)
-            if any(len(values) > 1 for values in index.values()):
-                continue
+        for position, index in lanes:
             point = dict(zip(free, step[len(pieces) :], strict=True))
-            for piece, o in zip(pieces, step, strict=False):
-                (i,) = index[piece]
+            for piece, o, i in zip(pieces, step, index, strict=False):
                 flat = o + piece.outer * i if piece.kind == "strided" else o * piece.lanes + i
                 for dim in piece.dims[:0:-1]:
                     flat, point[dim] = divmod(flat, sizes[dim])
                 point[piece.dims[0]] = flat
-            for piece in pieces:
+            for piece, i in zip(pieces, index, strict=True):
                 if piece.partner:
-                    (i,) = index[piece]
                     back = max(0, piece.coefficient * (piece.lanes - 1))
                     point[piece.partner] += piece.coefficient * i - back
-            yield step, tuple(at.values()), point
+            yield step, position, point
+
+
+def _lane_points(
+    intrinsic: Computation, pieces: tuple[Piece, ...]
+) -> Iterator[tuple[Point, tuple[int, ...]]]:
+    """Every position on the axes that stands for MACs, and each piece's lane there."""
+    # A diagonal digit has a lane loop on each of its axes, and stands for MACs where they agree.
+    loops = [(p, axis) for p in pieces for axis in p.axes]
+    for lane in itertools.product(*(range(p.lanes) for p, _ in loops)):
+        at = dict.fromkeys(intrinsic.extents, 0)
+        index: dict[Piece, set[int]] = {}
+        for (piece, axis), i in zip(loops, lane, strict=True):
+            at[axis] = at[axis] * piece.lanes + i
+            index.setdefault(piece, set()).add(i)
+        if all(len(values) == 1 for values in index.values()):
+            yield tuple(at.values()), tuple(min(index[piece]) for piece in pieces)
 
 
 # ------------------------------------------------------------------------------- the definition
@@ -314,12 +322,12 @@ def keeps_definition(
     if len(set(stands.values())) < len(stands):
         return False
     held: dict[Role, dict[tuple[Point, Point], Point]] = {role: {} for role in ROLES}
-    for mac, (step, position) in stands.items():
-        point = dict(zip(operator.extents, mac, strict=True))
-        for role in ROLES:
-            cell = _element(intrinsic, role, dict(zip(intrinsic.extents, position, strict=True)))
-            scalar = _element(operator, _role(role, swapped), point)
-            if held[role].setdefault((step, cell), scalar) != scalar:
+    scalars, cells = elements(operator), elements(intrinsic)
+    for role in ROLES:
+        of_role, uses = held[role], scalars[_role(role, swapped)]
+        for mac, (step, position) in stands.items():
+            scalar = uses[mac]
+            if of_role.setdefault((step, cells[role][position]), scalar) != scalar:
                 return False
     homes = _homes(held["out"])
     return homes is not None and _is_neutral(intrinsic, stands, held, homes)
@@ -331,8 +339,19 @@ def _role(role: Role, swapped: bool) -> Role:
     return "in1" if role == "in0" else "in0"
 
 
-def _element(computation: Computation, role: Role, point: Mapping[str, int]) -> Point:
-    return tuple(row.at(point, 0) for row in computation.tensor(role).index)
+@functools.lru_cache(maxsize=16)
+def elements(computation: Computation) -> dict[Role, dict[Point, Point]]:
+    """For each tensor, the element that every point of the domain uses."""
+    extents = computation.extents
+    points = list(itertools.product(*(range(n) for n in extents.values())))
+    return {
+        role: {
+            point: tuple(row.at(dict(zip(extents, point, strict=True)), 0) for row in tensor.index)
+            for point in points
+        }
+        for role in ROLES
+        for tensor in (computation.tensor(role),)
+    }
 
 
 def _homes(held: Mapping[tuple[Point, Point], Point]) -> dict[Point, set[Point]] | None:
@@ -365,11 +384,11 @@ def _is_neutral(
 ) -> bool:
     """Whether each idle lane has an operand of zero, or adds where no output is at home."""
     busy = set(stands.values())
-    for position in itertools.product(*(range(n) for n in intrinsic.extents.values())):
-        place = dict(zip(intrinsic.extents, position, strict=True))
-        left, right, out = (_element(intrinsic, role, place) for role in ROLES)
-        for step, cells in homes.items():
+    cells = elements(intrinsic)
+    for position, out in cells["out"].items():
+        left, right = cells["in0"][position], cells["in1"][position]
+        for step, kept in homes.items():
             feeds = (step, left) in held["in0"] and (step, right) in held["in1"]
-            if feeds and out in cells and (step, position) not in busy:
+            if feeds and out in kept and (step, position) not in busy:
                 return False
     return True

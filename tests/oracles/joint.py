@@ -16,12 +16,12 @@ from tests.oracles.enumeration import (
     Piece,
     Point,
     Stands,
-    _element,
     _homes,
     _is_neutral,
     _role,
     assign,
     candidates,
+    elements,
 )
 
 Named = tuple[tuple[bool, frozenset[str]], ...]
@@ -129,11 +129,10 @@ def keep_definition(
 
 def _held(term: Computation, intrinsic: Computation, swapped: bool, stands: Stands) -> Held:
     """What each port's cell holds in each step."""
+    scalars, cells = elements(term), elements(intrinsic)
     held: Held = {role: {} for role in ROLES}
-    for mac, (step, position) in stands.items():
-        point = dict(zip(term.extents, mac, strict=True))
-        place = dict(zip(intrinsic.extents, position, strict=True))
-        for role in ROLES:
-            scalar = _element(term, _role(role, swapped), point)
-            held[role][step, _element(intrinsic, role, place)] = scalar
+    for role in ROLES:
+        uses = scalars[_role(role, swapped)]
+        for mac, (step, position) in stands.items():
+            held[role][step, cells[role][position]] = uses[mac]
     return held
