@@ -25,7 +25,7 @@ from explorer.schedule.stream import stream
 from isa.fields import Column, Memory
 from isa.program_image import Program, memory_map
 
-__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "lower"]
+__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "lower", "lowered"]
 Array = NDArray[np.int64]
 
 
@@ -252,3 +252,14 @@ def lower(design: Design, schedule: Schedule) -> Code:
     lowering = Lowering(design)
     lowering.instructions(schedule)
     return lowering.code(schedule)
+
+
+def lowered(design: Design, schedule: Schedule) -> tuple[Code, Program]:
+    """The same with the binary, where it is wanted at once.
+
+    Raises:
+        Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
+    """
+    lowering = Lowering(design)
+    instructions = lowering.instructions(schedule)
+    return lowering.code(schedule), Program.build(design.config, *instructions, lowering.sizes)
