@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -14,6 +15,7 @@ def _end(*_: object) -> None:
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _end)  # first of all: imports take as long as some commands
+    gc.disable()  # what is loaded stays: see `explorer.cli.common.loaded`
     from explorer.cli import main as run  # noqa: PLC0415 - see above
 
     run()

@@ -10,17 +10,18 @@ numba itself, a quarter of what a command loads, is imported when a compiled fun
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import os
 import shutil
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -96,9 +97,22 @@ def awake() -> Any:
     return compiler
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage while the block loads what stays; numba would take a third longer."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 @functools.cache
 def _compiler() -> ModuleType:
-    from simulator import compiler  # noqa: PLC0415 - see the module's text
+    with _uncollected():
+        from simulator import compiler  # noqa: PLC0415 - see the module's text
 
     folder = _kept()
     if folder is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,14 @@ def imported(path: Path, module: str) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
-def modules(root: Path, package: str) -> Iterator[tuple[str, set[str]]]:
+@cache  # no test writes into a package that another one has read
+def modules(root: Path, package: str) -> list[tuple[str, set[str]]]:
     """Each module of a package, with what it imports."""
+    found = []
     for path in sorted((root / package).rglob("*.py")):
         name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        yield name, set(imported(path, name))
+        found.append((name, set(imported(path, name))))
+    return found
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

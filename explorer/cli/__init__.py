@@ -10,6 +10,7 @@ when the command is called and not before.
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -267,7 +268,11 @@ def _explorer(
 
 def main() -> None:
     """Run the command line; the installed `explorer` calls this, by way of `explorer.__main__`."""
-    sys.exit(supervise(_alone))
+    try:
+        code = supervise(_alone)
+    finally:
+        gc.freeze()  # all memory is given back at once: Python need not look for garbage in it
+    sys.exit(code)
 
 
 def _alone() -> object:

@@ -9,7 +9,7 @@ stands for a multiply-accumulate iff every dimension is in its extent and the la
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,17 +134,12 @@ class Nest:
     def _compose(self, row: Affine, axes: frozenset[str]) -> Row:
         return self._combine([(c, self.dims[n]) for n, c in row.terms], row.const, axes)
 
-    def _combine(self, scaled: Iterable[tuple[int, Row]], const: int, axes: frozenset[str]) -> Row:
-        stand_in = {}
-        on_port = {loop.name for loop in self.lanes if loop.axis in axes}
-        for left, right in self.equal:
-            # Both lanes are equal wherever there is work, so either may stand for the other.
-            if left in on_port:
-                stand_in[right] = left
-            elif right in on_port:
-                stand_in[left] = right
+    def _combine(self, scaled: Sequence[tuple[int, Row]], const: int, axes: frozenset[str]) -> Row:
+        if not self.equal and const == 0 and len(scaled) == 1 and scaled[0][0] == 1:
+            return scaled[0][1]  # most rows are a dimension, as it is
+        stand_in = self._stand_ins(axes) if self.equal else {}
         coefficients: dict[str, int] = {}
-        terms = []
+        terms: list[tuple[int, Quasi]] = []
         for factor, row in scaled:
             const += factor * row.affine.const
             for loop, c in row.affine.terms:
@@ -152,6 +147,18 @@ class Nest:
                 coefficients[seen] = coefficients.get(seen, 0) + factor * c
             terms += [(factor * f, t) for f, t in row.terms]
         return Row(Affine.of(coefficients, const), tuple(terms))
+
+    def _stand_ins(self, axes: frozenset[str]) -> dict[str, str]:
+        """The lanes that a port with these axes lacks, with those that stand for them there."""
+        found = {}
+        on_port = {loop.name for loop in self.lanes if loop.axis in axes}
+        for left, right in self.equal:
+            # Both lanes are equal wherever there is work, so either may stand for the other.
+            if left in on_port:
+                found[right] = left
+            elif right in on_port:
+                found[left] = right
+        return found
 
 
 def nest(embedding: Embedding, operator: Computation) -> Nest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from operator import eq
 from typing import TypeAlias
@@ -23,7 +23,7 @@ from explorer.layout.alu_passes import (
 )
 from explorer.layout.constant_product import digits_layout, has_digits, level_layout
 from explorer.layout.joint import common
-from explorer.layout.packed import Layout, derive, overlaps
+from explorer.layout.packed import Layout, choices, derive
 from explorer.layout.stored import Kind, Stored, Use, filled_block, identity_block, once
 from isa import intrinsics
 from isa.computation import Affine, Computation, Epilogue, Operator, Role, Tensor
@@ -183,7 +183,7 @@ class Design:
         operator = self.operator.followed_by(epilogue)
         alu = alu_program(operator)
         intrinsic = intrinsics.load("vta_gemm", self.config.axes)
-        spread, _ = _vectors(alu, self.nest, intrinsic)
+        spread, _ = _vectors(alu, self.nest, intrinsic, {})
         return replace(
             self, operator=operator, alu=alu, spread=spread, products=(), fixed_order=True
         )
@@ -223,11 +223,12 @@ def designs(
     computation = operator.computation
     loops = nest(embedding, computation)
     acc = derive(loops, computation.out, intrinsic.out, intrinsic, role="out")
-    choices = _choices(embedding, computation, loops, intrinsic)
+    inputs, weights = _choices(embedding, computation, loops, intrinsic)
+    known: dict[Tensor, Layout] = {}
     for alu in alternatives(operator, config):
-        spread, products = _vectors(alu, loops, intrinsic)
-        for inp in choices[0] if all(map(has_digits, products)) else ():
-            for wgt in choices[1]:
+        spread, products = _vectors(alu, loops, intrinsic, known)
+        for inp in inputs if all(map(has_digits, products)) else ():
+            for wgt in weights:
                 design = Design(
                     operator,
                     config,
@@ -247,38 +248,26 @@ def _choices(
     embedding: Embedding, computation: Computation, loops: Nest, intrinsic: Computation
 ) -> list[list[Layout]]:
     """The layouts that there may be on port inp, and on port wgt."""
-    choices: list[list[Layout]] = []
+    found: list[list[Layout]] = []
     ports: tuple[tuple[Tensor, Role], ...] = ((intrinsic.in0, "in0"), (intrinsic.in1, "in1"))
     for port, name in ports:
         role = embedding.role(name)
-        tensor = computation.tensor(role)
-        axes = [a.name for a in intrinsic.dims if port.varies({a.name: 1})]
-        found = []
-        for halo in (True, False) if overlaps(loops, tensor, axes) else (False,):
-            stored = derive(loops, tensor, port, intrinsic, role=role, halo=halo)
-            found.append(stored)
-            if port is intrinsic.in0:
-                padded = derive(
-                    loops, tensor, port, intrinsic, role=role, halo=halo, dma_padding=True
-                )
-                # Without a border both choices are the same layout, and would be searched twice.
-                if padded.is_padded:
-                    found.append(padded)
-        choices.append(found)
-    return choices
+        tensor, padding = computation.tensor(role), port is intrinsic.in0
+        found.append(choices(loops, tensor, port, intrinsic, role=role, dma_padding=padding))
+    return found
 
 
 Pair: TypeAlias = tuple[Layout, Layout]
 """The layouts of a term's inputs, on ports inp and wgt."""
 
 
-def _together(choices: Sequence[Sequence[Pair]], most: int) -> tuple[list[tuple[Pair, ...]], bool]:
+def _together(pairs: Sequence[Sequence[Pair]], most: int) -> tuple[list[tuple[Pair, ...]], bool]:
     """The choices of all terms together, and whether there are more than these."""
-    if math.prod(map(len, choices)) <= most:
-        return list(product(*choices)), False
-    ways = dict.fromkeys(_way(pair) for own in choices for pair in own)
+    if math.prod(map(len, pairs)) <= most:
+        return list(product(*pairs)), False
+    ways = dict.fromkeys(_way(pair) for own in pairs for pair in own)
     # A term that has not got a way takes one that is most like it.
-    alike = (tuple(max(own, key=partial(_agreeing, way)) for own in choices) for way in ways)
+    alike = (tuple(max(own, key=partial(_agreeing, way)) for own in pairs) for way in ways)
     return list(dict.fromkeys(alike)), True
 
 
@@ -310,13 +299,14 @@ def _joint_designs(
     outer = dict.fromkeys(loop for loops in nests for loop in loops.outer)
     merged = replace(nests[0], outer=tuple(outer))
     ordered = any(embedding.order for embedding in joint.terms)
-    choices: list[list[Pair]] = []
+    pairs: list[list[Pair]] = []
     for loops, (embedding, term) in zip(nests, parts, strict=True):
         inputs, weights = _choices(embedding, term, loops, intrinsic)
-        choices.append(list(product(inputs, weights)))
-    made, partly = _together(choices, most)
+        pairs.append(list(product(inputs, weights)))
+    made, partly = _together(pairs, most)
+    known: dict[Tensor, Layout] = {}
     for alu in alternatives(operator, config):
-        spread, products = _vectors(alu, nests[0], intrinsic)
+        spread, products = _vectors(alu, nests[0], intrinsic, known)
         for (inp, wgt), *further in made if all(map(has_digits, products)) else ():
             design = Design(
                 operator,
@@ -346,6 +336,7 @@ def _cells(acc: Layout, tensor: Tensor) -> Layout:
     return replace(acc, tensor=tensor, lanes=tuple(lanes), equal=tuple(sorted(acc.equal)))
 
 
+@lru_cache(maxsize=256)  # asked of an operator for each of its embeddings
 def alternatives(operator: Operator, config: Config) -> tuple[AluProgram, ...]:
     """The ways to do an operator's steps, without terms and products first."""
     alu = alu_program(operator)
@@ -381,12 +372,18 @@ def _identity(factor: int, config: Config) -> Layout:
 
 
 def _vectors(
-    alu: AluProgram, loops: Nest, intrinsic: Computation
+    alu: AluProgram, loops: Nest, intrinsic: Computation, known: dict[Tensor, Layout]
 ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
-    """The layouts on port acc of vectors that the ALU adds, and of those that are products."""
+    """The layouts on port acc of vectors that the ALU adds, and of those that are products.
+
+    Those that are known are not derived again, and others are added to them: the ways to do an
+    operator's steps share most.
+    """
+    for vector in (*alu.spread, *alu.products):
+        if vector.tensor not in known:
+            known[vector.tensor] = derive(loops, vector.tensor, intrinsic.out, intrinsic, role=None)
     spread, products = (
-        tuple(derive(loops, v.tensor, intrinsic.out, intrinsic, role=None) for v in vectors)
-        for vectors in (alu.spread, alu.products)
+        tuple(known[vector.tensor] for vector in vectors) for vectors in (alu.spread, alu.products)
     )
     return spread, products
 

@@ -12,7 +12,7 @@ and written by the DMA engine. The order of the coordinates in DRAM is chosen wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -155,10 +155,18 @@ class Layout:
 
     def unpack(self, packed: NDArray[np.generic]) -> NDArray[np.generic]:
         """The logical tensor from its packed form (elements that no lane holds are zero)."""
-        index = self.gather()
-        array = np.zeros(self.tensor.size, packed.dtype)
-        array[index[index >= 0]] = packed.reshape(index.shape)[index >= 0]
-        return array.reshape(self.tensor.shape)
+        (array,) = self.unpack_all([packed])
+        return array
+
+    def unpack_all(self, several: Iterable[NDArray[np.generic]]) -> Iterator[NDArray[np.generic]]:
+        """The logical tensor from each of several packed forms."""
+        index = self.gather().reshape(-1)
+        held = np.flatnonzero(index >= 0)
+        elements = index[held]
+        for packed in several:
+            array = np.zeros(self.tensor.size, packed.dtype)
+            array[elements] = packed.reshape(-1)[held]
+            yield array.reshape(self.tensor.shape)
 
     @property
     def name(self) -> str | None:
@@ -269,69 +277,129 @@ def derive(
         halo: let overlapping windows share entries; else each window has its own.
         dma_padding: leave out entries that lie wholly outside the tensor, where they form a border.
     """
-    axes = tuple((a.name, a.extent) for a in intrinsic.dims if port.varies({a.name: 1}))
+    layout = _layout(_view(nest, tensor, port, intrinsic), role, halo)
+    return _trimmed(layout) if dma_padding else layout
+
+
+def choices(
+    nest: Nest,
+    tensor: Tensor,
+    port: Tensor,
+    intrinsic: Computation,
+    *,
+    role: Role,
+    dma_padding: bool = False,
+) -> list[Layout]:
+    """Every layout of a tensor on a port, see `derive`: with shared entries where windows overlap.
+
+    With DMA padding, a layout that it leaves entries out of is followed by what is left.
+    """
+    view, found = _view(nest, tensor, port, intrinsic), []
+    # What is the same layout would be searched twice: without overlaps, and without a border.
+    shared = any(_merge(view.outer(row), view.extents)[0] for row in view.rows)
+    for halo in (True, False) if shared else (False,):
+        layout = _layout(view, role, halo)
+        found.append(layout)
+        if dma_padding:
+            padded = _trimmed(layout)
+            if padded.is_padded:
+                found.append(padded)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A tensor as a port sees it, which all its layouts have in common.
+
+    Attributes:
+        tensor: the operator's tensor.
+        port: the port's name.
+        axes: of the port, with their extents.
+        lanes: the lane loops on them.
+        equal: pairs of them.
+        extents: of the outer loops.
+        rows: the access map over outer loops and these lanes.
+        bounds: of each dimension that moves the tensor, what stays within an extent.
+    """
+
+    tensor: Tensor
+    port: str
+    axes: tuple[tuple[str, int], ...]
+    lanes: tuple[Loop, ...]
+    equal: tuple[tuple[str, str], ...]
+    extents: Mapping[str, int]
+    rows: tuple[Row, ...]
+    bounds: tuple[tuple[tuple[Row, int], ...], ...]
+
+    def outer(self, row: Row) -> list[tuple[str, int]]:
+        """The outer loops of a row's affine part with their coefficients."""
+        return [t for t in row.affine.terms if t[0] in self.extents]
+
+
+def _view(nest: Nest, tensor: Tensor, port: Tensor, intrinsic: Computation) -> _View:
+    on_port, moving = _moving(port), _moving(tensor)
+    axes = tuple((a.name, a.extent) for a in intrinsic.dims if a.name in on_port)
     names = frozenset(name for name, _ in axes)
     lanes = tuple(loop for loop in nest.lanes if loop.axis in names)
     lane_names = {loop.name for loop in lanes}
-    equal = tuple(pair for pair in nest.equal if lane_names >= set(pair))
-    extents = {loop.name: loop.extent for loop in nest.outer}
+    return _View(
+        tensor,
+        port.name,
+        axes,
+        lanes,
+        tuple(pair for pair in nest.equal if lane_names >= set(pair)),
+        {loop.name: loop.extent for loop in nest.outer},
+        nest.rows(tensor, names),
+        tuple(tuple(nest.bounds(name, names)) for name in nest.extents if name in moving),
+    )
+
+
+def _moving(tensor: Tensor) -> set[str]:
+    """The dimensions along which a tensor's elements change."""
+    return {name for row in tensor.index for name, _ in row.terms}
+
+
+def _layout(view: _View, role: Role | None, halo: bool) -> Layout:
+    """The layout without DMA padding."""
+    extents = view.extents
     # Keyed by name: a fused loop moves several rows, and is one coordinate all the same.
     coordinates: dict[str, Coordinate] = {}
     rows = []
-    for letter, row in zip(tensor.letters, nest.rows(tensor, names), strict=True):
+    for letter, row in zip(view.tensor.letters, view.rows, strict=True):
         flat = [n for _, term in row.terms for n, _ in term.value.terms if n in extents]
-        outer = [(n, c) for n, c in row.affine.terms if n in extents]
-        inner = {n: c for n, c in row.affine.terms if n not in extents}
+        outer = view.outer(row)
         merged, single = _merge(outer, extents) if halo else ([], outer)
-        factors = dict(inner)
         if merged:
             # Stride 2 with dilation 2 reads every second element; the others are not to be stored.
             step = math.gcd(*(c for _, c in merged))
             terms = tuple((n, c // step) for n, c in merged)
             span = 1 + sum(c * (extents[n] - 1) for n, c in terms)
             coordinates[letter] = Coordinate(letter, terms, span, 0, span)
-            factors[letter] = step
+            factors = {n: c for n, c in row.affine.terms if n not in extents}
+            factors |= {letter: step} | dict(single)
+            row = Row(Affine.of(factors, row.affine.const), row.terms)  # noqa: PLW2901
         for name in [*(n for n, _ in single), *flat]:
             coordinates[name] = Coordinate(name, ((name, 1),), extents[name], 0, extents[name])
-        factors |= dict(single)
-        rows.append(replace(row, affine=Affine.of(factors, row.affine.const)))
-    layout = Layout(
-        port.name,
+        rows.append(row)
+    visible = {*coordinates, *(loop.name for loop in view.lanes)}
+    # The first is the sharper one; the other is for ports that lack the skew's lanes.
+    shown = ([b for b in bounds if b[0].loops <= visible][:1] for bounds in view.bounds)
+    return Layout(
+        view.port,
         role,
-        tensor,
+        view.tensor,
         tuple(coordinates.values()),
-        lanes,
-        axes,
-        equal,
+        view.lanes,
+        view.axes,
+        view.equal,
         tuple(rows),
-        _guards(nest, tensor, names, set(coordinates) | lane_names),
+        tuple(bound for bounds in shown for bound in bounds),
         halo,
     )
-    return _trimmed(layout) if dma_padding else layout
-
-
-def _guards(
-    nest: Nest, tensor: Tensor, axes: frozenset[str], visible: set[str]
-) -> tuple[tuple[Row, int], ...]:
-    """For each dimension that moves the tensor, the bound whose loops the layout shows."""
-    found = []
-    for name in nest.extents:
-        if tensor.varies({name: 1}):
-            bounds = nest.bounds(name, axes)
-            # The first is the sharper one; the other is for ports that lack the skew's lanes.
-            found += [b for b in bounds if b[0].loops <= visible][:1]
-    return tuple(found)
-
-
-def overlaps(nest: Nest, tensor: Tensor, axes: Iterable[str]) -> bool:
-    """Whether windows of the tensor overlap, so that halo and im2col differ."""
-    extents = {loop.name: loop.extent for loop in nest.outer}
-    rows = nest.rows(tensor, frozenset(axes))
-    return any(_merge([t for t in row.affine.terms if t[0] in extents], extents)[0] for row in rows)
 
 
 def _merge(
-    outer: list[tuple[str, int]], extents: dict[str, int]
+    outer: list[tuple[str, int]], extents: Mapping[str, int]
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Which loops of a row to join into one coordinate: those whose join takes fewer values."""
     # A coordinate counts upwards, as DMA strides do.
@@ -350,7 +418,7 @@ def _merge(
     return (merged, single) if len(merged) > 1 else ([], outer)
 
 
-def _span(terms: list[tuple[str, int]], extents: dict[str, int]) -> int:
+def _span(terms: list[tuple[str, int]], extents: Mapping[str, int]) -> int:
     step = reduce(math.gcd, (c for _, c in terms))
     return 1 + sum(c // step * (extents[n] - 1) for n, c in terms)
 
@@ -367,25 +435,30 @@ def _trimmed(layout: Layout) -> Layout:
     for used in in_row:
         for name in used:
             uses[name] = uses.get(name, 0) + 1
-    lane_extents = {loop.name: loop.extent for loop in layout.lanes}
+    lanes = {loop.name: loop.extent for loop in layout.lanes}
+    extents = lanes | {c.name: c.extent for c in layout.coordinates}
     # Only where a row has one coordinate, and that one no other row: else whether an entry is
     # zero depends on another coordinate, and what is left out would be no border.
     bounds: dict[str, tuple[int, int]] = {}
     for row, used, size in zip(layout.rows, in_row, layout.tensor.shape, strict=True):
         if len(used) != 1 or row.terms or uses[next(iter(used))] != 1:
             continue
+        low, high = row.affine.bounds(extents)
+        if low >= 0 and high < size:  # no entry lies outside
+            continue
         (name,) = used
-        extent = next(c.extent for c in layout.coordinates if c.name == name)
         offsets = np.zeros(1, np.int64)
         for lane, factor in row.affine.terms:
-            if lane in lane_extents:
-                offsets = (offsets[:, None] + factor * np.arange(lane_extents[lane])).reshape(-1)
-        values = row.affine.const + row.affine.coefficient(name) * np.arange(extent)
+            if lane in lanes:
+                offsets = (offsets[:, None] + factor * np.arange(lanes[lane])).reshape(-1)
+        values = row.affine.const + row.affine.coefficient(name) * np.arange(extents[name])
         alive = ((values[:, None] + offsets >= 0) & (values[:, None] + offsets < size)).any(axis=1)
         # Where every entry is zero they are kept: a transfer of nothing would be a NOP.
         if alive.any():
             held = np.flatnonzero(alive)
             bounds[name] = (int(held[0]), int(held[-1]) + 1)
+    if not bounds:
+        return layout
     trimmed = tuple(
         replace(c, low=bounds[c.name][0], high=bounds[c.name][1]) if c.name in bounds else c
         for c in layout.coordinates

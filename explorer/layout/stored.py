@@ -108,11 +108,16 @@ def once(found: Iterable[Stored]) -> tuple[Stored, ...]:
     return tuple(first[row] for row in sorted(first))
 
 
-@lru_cache(maxsize=1024)  # embeddings of an operator pack what is filled in few ways
 def filled_block(layout: Layout, fill: Fill | None) -> bytes | None:
     """The bytes of an input that the tool fills, if it is the second one and a single entry."""
+    # Asked of every input of every design: a layout is hashed only where there are bytes to find.
     if fill is None or layout.role != "in1" or layout.coordinates:
         return None
+    return _filled(layout, fill)
+
+
+@lru_cache(maxsize=1024)  # embeddings of an operator pack what is filled in few ways
+def _filled(layout: Layout, fill: Fill) -> bytes:
     return layout.pack(fill.array(layout.tensor.shape)).tobytes()
 
 

@@ -187,8 +187,10 @@ def evaluate(
         restrictions: what the program has to keep to.
         known: its `layouts`, where they are known.
     """
-    found_designs = layouts(operator, config, embedding, fixed_layout) if known is None else known
-    choices = [replace(design, restrictions=restrictions) for design in found_designs]
+    made = layouts(operator, config, embedding, fixed_layout) if known is None else known
+    choices = [
+        d if d.restrictions == restrictions else replace(d, restrictions=restrictions) for d in made
+    ]
     if fixed_layout:
         return _first_that_fits(embedding, choices, effort, below)
     best: Scheduled | None = None

@@ -6,6 +6,7 @@ scratchpad the box is dense. Coordinates that are taken whole fold into their ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,6 +17,7 @@ from simulator.jit import helper, jit, maker
 
 MAX_SIZE = 65_535  # x_size, y_size and x_stride have 16 bits
 MAX_PAD = 15  # pads have 4 bits
+MAX_PADDED = 2  # coordinates: an instruction has pads for its rows and for what stands in a row
 MAX_ORDERED = 5  # coordinates of which every order is tried
 
 Array = NDArray[np.int64]
@@ -299,6 +301,12 @@ def transfers(sides: list[Side]) -> list[Transfer]:
     pads = (top, bottom, left, right)
     places = (_place(found, runs, index) for index in range(moves))
     return [Transfer(sram, dram, height, width, stride, pads) for sram, dram in places]
+
+
+def can_write(border: Sequence[int]) -> bool:
+    """Whether an instruction can write so many zeros before, or behind, each coordinate."""
+    padded = [zeros for zeros in border if zeros > 0]
+    return len(padded) <= MAX_PADDED and max(padded, default=0) <= MAX_PAD
 
 
 def order_for(sides: list[Side]) -> tuple[int, ...]:

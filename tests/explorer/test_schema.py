@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from isa.errors import InputError
 
 SMALL = "gemm:m=2,n=8,k=8"
 WIDE = "conv2d:n=1,c=1,h=6,w=6,k=16,r=3,s=3"
+# Candidates are evaluated once: all commands find them where the first one has kept them.
+PLANNED = "docs/small_network.yaml --candidates 2 --jobs 1 --store candidates"
 CASES: tuple[tuple[str, str], ...] = (
     ("operators", "operators resnet18"), ("kinds", "kinds"), ("facts", f"facts {SMALL}"),
     ("embeddings", f"enumerate {SMALL}"), ("embeddings", f"enumerate {SMALL} --layouts"),
@@ -50,16 +53,14 @@ CASES: tuple[tuple[str, str], ...] = (
     ("map", f"map {SMALL} --out map.html"),
     ("nodes", "network show docs/small_network.yaml"), ("nodes", "network show resnet18"),
     ("import", "network import docs/small_network.yaml --out net.json"),
-    ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1"),
-    ("plan", "network plan docs/small_network.yaml --candidates 2 --jobs 1 --pareto cycles"),
+    ("plan", f"network plan {PLANNED}"), ("plan", f"network plan {PLANNED} --pareto cycles"),
     ("plan", "network plan docs/small_network.yaml --transitions stored --over all --jobs 1"),
-    ("changes", "network why docs/small_network.yaml conv1 --candidates 2 --jobs 1"),
-    ("network-map", "network map docs/small_network.yaml --candidates 2 --jobs 1 --out n.html"),
-    ("network-emission",
-     "network emit docs/small_network.yaml --candidates 2 --jobs 1 --out again-network"),
+    ("changes", f"network why {PLANNED.replace(' ', ' conv1 ', 1)}"),
+    ("network-map", f"network map {PLANNED} --out n.html"),
+    ("network-emission", f"network emit {PLANNED} --out again-network"),
     ("network-run", "network run network --data in.npy"),
     ("network-timeline", "network run network --data in.npy --timeline"),
-    ("network-verification", "network verify docs/small_network.yaml --candidates 2 --jobs 1"),
+    ("network-verification", f"network verify {PLANNED}"),
     ("schemas", "schema"),
 )  # fmt: skip
 READ = {
@@ -79,11 +80,17 @@ READ = {
 }
 
 
-def check(name: str, document: Any) -> None:
-    """Raise ValidationError unless the document is what its schema says."""
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """What checks documents of a schema, which is itself a schema."""
     schema = explorer.schema(name)
     Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(document)
+    return Draft202012Validator(schema)
+
+
+def check(name: str, document: Any) -> None:
+    """Raise ValidationError unless the document is what its schema says."""
+    validator(name).validate(document)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +106,7 @@ def home(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"emit {SMALL} reference --out program",
             f"sweep {SMALL} --vary LOG_BLOCK=3,4 --out study",
             "pareto study --minimize cycles,area --out front.csv",
-            "network emit docs/small_network.yaml --candidates 2 --jobs 1 --out network",
+            f"network emit {PLANNED} --out network",
         ):
             result = CliRunner().invoke(app, words.split())
             assert result.exit_code == 0, result.output

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ ARGUMENTS = {
 """Arguments with which a command ends soon, whatever else it is given."""
 
 
+@cache
 def _options(name: str) -> list[str]:
     """The options of a command that take a value."""
     group: Any = get_command(cli.app)
@@ -53,9 +56,6 @@ def _options(name: str) -> list[str]:
 
 def _context() -> Any:
     return get_command(cli.app).make_context("explorer", ["operators"])
-
-
-OPTIONS = {name: _options(name) for name in ARGUMENTS}
 
 
 def _check(code: int, error: str) -> None:
@@ -88,7 +88,7 @@ def test_options(data: st.DataObject) -> None:
     """A value of any kind, for any option or argument, is taken or refused in one line."""
     name = data.draw(st.sampled_from(sorted(ARGUMENTS)))
     arguments = list(ARGUMENTS[name])
-    places = [*range(len(arguments)), *OPTIONS[name]]
+    places = [*range(len(arguments)), *_options(name)]
     if not places:
         return
     place, value = data.draw(st.sampled_from(places)), data.draw(words)
@@ -105,8 +105,8 @@ def test_options(data: st.DataObject) -> None:
 @given(st.data())
 def test_processes(data: st.DataObject) -> None:
     """The same of real processes, where the shell can pass the value on."""
-    name = data.draw(st.sampled_from(sorted(n for n in ARGUMENTS if OPTIONS[n])))
-    option, value = data.draw(st.sampled_from(OPTIONS[name])), data.draw(words)
+    name = data.draw(st.sampled_from(sorted(n for n in ARGUMENTS if _options(n))))
+    option, value = data.draw(st.sampled_from(_options(name))), data.draw(words)
     text = value.replace("\0", "").encode("utf-8", "surrogateescape")[:100_000]
     command = [sys.executable, "-m", "explorer", *name.split(), *ARGUMENTS[name]]
     run = subprocess.run(
@@ -116,6 +116,15 @@ def test_processes(data: st.DataObject) -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     _check(run.returncode, run.stderr.decode())
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of a sweep."""
+    path = tmp_path_factory.mktemp("swept") / "store"
+    made = CliRunner().invoke(cli.app, ["sweep", SMALL, "--vary=LOG_BLOCK=9", "--out", str(path)])
+    assert made.exit_code == 0, made.output
+    return path
 
 
 @pytest.mark.parametrize(
@@ -132,14 +141,13 @@ def test_processes(data: st.DataObject) -> None:
         "select * from frame",
     ],
 )
-def test_sql_has_no_way_out(sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sql_has_no_way_out(
+    sql: str, swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A query reads no file, writes none, and changes no setting: exit 2, one line."""
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "store"
-    made = CliRunner().invoke(
-        cli.app, ["sweep", SMALL, "--vary", "LOG_BLOCK=9", "--out", str(store)]
-    )
-    assert made.exit_code == 0, made.output
+    shutil.copytree(swept, store)
     before = sorted(tmp_path.rglob("*"))
     result = CliRunner().invoke(cli.app, ["results", str(store), "--sql", sql])
     assert result.exit_code == 2

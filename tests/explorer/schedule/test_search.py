@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,8 @@ from explorer.ranking.explore import embeddings, gemm_intrinsic
 from explorer.schedule.bound import lower_bound
 from explorer.schedule.dma import Infeasible
 from explorer.schedule.lowering import Lowering
-from explorer.schedule.search import candidates, points, search
+from explorer.schedule.search import candidates, orders, points, search
+from explorer.schedule.space import Schedule
 from isa.computation import Operator
 from isa.config import Config, Timing, fetch_batch
 from simulator.timing import cycles
@@ -45,6 +47,45 @@ def check_whole_space(design: Design) -> None:
     proof = search(design, effort=None)
     assert proof.proven
     assert (proof.best.cycles if proof.best else math.inf) == best
+
+
+def _fits(design: Design) -> bool:
+    """Whether some schedule has a program, by trying to write all of them."""
+    lowering = Lowering(design)
+    tilings = product(*candidates([loop.extent for loop in design.nest.outer]))
+    for tile, order, loads, accs in product(tilings, orders(design), (1, 2), (1, 2)):
+        try:
+            lowering.instructions(Schedule(tile, order, loads, accs))
+        except Infeasible:
+            continue
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "expected"),
+    [
+        ("conv3d", {"d": 2, "h": 2, "w": 2, "t": 3, "r": 3, "s": 3, "pad": 1}, {False, True}),
+        ("conv3d", {"d": 2, "h": 2, "w": 2, "t": 1, "r": 3, "s": 3, "pad": (0, 1, 1)}, {True}),
+        ("conv1d", {"w": 1, "s": 31, "pad": 15}, {True}),
+        ("conv1d", {"w": 1, "s": 33, "pad": 16}, {False, True}),
+        ("conv1d", {"w": 2, "s": 3, "pad": (0, 16)}, {False, True}),
+    ],
+)
+def test_nothing_is_searched_exactly_where_a_border_cannot_be_written(
+    kind: str, sizes: dict[str, int | tuple[int, ...]], expected: set[bool]
+) -> None:
+    """Where the search sees no point no schedule has a program: three borders, or one too wide."""
+    config = Config.default()
+    operator = construct("layer", kind, {"n": 1, "c": 16, "k": 16, **sizes})
+    found = set()
+    for embedding in embeddings(operator, config, ()):
+        for design in designs(operator, config, gemm_intrinsic(config), embedding):
+            fits = _fits(design)
+            assert any(points(design)) == fits
+            assert search(design, effort=1).bound is None or fits
+            found.add(fits)
+    assert found == expected
 
 
 @pytest.mark.parametrize("seed", [0, 1])
