@@ -339,19 +339,24 @@ def _role(role: Role, swapped: bool) -> Role:
     return "in1" if role == "in0" else "in0"
 
 
+class Elements(dict[Point, Point]):
+    """The element of a tensor that each point uses, inside of the domain or not; found once."""
+
+    def __init__(self, computation: Computation, role: Role) -> None:
+        """Know nothing yet of this tensor of the computation."""
+        self._names = tuple(computation.extents)
+        self._rows = computation.tensor(role).index
+
+    def __missing__(self, point: Point) -> Point:
+        at = dict(zip(self._names, point, strict=True))
+        self[point] = tuple(row.at(at, 0) for row in self._rows)
+        return self[point]
+
+
 @functools.lru_cache(maxsize=16)
-def elements(computation: Computation) -> dict[Role, dict[Point, Point]]:
-    """For each tensor, the element that every point of the domain uses."""
-    extents = computation.extents
-    points = list(itertools.product(*(range(n) for n in extents.values())))
-    return {
-        role: {
-            point: tuple(row.at(dict(zip(extents, point, strict=True)), 0) for row in tensor.index)
-            for point in points
-        }
-        for role in ROLES
-        for tensor in (computation.tensor(role),)
-    }
+def elements(computation: Computation) -> dict[Role, Elements]:
+    """For each tensor, the element that every point uses."""
+    return {role: Elements(computation, role) for role in ROLES}
 
 
 def _homes(held: Mapping[tuple[Point, Point], Point]) -> dict[Point, set[Point]] | None:
@@ -385,8 +390,8 @@ def _is_neutral(
     """Whether each idle lane has an operand of zero, or adds where no output is at home."""
     busy = set(stands.values())
     cells = elements(intrinsic)
-    for position, out in cells["out"].items():
-        left, right = cells["in0"][position], cells["in1"][position]
+    for position in itertools.product(*(range(n) for n in intrinsic.extents.values())):
+        left, right, out = (cells[role][position] for role in ROLES)
         for step, kept in homes.items():
             feeds = (step, left) in held["in0"] and (step, right) in held["in1"]
             if feeds and out in kept and (step, position) not in busy:
