@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from isa.fields import (
 
 if TYPE_CHECKING:
     from isa.config import Config
+    from isa.fields import LogDepths
 
 Table: TypeAlias = NDArray[np.int64]
 Row: TypeAlias = tuple[int, ...]
@@ -36,6 +38,9 @@ Row: TypeAlias = tuple[int, ...]
 # OUT is missing: it is a copy of the accumulators' low bytes, which no LOAD can fill.
 LOADABLE = (Memory.UOP, Memory.WGT, Memory.INP, Memory.ACC, Memory.ACC_8BIT)
 _WORD = np.dtype("<u8")
+# Plain, since each look at a member of an enumeration takes as long as a look at many rows.
+_OPCODES, _ALU_OPS = tuple(map(int, Opcode)), tuple(map(int, AluOp))
+_LOADED = tuple(map(int, LOADABLE))
 
 
 class EncodingError(ValueError):
@@ -82,11 +87,19 @@ COUNTERS = np.array(
 )
 """The counter that a flag of `TOKEN_FLAGS` (column) moves in an instruction of a `Queue` (row)."""
 
+# By opcode and memory type, fields of three bits each. The compute module loads accumulators and
+# micro-ops itself: they go where it alone can write.
+_QUEUES: Table = np.full((8, 8), Queue.COMPUTE, np.int64)
+_QUEUES[Opcode.LOAD, [Memory.INP, Memory.WGT]] = Queue.LOAD
+_QUEUES[Opcode.STORE] = Queue.STORE
+
 
 # A code generator calls the constructors below once an instruction, so they build plain tuples of
 # plain integers in the order of `Column`.
 _LOAD, _STORE, _GEMM, _FINISH, _ALU = map(int, Opcode)
 _OUT = int(Memory.OUT)
+_OPCODE, _MEMORY_TYPE = int(Column.OPCODE), int(Column.MEMORY_TYPE)
+_ALU_OPCODE = int(Column.ALU_OPCODE)
 _NO_PADS = (0, 0, 0, 0)
 _NO_TRANSFER = (0,) * (Column.RESET - Column.MEMORY_TYPE)
 _NO_LOOPS = (0,) * (len(Column) - Column.RESET)
@@ -217,6 +230,47 @@ def field_layout(config: Config, opcode: Opcode) -> tuple[Field, ...]:
     return instruction_fields(config.log_depths, opcode)
 
 
+class _Packing(NamedTuple):
+    """How the fields of an instruction lie in its two units of 64 bits, as arrays of one a field.
+
+    Attributes:
+        columns: of the table.
+        units, shifts: where the field's lowest bit is.
+        masks: its bits, moved down to bit 0.
+        signs: its sign bit, moved down likewise; 0 where it has none.
+        second: how many fields lie in the first unit; the others come after them.
+        low, high: the least and the greatest value of every column, 0 of those without a field.
+    """
+
+    columns: NDArray[np.intp]
+    units: NDArray[np.intp]
+    shifts: NDArray[np.uint64]
+    masks: NDArray[np.uint64]
+    signs: NDArray[np.int64]
+    second: int
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+
+@cache
+def _packing(depths: LogDepths, opcode: Opcode) -> _Packing:
+    layout = instruction_fields(depths, opcode)
+    places = [divmod(field.low_bit, UNIT_BITS) for field in layout]
+    low, high = np.zeros(len(Column), np.int64), np.zeros(len(Column), np.int64)
+    for field in layout:
+        low[field.column], high[field.column] = field.limits
+    return _Packing(
+        np.array([field.column for field in layout], np.intp),
+        np.array([unit for unit, _ in places], np.intp),
+        np.array([shift for _, shift in places], np.uint64),
+        np.array([(1 << field.width) - 1 for field in layout], np.uint64),
+        np.array([field.signed << field.width - 1 for field in layout], np.int64),
+        sum(unit == 0 for unit, _ in places),
+        low,
+        high,
+    )
+
+
 def encode(config: Config, table: Table) -> bytes:
     """The binary of a decoded program, 16 bytes an instruction.
 
@@ -227,17 +281,17 @@ def encode(config: Config, table: Table) -> bytes:
     # First, since a row of an opcode that does not exist would stay zero, which is a LOAD.
     _check_legal(table, EncodingError)
     words = np.zeros((len(table), 2), _WORD)
-    for opcode in Opcode:
-        rows = np.flatnonzero(table[:, Column.OPCODE] == opcode)
+    opcodes = table[:, _OPCODE]
+    for opcode in _OPCODES:
+        rows = np.flatnonzero(opcodes == opcode)
         if not len(rows):
             continue
         values = table[rows]
-        layout = field_layout(config, opcode)
-        _check_fits(opcode, layout, rows, values)
-        for field in layout:
-            unit, shift = divmod(field.low_bit, UNIT_BITS)
-            bits = values[:, field.column].astype(np.uint64) & _mask(field.width)
-            words[rows, unit] |= bits << np.uint64(shift)
+        packing = _packing(config.log_depths, Opcode(opcode))
+        _check_fits(Opcode(opcode), packing, rows, values)
+        bits = (values[:, packing.columns].astype(np.uint64) & packing.masks) << packing.shifts
+        words[rows, 0] = np.bitwise_or.reduce(bits[:, : packing.second], axis=1)
+        words[rows, 1] = np.bitwise_or.reduce(bits[:, packing.second :], axis=1)
     return words.tobytes()
 
 
@@ -258,19 +312,19 @@ def decode(config: Config, data: bytes | NDArray[np.uint8], *, any_store: bool =
         raise DecodingError(f"{len(buffer)} bytes are not a whole number of 16-byte instructions")
     words = np.frombuffer(buffer, _WORD).reshape(-1, 2)
     # The opcode lies in the same bits in all layouts, so that it can tell which one is the row's.
-    opcodes = words[:, 0] & _mask(3)
+    opcodes = words[:, 0] & np.uint64(7)
     table = np.zeros((len(words), len(Column)), np.int64)
-    table[:, Column.OPCODE] = opcodes
-    for opcode in Opcode:
+    table[:, _OPCODE] = opcodes
+    for opcode in _OPCODES:
         rows = np.flatnonzero(opcodes == opcode)
-        for field in field_layout(config, opcode):
-            unit, shift = divmod(field.low_bit, UNIT_BITS)
-            bits = (words[rows, unit] >> np.uint64(shift)) & _mask(field.width)
-            values = bits.astype(np.int64)
-            if field.signed:
-                # Two's complement in `width` bits: a set top bit counts negative.
-                values -= (values >> field.width - 1) << field.width
-            table[rows, field.column] = values
+        if not len(rows):
+            continue
+        packing = _packing(config.log_depths, Opcode(opcode))
+        bits = (words[rows[:, None], packing.units] >> packing.shifts) & packing.masks
+        values = bits.astype(np.int64)
+        # Two's complement in the field's bits: a set top bit counts negative.
+        values -= (values & packing.signs) << 1
+        table[rows[:, None], packing.columns] = values
     _check_legal(table, DecodingError, any_store=any_store)
     return table
 
@@ -314,33 +368,21 @@ def decode_uops(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
 
 def queues(table: Table) -> Table:
     """The `Queue` of each instruction."""
-    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
-    # The compute module loads accumulators and micro-ops itself: they go where it alone can write.
-    result = np.full(len(table), Queue.COMPUTE, np.int64)
-    result[(opcode == Opcode.LOAD) & ((memory == Memory.INP) | (memory == Memory.WGT))] = Queue.LOAD
-    result[opcode == Opcode.STORE] = Queue.STORE
-    return result
+    return _QUEUES[table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]]
 
 
 def _uop_fields(config: Config) -> Iterable[tuple[str, int]]:
     return zip(("dst", "src", "wgt"), uop_widths(config.log_depths), strict=True)
 
 
-def _mask(width: int) -> np.uint64:
-    return np.uint64((1 << width) - 1)
-
-
 def _check_legal(table: Table, error: type[ValueError], *, any_store: bool = False) -> None:
     """Every opcode, memory type and ALU opcode exists."""
-    opcode, memory = table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]
+    opcode, memory = table[:, _OPCODE], table[:, _MEMORY_TYPE]
     checks: tuple[tuple[Column, NDArray[np.bool_]], ...] = (
-        (Column.OPCODE, ~np.isin(opcode, list(Opcode))),
-        (Column.MEMORY_TYPE, (opcode == Opcode.LOAD) & ~np.isin(memory, LOADABLE)),
-        (Column.MEMORY_TYPE, (opcode == Opcode.STORE) & (memory != Memory.OUT) & (not any_store)),
-        (
-            Column.ALU_OPCODE,
-            (opcode == Opcode.ALU) & ~np.isin(table[:, Column.ALU_OPCODE], list(AluOp)),
-        ),
+        (Column.OPCODE, _is_none_of(opcode, _OPCODES)),
+        (Column.MEMORY_TYPE, (opcode == _LOAD) & _is_none_of(memory, _LOADED)),
+        (Column.MEMORY_TYPE, (opcode == _STORE) & (memory != _OUT) & (not any_store)),
+        (Column.ALU_OPCODE, (opcode == _ALU) & _is_none_of(table[:, _ALU_OPCODE], _ALU_OPS)),
     )
     for column, bad in checks:
         if bad.any():
@@ -349,13 +391,17 @@ def _check_legal(table: Table, error: type[ValueError], *, any_store: bool = Fal
             raise error(f"instruction {row}: {column.name.lower()} {value} does not exist")
 
 
-def _check_fits(
-    opcode: Opcode, layout: tuple[Field, ...], rows: NDArray[np.intp], values: Table
-) -> None:
+def _is_none_of(values: NDArray[np.int64], codes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where a value is no code; for few codes far quicker than `numpy.isin`."""
+    found = np.zeros(len(values), np.bool_)
+    for code in codes:
+        found |= values == code
+    return ~found
+
+
+def _check_fits(opcode: Opcode, packing: _Packing, rows: NDArray[np.intp], values: Table) -> None:
     """Every value lies within its field, and columns without a field are 0."""
-    low, high = np.zeros(len(Column), np.int64), np.zeros(len(Column), np.int64)
-    for field in layout:
-        low[field.column], high[field.column] = field.limits
+    low, high = packing.low, packing.high
     bad = (values < low) | (values > high)
     if bad.any():
         row, column = map(int, np.argwhere(bad)[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ class Timing:
         return self.burst_beats * self.bus_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what follows from it can be kept with it
 class Config:
     """One member of the VTA family: every ``log_`` value is a base-2 logarithm.
 
@@ -244,7 +245,7 @@ class Config:
         """Bytes of an OUT element, ``int8[batch][block_out]``."""
         return self.batch * self.block_out
 
-    @property
+    @cached_property
     def log_depths(self) -> LogDepths:
         """Base-2 logarithms of the scratchpad depths."""
         return LogDepths(
@@ -257,41 +258,53 @@ class Config:
     @property
     def uop_depth(self) -> int:
         """Micro-ops the UOP scratchpad holds."""
-        return 1 << self.log_depths.uop
+        return (1 << self.log_uop_buff_size) // UOP_BYTES
 
     @property
     def inp_depth(self) -> int:
         """Elements the INP scratchpad holds."""
-        return 1 << self.log_depths.inp
+        return (1 << self.log_inp_buff_size) // self.inp_bytes
 
     @property
     def wgt_depth(self) -> int:
         """Elements the WGT scratchpad holds."""
-        return 1 << self.log_depths.wgt
+        return (1 << self.log_wgt_buff_size) // self.wgt_bytes
 
     @property
     def acc_depth(self) -> int:
         """Elements the ACC (and the OUT) scratchpad holds."""
-        return 1 << self.log_depths.acc
+        return (1 << self.log_acc_buff_size) // self.acc_bytes
 
     def element_bytes(self, memory: Memory) -> int:
         """Bytes in DRAM of one element of a memory: the unit of ``dram_base`` and ``x_stride``."""
-        return {
+        return self._element_bytes[memory]
+
+    @cached_property
+    def _element_bytes(self) -> tuple[int, ...]:
+        """Those of each memory, by its number."""
+        sizes = {
             Memory.UOP: UOP_BYTES,
             Memory.INP: self.inp_bytes,
             Memory.WGT: self.wgt_bytes,
             Memory.ACC: self.acc_bytes,
             Memory.OUT: self.out_bytes,
             Memory.ACC_8BIT: self.out_bytes,
-        }[memory]
+        }
+        return tuple(sizes[memory] for memory in Memory)
 
     def depth(self, memory: Memory) -> int:
         """Elements in the scratchpad of a memory: the bound of ``sram_base`` and of indices."""
-        return {
+        return self._depths[memory]
+
+    @cached_property
+    def _depths(self) -> tuple[int, ...]:
+        """Those of each memory, by its number."""
+        depths = {
             Memory.UOP: self.uop_depth,
             Memory.INP: self.inp_depth,
             Memory.WGT: self.wgt_depth,
-        }.get(memory, self.acc_depth)
+        }
+        return tuple(depths.get(memory, self.acc_depth) for memory in Memory)
 
     @property
     def bitstream(self) -> str:

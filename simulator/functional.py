@@ -91,12 +91,17 @@ def run_everywhere(
     Raises:
         SimulationError: the program is not portable.
     """
-    return {
-        implementation: run(
-            program, inputs, implementation=implementation, interleaving=interleaving
-        )
-        for implementation in admitted(program.config)
-    }
+    config, image = program.config, program.image(inputs)
+    code = program.section("INSN")
+    table = _decoded(config, image, code.address, code.size // INSTRUCTION_BYTES, portable=True)
+    # What makes a program portable does not depend on who executes it: it is checked once.
+    check(config, table, table, len(image), portable=True, implementation=Implementation.FSIM)
+    found = {}
+    for each in admitted(config):
+        semantics = SEMANTICS[each]
+        executed = specialise(config, table, semantics)
+        found[each] = _executed(config, image, executed, semantics, interleaving, portable=True)
+    return found
 
 
 def execute(
@@ -134,13 +139,32 @@ def execute(
             program is not portable and has to be.
     """
     check_admitted(config, implementation)
+    semantics = SEMANTICS[implementation]
+    table = _decoded(config, image, address, n, portable=portable)
+    executed = specialise(config, table, semantics)
+    check(config, table, executed, len(image), portable=portable, implementation=implementation)
+    return _executed(config, image, executed, semantics, interleaving, portable=portable)
+
+
+def _decoded(
+    config: Config, image: NDArray[np.uint8], address: int, n: int, *, portable: bool
+) -> Table:
     end = address + n * INSTRUCTION_BYTES
     if address < 0 or end > len(image):
         raise SimulationError(0, f"instructions end at byte {end} of {len(image)}")
-    semantics = SEMANTICS[implementation]
-    table = decode(config, image[address:end], any_store=not portable)
-    executed = specialise(config, table, semantics)
-    check(config, table, executed, len(image), portable=portable, implementation=implementation)
+    return decode(config, image[address:end], any_store=not portable)
+
+
+def _executed(
+    config: Config,
+    image: NDArray[np.uint8],
+    executed: Table,
+    semantics: Semantics,
+    interleaving: Interleaving,
+    *,
+    portable: bool,
+) -> Result:
+    """What is left by a program that keeps the rules that can be told from its instructions."""
     order = execution_order(executed, interleaving, portable=portable, semantics=semantics)
     machine = _machine(config, image, executed, semantics)
     fault, instruction, value = execute_all(machine, executed, order, semantics, portable)

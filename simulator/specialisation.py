@@ -61,7 +61,8 @@ def _specialise_transfers(table: Table, semantics: Semantics) -> None:
 
 
 def _specialise_loops(config: Config, table: Table, semantics: Semantics) -> None:
-    loops = np.isin(table[:, Column.OPCODE], [Opcode.GEMM, Opcode.ALU])
+    opcode = table[:, Column.OPCODE]
+    loops = (opcode == Opcode.GEMM) | (opcode == Opcode.ALU)
     for count in (Column.ITER_OUT, Column.ITER_IN):
         table[loops & (table[:, count] == 0), count] = semantics.zero_count
     wrapping = loops & (table[:, Column.UOP_END] <= table[:, Column.UOP_BGN])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.internal.conjecture import providers
 
 from explorer.cli import output
 from explorer.ranking import best_first
@@ -23,6 +24,9 @@ settings.register_profile(
     "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("default")
+# Nor do examples depend on which modules have been loaded, that is, on the tests before and the
+# process: else Hypothesis draws now and then a number that stands in one of them.
+providers._get_local_constants = lambda: providers._local_constants
 
 # Libraries, modules and tests are there until the end: to walk through them again and again for
 # what might be garbage took up to a twelfth of the time of tests. What tests make is still looked

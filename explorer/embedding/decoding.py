@@ -17,28 +17,30 @@ class Decoder:
     def __init__(self, operator: Computation, intrinsic: Computation) -> None:
         self.operator = operator
         self.order = digit_order(operator, intrinsic)
-        self.digits: dict[Symbol, tuple[tuple[int, list[int], int], Digit]] = {}
+        self.known: dict[Symbol, tuple[tuple[int, list[int], int], Digit] | None] = {}
         self.swapped = Function("use", [Function("swapped")])
 
     def embedding(self, symbols: Sequence[Symbol]) -> Embedding:
         """The embedding that a model shows."""
-        swapped = False
+        known = self.known
         found: list[tuple[tuple[int, list[int], int], Digit]] = []
-        pairs: dict[str, list[Symbol]] = {"slower": [], "earlier": []}
+        others: list[Symbol] = []
         for symbol in symbols:
-            known = self.digits.get(symbol)
-            if known is not None:
-                found.append(known)
-            elif symbol == self.swapped:
-                swapped = True
-            elif symbol.match("place", 5):
-                digit = _digit(symbol)
-                self.digits[symbol] = self.order(digit), digit
-                found.append(self.digits[symbol])
-            elif symbol.name in pairs:
-                pairs[symbol.name].append(symbol)
-        embedding = Embedding(swapped, tuple(digit for _, digit in sorted(found)))
+            try:
+                placed = known[symbol]
+            except KeyError:
+                placed = known[symbol] = self._placed(symbol)
+            if placed is None:
+                others.append(symbol)
+            else:
+                found.append(placed)
+        found.sort()
+        embedding = Embedding(self.swapped in others, tuple([digit for _, digit in found]))
         # The common case, in which no order was asked for, is not slowed down by sorting one.
+        pairs: dict[str, list[Symbol]] = {"slower": [], "earlier": []}
+        for symbol in others:
+            if symbol.name in pairs:
+                pairs[symbol.name].append(symbol)
         if not any(pairs.values()):
             return embedding
         usual = [d.dims[0] for d in embedding.digits]
@@ -46,6 +48,13 @@ class Decoder:
         loops = {a.name for symbol in pairs["earlier"] for a in symbol.arguments}
         order = _sequence([d for d in self.operator.extents if d in loops], pairs["earlier"])
         return arrange(embedding, self.operator, lanes, order)
+
+    def _placed(self, symbol: Symbol) -> tuple[tuple[int, list[int], int], Digit] | None:
+        """The digit that a symbol places, behind what digits are sorted by; None if it does not."""
+        if not symbol.match("place", 5):
+            return None
+        digit = _digit(symbol)
+        return self.order(digit), digit
 
 
 def _sequence(names: Sequence[str], pairs: Iterable[Symbol]) -> list[str]:

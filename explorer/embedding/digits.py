@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal, get_args
 
 from isa.computation import Computation, Role
@@ -72,8 +71,13 @@ class Embedding:
         An order of the outer loops that is not the operator's follows, as ``@ow,oh``.
         """
         parts = ["swap"] if self.swapped else []
-        for axes, digits in groupby(self.digits, lambda d: d.axes):
-            parts.append(f"{'+'.join(axes)}={','.join(map(str, digits))}")
+        before: tuple[str, ...] = ()
+        for digit in self.digits:
+            if digit.axes == before:
+                parts[-1] += f",{digit}"
+            else:
+                before = digit.axes
+                parts.append(f"{'+'.join(before)}={digit}")
         # An empty id would be no argument for a command line.
         parts += [] if self.digits else ["scalar"]
         return "/".join([*parts, "@" + ",".join(self.order)] if self.order else parts)
@@ -94,16 +98,21 @@ class Embedding:
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes it belongs to, of those that its digits alone show."""
-        found = {
-            "swapped": self.swapped,
-            "strided": any(d.kind == "strided" for d in self.digits),
-            "fused": any(len(d.dims) > 1 for d in self.digits),
-            "skewed": any(d.kind == "skew" for d in self.digits),
-            "diagonal": any(d.kind == "diagonal" for d in self.digits),
-            "multi": len({a for d in self.digits for a in d.axes})
-            < sum(len(d.axes) for d in self.digits),
-        }
-        return tuple(name for name, holds in found.items() if holds) or ("tile",)
+        # Asked of every embedding that there is, so that one look at each digit has to do.
+        kinds, fused, axes = set[Kind](), False, list[str]()
+        for digit in self.digits:
+            kinds.add(digit.kind)
+            fused = fused or len(digit.dims) > 1
+            axes += digit.axes
+        found = (
+            ("swapped", self.swapped),
+            ("strided", "strided" in kinds),
+            ("fused", fused),
+            ("skewed", "skew" in kinds),
+            ("diagonal", "diagonal" in kinds),
+            ("multi", len({*axes}) < len(axes)),
+        )
+        return tuple([name for name, holds in found if holds]) or ("tile",)
 
 
 def digit_order(

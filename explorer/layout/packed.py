@@ -12,7 +12,7 @@ and written by the DMA engine. The order of the coordinates in DRAM is chosen wi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -155,10 +155,18 @@ class Layout:
 
     def unpack(self, packed: NDArray[np.generic]) -> NDArray[np.generic]:
         """The logical tensor from its packed form (elements that no lane holds are zero)."""
-        index = self.gather()
-        array = np.zeros(self.tensor.size, packed.dtype)
-        array[index[index >= 0]] = packed.reshape(index.shape)[index >= 0]
-        return array.reshape(self.tensor.shape)
+        (array,) = self.unpack_all([packed])
+        return array
+
+    def unpack_all(self, several: Iterable[NDArray[np.generic]]) -> Iterator[NDArray[np.generic]]:
+        """The logical tensor from each of several packed forms."""
+        index = self.gather().reshape(-1)
+        held = np.flatnonzero(index >= 0)
+        elements = index[held]
+        for packed in several:
+            array = np.zeros(self.tensor.size, packed.dtype)
+            array[elements] = packed.reshape(-1)[held]
+            yield array.reshape(self.tensor.shape)
 
     @property
     def name(self) -> str | None:

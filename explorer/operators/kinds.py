@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from inspect import Parameter, signature
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -165,7 +166,8 @@ def expected(given: str, names: Iterable[str], opening: str) -> str:
     return f"{guess}{opening} {', '.join(names)}"
 
 
-def _types(build: Callable[..., Operator]) -> dict[str, object]:
+@cache  # written types are evaluated as Python, which takes longer than all else of an operator
+def _types(build: Callable[..., Operator]) -> Mapping[str, object]:
     """The arguments that a constructor takes, in order, each with its type."""
     hints = get_type_hints(build)
     plain = {name: hints[name] for name in signature(build).parameters if name != "epilogue"}

@@ -15,11 +15,13 @@ from explorer.layout.packed import Layout
 from explorer.layout.stored import Stored
 from explorer.operators.stages import tensor_of
 from explorer.program import memory
-from explorer.schedule.lowering import Code, lower
+from explorer.schedule.lowering import Code, lowered
 from isa.computation import Add, Computation, Epilogue, Operator, Shift, Stage, Step, Tensor, Term
 from isa.program_image import Program
+from simulator.functional import Result
 from simulator.functional import run as execute
-from simulator.implementations import Implementation, admitted
+from simulator.functional import run_everywhere as execute_everywhere
+from simulator.implementations import Implementation
 from simulator.interleaving import PROGRAM, Interleaving
 from simulator.reference import accumulate, stepped
 
@@ -274,27 +276,27 @@ def run(
     interleaving: Interleaving = PROGRAM,
 ) -> NDArray[np.int8]:
     """Pack the tensors, execute the binary as an implementation does, unpack the output."""
-    (output,) = _run_as([implementation], code, data, interleaving).values()
-    return output
+    program, sections = code.program, packed(code, data)
+    result = execute(program, sections, implementation=implementation, interleaving=interleaving)
+    return _unpacked(code.design, program, {implementation: result})[implementation]
 
 
 def run_everywhere(
     code: Code, data: Data, *, interleaving: Interleaving = PROGRAM
 ) -> dict[Implementation, NDArray[np.int8]]:
     """The outputs as `run` gives them, of every implementation that the configuration admits."""
-    return _run_as(admitted(code.design.config), code, data, interleaving)
+    program = code.program
+    results = execute_everywhere(program, packed(code, data), interleaving=interleaving)
+    return _unpacked(code.design, program, results)
 
 
-def _run_as(
-    implementations: Iterable[Implementation], code: Code, data: Data, interleaving: Interleaving
+def _unpacked(
+    design: Packed, program: Program, results: Mapping[Implementation, Result]
 ) -> dict[Implementation, NDArray[np.int8]]:
-    program, sections = code.program, packed(code, data)
-    outputs = {}
-    for each in implementations:
-        result = execute(program, sections, implementation=each, interleaving=interleaving)
-        output = code.design.acc.unpack(program.output(result.image))
-        outputs[each] = output.astype(np.int8, copy=False)
-    return outputs
+    """The outputs that executions of a program left."""
+    left = (program.output(result.image) for result in results.values())
+    outputs = (found.astype(np.int8, copy=False) for found in design.acc.unpack_all(left))
+    return dict(zip(results, outputs, strict=True))
 
 
 def verify(
@@ -323,10 +325,14 @@ def verify(
     bias = _bias(operator) if alone else None
     raw = after(operator, (*operator.terms[1:], *((Add(bias),) if bias else ())), data)
     found = {each: np.zeros(expected.shape, np.uint32) for each in implementations}
+    sections: dict[str, NDArray[np.generic]] = {}
     for byte in range(4):
         design = code.design.followed_by(Epilogue(8 * byte, bias=bias, clip=None))
-        one = run_everywhere(lower(design, code.schedule), data, interleaving=interleaving)
-        for each, stored in one.items():
+        one, program = lowered(design, code.schedule)
+        # The four programs differ in the amount of one shift, and read the same tensors.
+        sections = sections or packed(one, data)
+        results = execute_everywhere(program, sections, interleaving=interleaving)
+        for each, stored in _unpacked(one.design, program, results).items():
             found[each] |= stored.view(np.uint8).astype(np.uint32) << np.uint32(8 * byte)
     wrong_raw = _differing((whole.view(np.int32) for whole in found.values()), raw)
     return Verdict(expected.size, wrong, expected.size, wrong_raw, implementations)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from explorer.layout.alu_passes import AluProgram, Pass, Place, Product, Vector
 from explorer.layout.design import Design
 from explorer.layout.packed import Layout
-from explorer.layout.stored import Use, places
+from explorer.layout.stored import Use, once, places
 from explorer.schedule.compute_writers import DENSE, IMMEDIATE, ONCE, RESETTING, SPREAD, TERM
 from explorer.schedule.dma import Fault
 from explorer.schedule.kernels import MAX_ITERATIONS, whole_tile_uops
@@ -25,7 +25,7 @@ from explorer.schedule.stream import stream
 from isa.fields import Column, Memory
 from isa.program_image import Program, memory_map
 
-__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "lower"]
+__all__ = ["MAX_ITERATIONS", "Code", "Lowering", "lower", "lowered"]
 Array = NDArray[np.int64]
 
 
@@ -73,7 +73,8 @@ class Lowering:
 
     def __init__(self, design: Design) -> None:
         self.design, config = design, design.config
-        stored = design.stored
+        operands = design.operands
+        stored = once(operands)
         self.sizes = dict.fromkeys(("INP", "WGT", "ACC", "ACC_BIS", "OUT"), 0)
         for tensor in stored:
             size = tensor.layout.entries * config.element_bytes(tensor.memory)
@@ -97,12 +98,14 @@ class Lowering:
             facts[s] = free[section] // size, config.depth(memory), int(memory)
             free[section] += layout.entries * size  # the next one of the section
         # Products that add a vector run over the output alone.
-        moved = [loop in output_loops(design) for loop in range(len(self.extents))]
-        beside = (*design.terms, *design.digits)
-        own = np.array([*design.own_loops, *(moved for _ in beside)], np.bool_)
-        dense = len(stored) - len(design.dense) - len(design.terms)
+        outputs = output_loops(design)
+        moved = [loop in outputs for loop in range(len(self.extents))]
+        alu = design.alu
+        beside = len(alu.terms) + len(alu.products)
+        own = np.array([*design.own_loops, *[moved] * beside], np.bool_)
+        dense = len(stored) - len(alu.dense) - len(alu.terms)
         self.sections = Sections(moves, spans, facts, own, dense)
-        self._epilogue = _steps(design)
+        self._epilogue = _steps(design, places(operands))
 
     @property
     def signature(self) -> bytes:
@@ -190,9 +193,14 @@ def _arranged(design: Design, orders: Sequence[Sequence[int]]) -> Design:
     )
 
 
-def _steps(design: Design) -> Array:
-    """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`."""
-    alu, terms, rows = design.alu, len(design.operator.terms), places(design.operands)
+def _steps(design: Design, rows: Mapping[Use, int]) -> Array:
+    """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`.
+
+    Args:
+        design: whose passes.
+        rows: of what is loaded and stored, among the tensors in DRAM.
+    """
+    alu, terms = design.alu, len(design.operator.terms)
     taken = {v: rows[Use("spread", v)] for v in alu.spread}
     taken |= {v: rows[Use("dense", v)] for v in alu.dense}
     bases = {"acc": ACC, "scratch": max(rows.values()) + 1}
@@ -244,3 +252,14 @@ def lower(design: Design, schedule: Schedule) -> Code:
     lowering = Lowering(design)
     lowering.instructions(schedule)
     return lowering.code(schedule)
+
+
+def lowered(design: Design, schedule: Schedule) -> tuple[Code, Program]:
+    """The same with the binary, where it is wanted at once.
+
+    Raises:
+        Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
+    """
+    lowering = Lowering(design)
+    instructions = lowering.instructions(schedule)
+    return lowering.code(schedule), Program.build(design.config, *instructions, lowering.sizes)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -83,7 +84,7 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
         InputError: there is no such instruction, an extent is missing, or the document is wrong.
     """
     text, source = _read(name_or_path)
-    document = validate(IntrinsicDocument, parse_yaml(text, source), source)
+    document = _document(text, source)
     axes = {axis: _extent(axis, e, extents or {}, source) for axis, e in document.axes.items()}
     dims = tuple(Dimension(axis, extent) for axis, extent in axes.items())
     in0 = _port(document.in0, axes, source, "in0")
@@ -94,6 +95,11 @@ def load(name_or_path: str | Path, extents: Mapping[str, int] | None = None) -> 
             allowed = "some port must use the axis: else its lanes would repeat one product"
             raise InputError(source, f"axes.{axis}", extent, allowed)
     return Computation(document.name, dims, in0, in1, out)
+
+
+@lru_cache(maxsize=64)  # of a text, not a name: a file may be written anew
+def _document(text: str, source: str) -> IntrinsicDocument:
+    return validate(IntrinsicDocument, parse_yaml(text, source), source)
 
 
 def _read(name_or_path: str | Path) -> tuple[str, str]:

@@ -74,14 +74,24 @@ def test_callers_see_a_changed_callee(copy: Path) -> None:
     assert run(copy) == "11"
 
 
-def test_old_machine_code_is_removed(copy: Path) -> None:
-    """However often the sources change, only a few folders of machine code stay."""
-    callee = copy / "simulator" / "callee.py"
-    for number in range(100, 105):
-        callee.write_text(CALLEE.format(number))
-        assert run(copy) == str(number + 1)
+def test_old_machine_code_is_removed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the sources change, only a few folders of machine code stay, the last ones."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(copy / "cache"))
+    monkeypatch.setattr(jit, "_HOME", copy)
+    callee, made = copy / "simulator" / "callee.py", list[Path]()
+    for number in range(4):
+        callee.write_text(CALLEE.format(10**number))
+        folder = jit._kept.__wrapped__()
+        assert folder is not None
+        os.utime(folder, (number, number))  # all are made within what the clock of files can tell
+        made.append(folder)
+    callee.write_text(CALLEE.format(104))
+    assert run(copy) == "105"  # a process of its own does the same
     (checkout,) = (copy / "cache" / "vta-explorer").iterdir()
-    assert len(list(checkout.iterdir())) == jit._KEPT
+    folders = sorted(checkout.iterdir(), key=lambda path: path.stat().st_mtime)
+    assert len(folders) == jit._KEPT
+    assert folders[:-1] == made[1 - jit._KEPT :]
 
 
 def test_folder_names_the_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
