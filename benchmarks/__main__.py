@@ -4,7 +4,8 @@
 so is ``python -m benchmarks steps``: see `benchmarks.steps`.
 
 Figures depend on the machine; ratios of two figures of one run do not. Everything is warmed up
-first, so that neither compilation nor caches are measured; `cold` measures just these.
+first, so that neither compilation nor caches are measured; `cold` measures just these, and `start`
+what the commands take before they work.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 
 from clingo import Symbol
 
-from benchmarks import cold, large, portability, steps, sweeps
+from benchmarks import cold, large, portability, start, steps, sweeps
 from explorer.embedding.counting import count_answers
 from explorer.embedding.digits import Embedding
 from explorer.embedding.enumeration import answers
@@ -185,6 +186,7 @@ def _proven(operator: Operator, wishes: Wishes) -> None:
 
 BENCHMARKS = (
     cold.cold,
+    start.start,
     enumeration,
     functional,
     cycle_model,

@@ -24,10 +24,7 @@ def cold() -> Iterator[str]:
         environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
         environment["XDG_CACHE_HOME"] = folder
         first, again = (
-            [
-                (command[0], *_seconds(command, environment))
-                for command in _commands(Path(folder, n))
-            ]
+            [(command[0], *seconds(command, environment)) for command in _commands(Path(folder, n))]
             for n in ("first", "again")
         )
     for (name, cpu, wall), (_, warm, _) in zip(first, again, strict=True):
@@ -52,7 +49,7 @@ def _adopt() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _seconds(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+def seconds(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
     """Seconds of CPU, of all its processes, and of wall time that a command takes."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(

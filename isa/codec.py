@@ -87,11 +87,17 @@ COUNTERS = np.array(
 )
 """The counter that a flag of `TOKEN_FLAGS` (column) moves in an instruction of a `Queue` (row)."""
 
+# By opcode and memory type, fields of three bits each. The compute module loads accumulators and
+# micro-ops itself: they go where it alone can write.
+_QUEUES: Table = np.full((8, 8), Queue.COMPUTE, np.int64)
+_QUEUES[Opcode.LOAD, [Memory.INP, Memory.WGT]] = Queue.LOAD
+_QUEUES[Opcode.STORE] = Queue.STORE
+
 
 # A code generator calls the constructors below once an instruction, so they build plain tuples of
 # plain integers in the order of `Column`.
 _LOAD, _STORE, _GEMM, _FINISH, _ALU = map(int, Opcode)
-_INP, _WGT, _OUT = int(Memory.INP), int(Memory.WGT), int(Memory.OUT)
+_OUT = int(Memory.OUT)
 _OPCODE, _MEMORY_TYPE = int(Column.OPCODE), int(Column.MEMORY_TYPE)
 _ALU_OPCODE = int(Column.ALU_OPCODE)
 _NO_PADS = (0, 0, 0, 0)
@@ -362,12 +368,7 @@ def decode_uops(config: Config, data: bytes | NDArray[np.uint8]) -> Table:
 
 def queues(table: Table) -> Table:
     """The `Queue` of each instruction."""
-    opcode, memory = table[:, _OPCODE], table[:, _MEMORY_TYPE]
-    # The compute module loads accumulators and micro-ops itself: they go where it alone can write.
-    result = np.full(len(table), int(Queue.COMPUTE), np.int64)
-    result[(opcode == _LOAD) & ((memory == _INP) | (memory == _WGT))] = int(Queue.LOAD)
-    result[opcode == _STORE] = int(Queue.STORE)
-    return result
+    return _QUEUES[table[:, Column.OPCODE], table[:, Column.MEMORY_TYPE]]
 
 
 def _uop_fields(config: Config) -> Iterable[tuple[str, int]]:

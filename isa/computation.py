@@ -45,7 +45,7 @@ class Affine:
     @classmethod
     def of(cls, coefficients: Mapping[str, int], const: int = 0) -> Affine:
         """The expression with these coefficients, in normal form."""
-        return cls(tuple(sorted((n, c) for n, c in coefficients.items() if c)), const)
+        return cls(tuple(sorted([(n, c) for n, c in coefficients.items() if c])), const)
 
     def coefficient(self, name: str) -> int:
         """The coefficient of a dimension, 0 when the expression does not use it."""
@@ -53,7 +53,11 @@ class Affine:
 
     def along(self, direction: Mapping[str, int]) -> int:
         """How much the value changes by one step along a direction."""
-        return sum(c * direction.get(n, 0) for n, c in self.terms)
+        change = 0
+        for name, c in self.terms:  # a loop: designs ask this more often than anything else
+            if name in direction:
+                change += c * direction[name]
+        return change
 
     def at(self, point: Mapping[str, Value], zero: Value) -> Value:
         """The value at a point (integers, or arrays that broadcast); sums start at ``zero``."""

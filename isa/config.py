@@ -258,22 +258,22 @@ class Config:
     @property
     def uop_depth(self) -> int:
         """Micro-ops the UOP scratchpad holds."""
-        return 1 << self.log_depths.uop
+        return (1 << self.log_uop_buff_size) // UOP_BYTES
 
     @property
     def inp_depth(self) -> int:
         """Elements the INP scratchpad holds."""
-        return 1 << self.log_depths.inp
+        return (1 << self.log_inp_buff_size) // self.inp_bytes
 
     @property
     def wgt_depth(self) -> int:
         """Elements the WGT scratchpad holds."""
-        return 1 << self.log_depths.wgt
+        return (1 << self.log_wgt_buff_size) // self.wgt_bytes
 
     @property
     def acc_depth(self) -> int:
         """Elements the ACC (and the OUT) scratchpad holds."""
-        return 1 << self.log_depths.acc
+        return (1 << self.log_acc_buff_size) // self.acc_bytes
 
     def element_bytes(self, memory: Memory) -> int:
         """Bytes in DRAM of one element of a memory: the unit of ``dram_base`` and ``x_stride``."""

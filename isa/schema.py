@@ -42,6 +42,7 @@ class Document(BaseModel):
     """Base of every document model: no unknown keys, no silent conversions."""
 
     # Strict: else pydantic would take "3" or True for a number, and a slip would pass unseen.
+    # Deferred: a command reads few kinds of documents, and checkers of all take long to build.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 

@@ -8,6 +8,7 @@ app = marimo.App(width="medium")
 @app.cell
 def _():
     from pathlib import Path
+    from tempfile import mkdtemp
 
     import marimo as mo
     import pandas as pd
@@ -16,7 +17,8 @@ def _():
     from explorer.report import network_plan as report
 
     model = Path(__file__).parents[1] / "docs" / "small_network.yaml"
-    return explorer, mo, model, pd, report
+    kept = mkdtemp()  # candidates, which are evaluated once for all plans
+    return explorer, kept, mo, model, pd, report
 
 
 @app.cell
@@ -33,8 +35,8 @@ def _(mo):
 
 
 @app.cell
-def _(explorer, model):
-    plan = explorer.network_plan(model, "b2", count=6, transitions="stored")
+def _(explorer, kept, model):
+    plan = explorer.network_plan(model, "b2", count=6, transitions="stored", store=kept)
     return (plan,)
 
 
@@ -84,9 +86,9 @@ def _(mo):
 
 
 @app.cell
-def _(explorer, model, pd):
+def _(explorer, kept, model, pd):
     found = explorer.network_plan(
-        model, "b2", count=6, transitions="stored", pareto="cycles,host-bytes"
+        model, "b2", count=6, transitions="stored", pareto="cycles,host-bytes", store=kept
     )
     front = pd.DataFrame([each.cost._asdict() for each in found.planned.plans])
     front

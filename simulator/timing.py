@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,6 +175,20 @@ def _module_report(steps: Table, queue: Queue, cycles: int) -> ModuleReport:
 
 def _simulate(config: Config, table: Table, *, detailed: bool) -> tuple[Table, int]:
     """When each instruction runs, with what it takes alone if asked for, and beats of fetches."""
+    machine, sizes = _machine(config)
+    steps = np.zeros((len(table), modules.STEP_COLUMNS), np.int64)
+    fault, counter, instruction, fetched = modules.run(
+        table, queues(table), sizes, machine, steps, detailed
+    )
+    if fault:
+        name = Counter(counter).name.lower().replace("_", " ")
+        raise SimulationError(instruction, _FAULTS[fault].format(counter=name))
+    return steps, fetched
+
+
+@lru_cache(maxsize=64)  # a search times hundreds of programs of one configuration
+def _machine(config: Config) -> tuple[Machine, Table]:
+    """What the cycle model knows of a configuration; and `element_bytes`."""
     timing = config.timing
     machine = Machine(
         timing.bus_bytes,
@@ -184,14 +199,7 @@ def _simulate(config: Config, table: Table, *, detailed: bool) -> tuple[Table, i
         timing.queue_depth,
         config.batch,
     )
-    steps = np.zeros((len(table), modules.STEP_COLUMNS), np.int64)
-    fault, counter, instruction, fetched = modules.run(
-        table, queues(table), element_bytes(config), machine, steps, detailed
-    )
-    if fault:
-        name = Counter(counter).name.lower().replace("_", " ")
-        raise SimulationError(instruction, _FAULTS[fault].format(counter=name))
-    return steps, fetched
+    return machine, element_bytes(config)
 
 
 _FAULTS = {

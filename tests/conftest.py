@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from hypothesis.internal.conjecture import providers
 
 from explorer.cli import output
+from explorer.ranking import best_first
 
 # Every run tries the same examples, so that a failure is the change's own doing. To search further:
 # pytest --hypothesis-profile=thorough
@@ -20,12 +24,29 @@ settings.register_profile(
     "unshrunk", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("default")
+# Nor do examples depend on which modules have been loaded, that is, on the tests before and the
+# process: else Hypothesis draws now and then a number that stands in one of them.
+providers._get_local_constants = lambda: providers._local_constants
+
+# Libraries, modules and tests are there until the end: to walk through them again and again for
+# what might be garbage took up to a twelfth of the time of tests. What tests make is still looked
+# through, but less often than what a program of a few objects wants.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Have what is there before the first test runs left alone by the garbage collector."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_lines_of_progress() -> None:
-    """What commands print in tests does not depend on how long they take."""
+def _time_decides_nothing() -> None:
+    """No line of progress is printed and no worker started because something takes long here.
+
+    What commands print is then the same on every machine; tests that want workers ask for them.
+    """
     output.FIRST = threading.TIMEOUT_MAX
+    best_first.PATIENCE = math.inf
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ class Planning(TypedDict, total=False):
     pin: TextsLike
     require: TextsLike
     prefer: str
+    rules: Sequence[str | Path]
     count: int
     effort: int | None
     classes: ClassesLike | None

@@ -10,7 +10,6 @@ import typer
 from explorer.cli.common import say
 from explorer.cli.output import OutputOption, check_file, show_table, write_file
 from explorer.report.front_plot import Front, image, page
-from explorer.study import tables
 from explorer.study.dominance import pareto, pareto_mask
 from explorer.study.store import Store
 from explorer.study.unit import OK
@@ -78,6 +77,8 @@ def pareto_table(
     output: OutputOption = None,
 ) -> None:
     """Find the rows of a table that no other row beats."""
+    from explorer.study import tables  # noqa: PLC0415 - see `read`
+
     down, up, groups = _names(minimize), _names(maximize), _names(group_by)
     for path in plot or ():
         check_file(path, "--plot", PICTURES)
@@ -112,6 +113,8 @@ def read(path: Path, kind: str = "results", model: str | None = None) -> pd.Data
     Raises:
         InputError: it cannot be read, or is neither.
     """
+    from explorer.study import tables  # noqa: PLC0415 - with Arrow, which help need not wait for
+
     if kind not in TABLES:
         raise InputError("--table", "", kind, f"one of {', '.join(TABLES)}")
     if path.is_dir():
@@ -120,6 +123,8 @@ def read(path: Path, kind: str = "results", model: str | None = None) -> pd.Data
 
 
 def _stored(store: Store, kind: str, model: str | None) -> pd.DataFrame:
+    from explorer.study import tables  # noqa: PLC0415 - see `read`
+
     frame, left_out = tables.results(store, model)
     note_left_out(left_out)
     if kind == "totals":

@@ -11,8 +11,9 @@ import typer
 from explorer.cli.common import say, wants_json
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.network_plan import (
+from explorer.cli.network_options import (
     PREFERRED,
+    Asked,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
@@ -20,18 +21,20 @@ from explorer.cli.network_plan import (
     PinOption,
     PreferOption,
     RequireOption,
+    RulesOption,
     StoreOption,
     TransitionsOption,
-    gathered,
+    Work,
     named_classes,
 )
 from explorer.cli.output import JobsOption, check_file, progress, write_file
-from explorer.deployment.compilation import chosen as chosen_of
+from explorer.deployment.compilation import chosen
 from explorer.deployment.pricing import simulated
 from explorer.network.models import resolve
-from explorer.network.plan.network_plan import CANDIDATES, plan_network
+from explorer.network.plan.network_plan import CANDIDATES
+from explorer.network.plan.planning import check_rules
 from explorer.network.plan.transitions import model, priced
-from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
+from explorer.network.plan.wishes import Wishes, parse_limits, parse_metrics
 from explorer.report.pages.network import page
 from isa.config import Config
 from isa.words import counted
@@ -49,6 +52,7 @@ def map_(
     pin: PinOption = None,
     require: RequireOption = None,
     prefer: PreferOption = PREFERRED,
+    rules: RulesOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -63,19 +67,23 @@ def map_(
     candidate reads and writes. The page needs nothing but itself.
     """
     check_file(out, "--out", (".html",))
-    host = priced(host_cycles_per_byte, host_cycles_per_call)
-    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
-    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
-    found, machine = resolve(network, concat.value, extents), Config.load(config)
-    check_names(pin or (), found)
-    check_ids(pin or (), found, machine)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, None, effort, store)
-    with progress("planning"):
-        planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        if planned.planned.interrupted:
-            raise KeyboardInterrupt
-        planned = simulated(planned)
-    chosen_of(planned)
+    asked = Asked(
+        Config.load(config),
+        model(transitions),
+        priced(host_cycles_per_byte, host_cycles_per_call),
+        Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or [])),
+        Work(count, effort, named_classes(classes), jobs, store),
+        pin or (),
+        rules or (),
+    )
+    check_rules(asked.rules)
+    found = resolve(network, concat.value, shapes(shape))
+    asked.check(found)
+    planned = asked.planned(found)
+    with progress("simulating plans") as advance:
+        planned = simulated(planned, free=not rules, on_progress=advance)
+    chosen(planned)
+    asked.note_unproven(planned)
     text = page(planned)
     write_file(out, text)
     listed, size = planned.planned.account.candidates, len(text.encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +24,9 @@ from explorer.cli.embeddings import (
 )
 from explorer.cli.interrupts import partial
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.network_plan import (
+from explorer.cli.network_options import (
     PREFERRED,
+    Asked,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
@@ -33,9 +34,10 @@ from explorer.cli.network_plan import (
     PinOption,
     PreferOption,
     RequireOption,
+    RulesOption,
     StoreOption,
     TransitionsOption,
-    gathered,
+    Work,
     named_classes,
 )
 from explorer.cli.output import (
@@ -59,9 +61,10 @@ from explorer.deployment.subjects import Subject, subject
 from explorer.deployment.verification import Verification, executions
 from explorer.deployment.verification import verify as verify_network
 from explorer.network.graph import Network
-from explorer.network.plan.network_plan import CANDIDATES, plan_network
-from explorer.network.plan.transitions import Host, Model, executable, priced
-from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits, parse_metrics
+from explorer.network.plan.network_plan import CANDIDATES
+from explorer.network.plan.planning import check_rules
+from explorer.network.plan.transitions import Host, executable, priced
+from explorer.network.plan.wishes import Wishes, parse_limits, parse_metrics
 from explorer.program import npy
 from explorer.program.emission import check_target, write_folder
 from explorer.report import network_trace
@@ -93,41 +96,19 @@ DataOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is planned, and how."""
-
-    config: Config
-    rule: Model
-    host: Host
-    pins: tuple[str, ...]
-    wishes: Wishes
-    count: int
-    effort: int | None
-    classes: tuple[str, ...] | None
-    jobs: int | None
-    store: Path | None
-
-
-def _compiled(found: Subject, asked: _Asked) -> Compiled:
+def _compiled(found: Subject, asked: Asked) -> Compiled:
     """The programs of the best plan.
 
     Raises:
-        InputError: pins and limits conflict.
+        InputError: a pin names nothing that there is, a rule cannot be used, or pins and limits
+            conflict.
     """
-    network, machine, rule = found.network, asked.config, asked.rule
-    check_names(asked.pins, network)
-    check_ids(asked.pins, network, machine)
-    spaces, hosts = gathered(
-        network, machine, asked.count, asked.classes, asked.jobs, None, asked.effort, asked.store
-    )
-    with progress("planning"):
-        planned = plan_network(
-            network, machine, spaces, hosts, rule, asked.host, asked.wishes, asked.pins
-        )
+    asked.check(found.network)
+    planned = asked.planned(found.network)
     with progress("simulating plans") as advance:
-        planned = simulated(planned, on_progress=advance)
+        planned = simulated(planned, free=not asked.rules, on_progress=advance)
     count = len(chosen(planned))
+    asked.note_unproven(planned)
     with progress(f"programs of {counted(count, 'node')}", count) as advance:
         return compiled_plan(found, planned, on_progress=advance)
 
@@ -142,6 +123,7 @@ def verify(
     pin: PinOption = None,
     require: RequireOption = None,
     prefer: PreferOption = PREFERRED,
+    rules: RulesOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -159,12 +141,16 @@ def verify(
     The exit status is 1 if an element differs, or an output of an exact model from ONNX Runtime's.
     """
     apart, interleaving = is_one_by_one(target), Interleaving.parse(schedule)
-    host = priced(host_cycles_per_byte, host_cycles_per_call)
-    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
-    asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
-        named_classes(classes), jobs, store,
-    )  # fmt: skip
+    asked = Asked(
+        Config.load(config),
+        executable(transitions),
+        priced(host_cycles_per_byte, host_cycles_per_call),
+        Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or [])),
+        Work(count, effort, named_classes(classes), jobs, store),
+        pin or (),
+        rules or (),
+    )
+    check_rules(asked.rules)
     found = subject(network, concat.value, shapes(shape), seed)
     given = _given(found.network, data, found.inputs())
     compiled = _compiled(found, asked)
@@ -187,7 +173,7 @@ def verify(
     verdicts = ["tensor", "runs", "wrong", *([] if found.drawn else ["difference"])]
     names = [*verdicts, "compared", "elements", "executions", "node"]
     show_table(table, output, table[names], keep=len(verdicts))
-    for line in _verdict(found, result, host):
+    for line in _verdict(found, result, asked.host):
         note(line, aside=output is not None)
     if not result.right:
         raise typer.Exit(1)
@@ -254,6 +240,7 @@ def emit(
     pin: PinOption = None,
     require: RequireOption = None,
     prefer: PreferOption = PREFERRED,
+    rules: RulesOption = None,
     count: CandidatesOption = CANDIDATES,
     effort: EffortOption = None,
     classes: NodeClassesOption = None,
@@ -266,12 +253,16 @@ def emit(
 ) -> None:
     """Write a planned network: segments, constants, and what the host has to do."""
     apart = is_one_by_one(target)
-    host = priced(host_cycles_per_byte, host_cycles_per_call)
-    wishes = Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or []))
-    asked = _Asked(
-        Config.load(config), executable(transitions), host, tuple(pin or ()), wishes, count, effort,
-        named_classes(classes), jobs, store,
-    )  # fmt: skip
+    asked = Asked(
+        Config.load(config),
+        executable(transitions),
+        priced(host_cycles_per_byte, host_cycles_per_call),
+        Wishes(parse_metrics(prefer, "--prefer"), parse_limits(require or [])),
+        Work(count, effort, named_classes(classes), jobs, store),
+        pin or (),
+        rules or (),
+    )
+    check_rules(asked.rules)
     check_target(out)
     found = subject(network, concat.value, shapes(shape), seed)
     compiled = _compiled(found, asked)
@@ -294,7 +285,7 @@ def emit(
         typer.echo(json.dumps(record))
         return
     say(f"{out}: {counted(len(files), 'file')}, {counted(total, 'byte')}")
-    for line in _summary(deployment, host):
+    for line in _summary(deployment, asked.host):
         say(line)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 import typer
 
 from explorer.cli.common import is_quiet, note
 from explorer.cli.interrupts import partial, whole
+from explorer.cli.network_options import CERTIFICATE
 from explorer.cli.output import check_file, progress, show_table, write_file
 from explorer.deployment.pricing import simulated
 from explorer.network.candidates.spaces import running
@@ -19,26 +19,6 @@ from explorer.network.proof.certificate import text
 from explorer.network.proof.plans import Proof
 from explorer.network.proof.search import Progress
 from explorer.report import network_plan as report
-from isa.errors import InputError
-
-CERTIFICATE = "--certificate"
-
-
-class Over(StrEnum):
-    """What a plan is best of."""
-
-    LISTED = "listed"
-    ALL = "all"
-
-
-def check_listed(certificate: Path | None) -> None:
-    """Check that nothing is asked of the candidates listed that is told of all embeddings.
-
-    Raises:
-        InputError: it is.
-    """
-    if certificate is not None:
-        raise InputError(CERTIFICATE, "", str(certificate), "only with --over all")
 
 
 def show(

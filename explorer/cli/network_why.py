@@ -11,7 +11,8 @@ import typer
 from explorer.cli.common import note
 from explorer.cli.embeddings import ConfigOption, NodeClassesOption
 from explorer.cli.network import Concat, ConcatOption, ModelArgument, ShapeOption, shapes
-from explorer.cli.network_plan import (
+from explorer.cli.network_options import (
+    Asked,
     CandidatesOption,
     EffortOption,
     HostBytesOption,
@@ -21,17 +22,17 @@ from explorer.cli.network_plan import (
     StoreOption,
     TableOption,
     TransitionsOption,
+    Work,
     check_table,
-    gathered,
     named_classes,
 )
 from explorer.cli.output import JobsOption, OutputOption, progress, show_table, table_of
 from explorer.deployment.pricing import Programs, simulated
 from explorer.network.models import resolve
-from explorer.network.plan.network_plan import CANDIDATES, plan_network
+from explorer.network.plan.network_plan import CANDIDATES
 from explorer.network.plan.own_best import check_node, own_best
 from explorer.network.plan.transitions import model, priced
-from explorer.network.plan.wishes import Wishes, check_ids, check_names, parse_limits
+from explorer.network.plan.wishes import Wishes, parse_limits
 from isa.config import Config
 
 
@@ -60,18 +61,21 @@ def why(
 
     The exit status is 1 if no plan can have it.
     """
-    host = priced(host_cycles_per_byte, host_cycles_per_call)
-    wishes = Wishes(limits=parse_limits(require or []))
-    rule, chosen, extents = model(transitions), named_classes(classes), shapes(shape)
+    asked = Asked(
+        Config.load(config),
+        model(transitions),
+        priced(host_cycles_per_byte, host_cycles_per_call),
+        Wishes(limits=parse_limits(require or [])),
+        Work(count, effort, named_classes(classes), jobs, store, candidate_cycles),
+        pin or (),
+    )
     check_table(candidate_cycles, classes=classes, effort=effort, store=store)
-    found, machine = resolve(network, concat.value, extents), Config.load(config)
-    check_names(pin or (), found)
-    check_ids(pin or (), found, machine)
+    found = resolve(network, concat.value, shapes(shape))
+    asked.check(found)
     check_node(found, node)
-    spaces, hosts = gathered(found, machine, count, chosen, jobs, candidate_cycles, effort, store)
-    with progress("planning"):
-        planned = plan_network(found, machine, spaces, hosts, rule, host, wishes, pin or ())
-        refined = partial(simulated, programs=Programs.of(machine))
+    planned = asked.planned(found)
+    with progress("simulating plans"):
+        refined = partial(simulated, programs=Programs.of(asked.config))
         planned = refined(planned)
         told = own_best(planned, node, planned.wishes, refined)
     if told is None:

@@ -31,7 +31,7 @@ from explorer.cli.output import (
 from explorer.embedding.facts import CLASSES, parse_classes
 from explorer.network.shipped import NETWORKS
 from explorer.operators.workloads import members
-from explorer.study import cost, tables
+from explorer.study import cost
 from explorer.study.backends import Backend, Dask, Inline, Local
 from explorer.study.networks import PREFIX
 from explorer.study.parameters import Grid, configuration, parse_assignment
@@ -383,6 +383,8 @@ def results(
     output: OutputOption = None,
 ) -> None:
     """Query or export what a sweep found."""
+    from explorer.study import tables  # noqa: PLC0415 - with Arrow, which a sweep does not start with
+
     opened = Store.open(store)
     if sql and totals:
         raise InputError("--totals", "", sql, "with --sql, query the table totals")

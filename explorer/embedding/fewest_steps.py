@@ -49,12 +49,15 @@ def _fewest(
     return nest(Decoder(operator, intrinsic).embedding(found), operator).steps if found else None
 
 
-def digits(facts: Iterable[Symbol], within: int | None = None) -> tuple[set[Symbol], list[Symbol]]:
-    """The digits that some embedding has, and those that are candidates and none has.
+def digits(
+    facts: Iterable[Symbol], within: int | None = None, most: int | None = None
+) -> tuple[set[Symbol], list[Symbol]]:
+    """The digits that some embedding has, and those that are candidates and none is known to have.
 
     Args:
         facts: the operator, the instruction and the classes.
         within: of embeddings with at most so many steps; a few with more may pass.
+        most: look for no others once more than these are found.
     """
     brave = ("--enum-mode=brave", "--opt-mode=ignore")
     if within is None:
@@ -63,8 +66,9 @@ def digits(facts: Iterable[Symbol], within: int | None = None) -> tuple[set[Symb
         control = ground([*facts, *_within(within)], _ENTRY, options=brave)
     found: set[Symbol] = set()
 
-    def take(model: clingo.Model) -> None:  # each has the digits of all before
+    def take(model: clingo.Model) -> bool:  # each has the digits of all before
         found.update(s for s in model.symbols(shown=True) if s.match("place", 5))
+        return most is None or len(found) <= most
 
     _run(control, take)
     every = [a.symbol for a in control.symbolic_atoms.by_signature("place", 5)]
@@ -76,8 +80,8 @@ def _within(steps: int | None) -> Iterable[Symbol]:
         yield atom("within", logarithm_limit(steps) // _UNIT)
 
 
-def _run(control: clingo.Control, take: Callable[[clingo.Model], None]) -> None:
-    """Solve to the end; Ctrl-C ends it.
+def _run(control: clingo.Control, take: Callable[[clingo.Model], bool | None]) -> None:
+    """Solve to the end, or until an answer is taken with False; Ctrl-C ends it.
 
     Raises:
         KeyboardInterrupt: the user ended it.

@@ -103,15 +103,17 @@ class Solver:
 
         Raises:
             InputError: the rules are faulty, or a metric, demand or weight cannot be used.
-            TooManyDigitsError: fused and skewed digits are too many together.
+            TooManyDigitsError: fused and skewed digits are too many together, or those within so
+                many steps are.
         """
         self._decoder: Decoder | JointDecoder = (
             JointDecoder(terms, intrinsic) if len(terms) > 1 else Decoder(terms[0], intrinsic)
         )
         facts = list(facts)
-        possible, impossible = digits(facts, within)
-        if within is not None and len(possible) > _MOST_WITHIN:
-            allowed = f"embeddings of at most {within} steps have {len(possible)} digits"
+        most = None if within is None else _MOST_WITHIN
+        possible, impossible = digits(facts, within, most)
+        if most is not None and len(possible) > most:
+            allowed = f"embeddings of at most {within} steps have more than {most} digits"
             raise TooManyDigitsError("--classes", "", "", allowed)
         mixed = {atom("class", "fused"), atom("class", "skewed")} <= set(facts)
         if mixed and len(possible) > _MOST_MIXED:

@@ -96,7 +96,9 @@ def explain(problem: Problem, program: Solver) -> Conflict:
     for name in names:
         metric = program.concerns[name]
         wishes = replace(problem.wishes, objectives=tuple(dict.fromkeys((metric, UTILISATION))))
-        relaxed = replace(problem, wishes=wishes).search("entries/optimize-relaxed.lp")
+        relaxed = replace(problem, wishes=wishes).search(
+            "entries/optimize-relaxed.lp", simplest=True
+        )
         text = texts.get(name, words(name))
         # All others are kept; where nothing meets them, those of the conflict.
         found = _nearest(problem, relaxed, metric, name, text, {name})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,9 +118,13 @@ def optimize(
     few = replace(problem, classes=usual if otherwise is None else otherwise)
     if not problem.prefers_steps:
         return _search(few if otherwise else problem, everything, method, limit)
-    fewest = problem.fewest_steps()
+    fewest, too_many = problem.fewest_steps(), math.inf
     for limit_of_steps in [] if fewest is None else [factor * fewest for factor in _FACTORS]:
-        found = _among(problem, limit_of_steps, everything)
+        try:
+            found = _among(problem, limit_of_steps, everything)
+        except TooManyDigitsError:  # so they are where more steps are allowed
+            too_many = limit_of_steps
+            break
         if found is not None:
             return found
     # No embedding with so few steps meets the requirements, or there are too many. One of fewer
@@ -127,7 +133,10 @@ def optimize(
         fewer = _search(few, everything, method, limit)
         if not fewer.best.proven:
             return fewer
-        found = _among(problem, fewer.steps, everything)
+        found = None
+        if fewer.steps is not None and fewer.steps < too_many:
+            with suppress(TooManyDigitsError):
+                found = _among(problem, fewer.steps, everything)
         if found is not None or otherwise:
             return found or fewer
     return _search(problem, everything, method, limit)
@@ -146,24 +155,21 @@ def _search(problem: Problem, everything: bool, method: Method, limit: int | Non
     return Optima(problem, best, explain(problem, program))
 
 
-def _among(problem: Problem, steps: int | None, everything: bool) -> Optima | None:
+def _among(problem: Problem, steps: int, everything: bool) -> Optima | None:
     """What is best where fewer steps come first, if it has at most so many.
 
     Args:
         problem: what is asked; fewer steps come first in it.
-        steps: of some embedding; None if there is none.
+        steps: the most that are looked at.
         everything: all that are ranked first.
 
     Returns:
-        The outcome; None if none with so few steps meets the requirements, or if those are too many
-        to compare.
+        The outcome; None if none with so few steps meets the requirements.
+
+    Raises:
+        TooManyDigitsError: those are too many to compare.
     """
-    if steps is None:
-        return None
-    try:
-        program = problem.search(within=steps, simplest=not everything)
-    except TooManyDigitsError:
-        return None
+    program = problem.search(within=steps, simplest=not everything)
     found = Optima(problem, optimum(program, everything=everything))
     # Digits of embeddings with few steps make embeddings with more steps, too, of which not all are
     # there to compare.

@@ -41,8 +41,8 @@ def deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def context(preload: str) -> Any:
-    """How processes are started: by a server that has imported a module, where the system has one.
+def context(*preload: str) -> Any:
+    """How processes are started: by a server that has imported modules, where the system has one.
 
     Such a server starts a process, with its imports done, in no time, and forks no threads. It runs
     when this returns, and it and all that it starts are `deaf`.
@@ -52,10 +52,14 @@ def context(preload: str) -> Any:
     from multiprocessing import forkserver  # noqa: PLC0415 - not on every system
 
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload([preload])
+    found.set_forkserver_preload(list(preload))
     with deaf():
         forkserver.ensure_running()
     return found
+
+
+_COMPILER = "simulator.compiler"
+"""What imports numba, which whatever a worker does calls for: once for all of them."""
 
 
 class Workers:
@@ -67,8 +71,8 @@ class Workers:
     """
 
     def __init__(self, count: int, preload: str) -> None:
-        self._preload = preload
-        self._context = context(preload)
+        self._preload = preload, _COMPILER
+        self._context = context(*self._preload)
         # Workers hold the reading end of this pipe alone: it closes for them when we are gone.
         self._reader, self._writer = self._context.Pipe(duplex=False)
         self.count = count
@@ -82,7 +86,7 @@ class Workers:
     def replace(self) -> None:
         """Another pool: one that has lost a worker takes no more work."""
         self.pool.shutdown(wait=False, cancel_futures=True)
-        self._context = context(self._preload)  # the server may be lost too
+        self._context = context(*self._preload)  # the server may be lost too
         self.pool = self._make()
 
     def close(self, *, at_once: bool) -> None:

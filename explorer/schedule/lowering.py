@@ -98,10 +98,12 @@ class Lowering:
             facts[s] = free[section] // size, config.depth(memory), int(memory)
             free[section] += layout.entries * size  # the next one of the section
         # Products that add a vector run over the output alone.
-        moved = [loop in output_loops(design) for loop in range(len(self.extents))]
-        beside = (*design.terms, *design.digits)
-        own = np.array([*design.own_loops, *(moved for _ in beside)], np.bool_)
-        dense = len(stored) - len(design.dense) - len(design.terms)
+        outputs = output_loops(design)
+        moved = [loop in outputs for loop in range(len(self.extents))]
+        alu = design.alu
+        beside = len(alu.terms) + len(alu.products)
+        own = np.array([*design.own_loops, *[moved] * beside], np.bool_)
+        dense = len(stored) - len(alu.dense) - len(alu.terms)
         self.sections = Sections(moves, spans, facts, own, dense)
         self._epilogue = _steps(design, places(operands))
 
@@ -195,8 +197,8 @@ def _steps(design: Design, rows: Mapping[Use, int]) -> Array:
     """The passes as `stream` takes them, (n, 6); columns as in `compute_writers`.
 
     Args:
-        design: what has the passes.
-        rows: the place of each tensor in DRAM.
+        design: whose passes.
+        rows: of what is loaded and stored, among the tensors in DRAM.
     """
     alu, terms = design.alu, len(design.operator.terms)
     taken = {v: rows[Use("spread", v)] for v in alu.spread}

@@ -100,6 +100,8 @@ class Machine(NamedTuple):
 
 def beside_layouts(design: Design) -> list[tuple[Layout, Memory]]:
     """What is multiplied beside the first term, but for what is as large as the output."""
+    if not (design.further or design.alu.products or design.alu.terms):
+        return []
     own, kinds = ("inp", "wgt"), ("level", "digits", "block")
     beside = design.stored[len(own) + 1 :]  # behind the first term's inputs and the output
     return [(x.layout, x.memory) for x in beside if x.use.kind in (*own, *kinds)]

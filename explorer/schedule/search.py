@@ -249,7 +249,8 @@ def rehearse(design: Design) -> None:
     """Bound a design's points roughly, for nothing but to have that compiled."""
     space = _Space(Lowering(design))
     _, index = next(space.rough())
-    space.copies(index)
+    _, tile, *rest = space.point(index)
+    space.copies(np.array(tile, np.int64), *rest)
 
 
 class _Space:
@@ -278,7 +279,9 @@ class _Space:
             uses(t, self.machine.extents, self.choices, self.sizes) for t in self.tensors
         )
         self.uses = inp, wgt, acc
-        self.shape = (*self.sizes.tolist(), len(self.orders), 2, 2)
+        uop, bus = design.config.element_bytes(Memory.UOP), design.config.timing.bus_bytes
+        self.uop_bytes, self.bus_bytes = uop, bus
+        self.tilings = choices
 
     @property
     def fits(self) -> bool:
@@ -324,30 +327,34 @@ class _Space:
                 return
             seen = horizon
 
-    def _point(self, index: int) -> tuple[Array, Array, int, int, int]:
+    def point(self, index: int) -> tuple[list[int], list[int], int, int, int]:
         """Digits and tiles of the loops, the number of their order, and the contexts."""
-        *digits, order, loads, accs = np.unravel_index(index, self.shape)
-        chosen = np.array(digits, np.int64)
-        tile: Array = self.choices[np.arange(len(chosen)), chosen]
-        return chosen, tile, int(order), int(loads) + 1, int(accs) + 1
+        index, accs = divmod(index, 2)
+        index, loads = divmod(index, 2)
+        index, order = divmod(index, len(self.orders))
+        digits, tile = [0] * len(self.tilings), [0] * len(self.tilings)
+        for loop in range(len(self.tilings) - 1, -1, -1):
+            tiles = self.tilings[loop]
+            index, digits[loop] = divmod(index, len(tiles))
+            tile[loop] = tiles[digits[loop]]
+        return digits, tile, order, loads + 1, accs + 1
 
     def schedule(self, index: int) -> Schedule:
         """The point itself."""
-        _, tile, order, loads, accs = self._point(index)
-        return Schedule(tuple(tile.tolist()), tuple(self.orders[order].tolist()), loads, accs)
+        _, tile, order, loads, accs = self.point(index)
+        return Schedule(tuple(tile), tuple(self.orders[order].tolist()), loads, accs)
 
-    def copies(self, index: int) -> int:
+    def copies(self, tile: Array, order: int, loads: int, accs: int) -> int:
         """How many combinations of scratchpad contexts its tiles meet."""
-        _, tile, order, loads, accs = self._point(index)
         tiles = -(-self.machine.extents // tile)
         return contexts_met(self.uses, tiles, self.orders[order], loads, accs)
 
     def bound(self, index: int) -> int:
         """The bound with the micro-ops of the whole tiles' GEMMs, which edge tiles only add to."""
-        digits, tile, order, loads, accs = self._point(index)
-        uops = self.lowering.kernel_size(tile) * self.copies(index)
-        size, timing = self.design.config.element_bytes(Memory.UOP), self.design.config.timing
-        loaded = self.machine._replace(uop_beats=-(-uops * size // timing.bus_bytes))
+        digits, lengths, order, loads, accs = self.point(index)
+        tile = np.array(lengths, np.int64)
+        uops = self.lowering.kernel_size(tile) * self.copies(tile, order, loads, accs)
+        loaded = self.machine._replace(uop_beats=-(-uops * self.uop_bytes // self.bus_bytes))
         bounds = np.full((1, 1, 2, 2), -1, np.int64)
         scan(
             loaded,
@@ -356,7 +363,7 @@ class _Space:
             self.choices,
             self.sizes,
             self.orders[order : order + 1],
-            digits,
+            np.array(digits, np.int64),
             bounds,
             UNLIMITED,
             0,

@@ -12,7 +12,9 @@ from explorer.study.unit import COLUMNS, STATUSES
 class Output(BaseModel):
     """Base of the models: these keys and no others."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, frozen=True, defer_build=True
+    )
 
 
 class OpenOutput(Output):

@@ -9,7 +9,6 @@ worker down then does so alone, and is given up after `ATTEMPTS` times.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import re
@@ -250,6 +249,8 @@ def _ask(address: str, timeout: float) -> None:
     Raises:
         InputError: none does.
     """
+    import asyncio  # noqa: PLC0415 - slow to import, and only schedulers need it
+
     import distributed  # noqa: PLC0415 - optional, and slow to import
 
     async def ask() -> None:

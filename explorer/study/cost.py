@@ -23,8 +23,9 @@ from pydantic import Field
 from explorer.study.parameters import MAX_LOG, sizes
 from isa.errors import InputError
 from isa.fields import UOP_BYTES
+from isa.files import read_text
 from isa.plugins import documents
-from isa.schema import Document, parse_yaml, read_text, validate
+from isa.schema import Document, parse_yaml, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +170,11 @@ def load(path: Path | None = None) -> Costs:
     """
     name = _SHIPPED if path is None else str(path)
     # Names before files, as with instructions.
-    return _named(name) if name in documents("costs") else _parse(read_text(Path(name)), name)
+    known = documents("costs")
+    if name in known:
+        return _named(name)
+    allowed = f"must be a readable file, or one of {', '.join(sorted(known))}"
+    return _parse(read_text(Path(name), allowed), name)
 
 
 def shipped() -> Traversable:

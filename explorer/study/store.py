@@ -17,12 +17,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from explorer.study.parameters import PARAMETERS
@@ -32,12 +31,13 @@ from isa.files import exists, parsing, read_bytes, read_text
 from isa.json import parse_json
 from isa.schema import Document, Model, validate
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FORMAT = 1
 _MOST_JSON, _MOST_PART = 2**27, 2**27  # bytes of a file; parts have a few thousand
 _GIVEN = ("unit", "layer", "configuration", "model", "status", "reason", *PARAMETERS)
 _UNIT, _DIGEST = b"unit", b"digest"  # metadata of a part
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-SCHEMA = pa.schema([(name, _TYPES[kind]) for name, (kind, _) in COLUMNS.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Kind:
 
     Attributes:
         folder: where they are in the store.
-        schema: of their rows.
+        columns: of their rows: names and types.
         option: of the command line by which the store is named.
         problem: why rows are none that a part can hold; None if they are some.
     """
 
     folder: str
-    schema: pa.Schema
+    columns: tuple[tuple[str, type], ...]
     option: str
     problem: Callable[[pa.Table], str | None]
 
@@ -65,8 +65,20 @@ class Kind:
         problem: Callable[[pa.Table], str | None] = lambda _: None,
     ) -> Kind:
         """A kind by the types of its columns."""
-        schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
-        return cls(folder, schema, option, problem)
+        return cls(folder, tuple(columns.items()), option, problem)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of a part."""
+        return _schema(self.columns)
+
+
+@cache
+def _schema(columns: tuple[tuple[str, type], ...]) -> pa.Schema:
+    import pyarrow as pa  # noqa: PLC0415 - slow to import, and only parts need it
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    return pa.schema([(name, types[kind]) for name, kind in columns])
 
 
 def _without_status(table: pa.Table) -> str | None:
@@ -78,7 +90,9 @@ def _without_status(table: pa.Table) -> str | None:
     return None
 
 
-UNITS = Kind("parts", SCHEMA, "--out", _without_status)
+UNITS = Kind.of(
+    "parts", {name: kind for name, (kind, _) in COLUMNS.items()}, "--out", _without_status
+)
 """Rows of a study's units."""
 
 
@@ -238,7 +252,7 @@ class Store:
         Raises:
             InputError: they cannot be written; what was written before is still there.
         """
-        self._write(self.part(key), encode(key, rows, self.kind.schema))
+        self._write(self.part(key), encode(key, rows, self.kind))
 
     def name_layers(self, workload: str, layers: Sequence[NamedLayer]) -> None:
         """Keep what the layers of a workload are called.
@@ -294,10 +308,13 @@ class Store:
         return InputError(self.kind.option, "", str(path), allowed)
 
 
-def encode(key: str, rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> bytes:
+def encode(key: str, rows: Sequence[Row], kind: Kind = UNITS) -> bytes:
     """A part's bytes: the same for the same rows."""
-    columns = {name: [row.get(name) for row in rows] for name in schema.names}
-    table = pa.table(columns, schema=schema)
+    import pyarrow as pa  # noqa: PLC0415 - slow to import, and only parts need it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    columns = {name: [row.get(name) for row in rows] for name, _ in kind.columns}
+    table = pa.table(columns, schema=kind.schema)
     table = table.replace_schema_metadata({_UNIT: key.encode(), _DIGEST: _digest(table)})
     buffer = BytesIO()
     # A part has a row or a few: what is for long columns would be most of it.
@@ -317,6 +334,8 @@ def read_part(path: Path, kind: Kind = UNITS) -> pa.Table:
     Raises:
         InputError: the file is not a whole part, or not the one that its name says.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and only parts need it
+
     advice = "delete this file, and the next sweep makes it again"
     data = read_bytes(path, advice, _MOST_PART)
     with parsing(str(path), advice, "a damaged part"):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from explorer.study.parameters import PARAMETERS
 from explorer.study.sandbox import answer
-from explorer.study.store import SCHEMA, Store, read_part
+from explorer.study.store import UNITS, Store, read_part
 from explorer.study.unit import OK
 from isa.errors import InputError
 from isa.files import parsing, read_bytes
@@ -64,7 +64,7 @@ def results(store: Store, model: str | None = None) -> tuple[pd.DataFrame, int]:
     if model and not tables:
         allowed = f"the store has {', '.join(sorted(versions)) or 'no units yet'}"
         raise InputError(str(store.path), "--model", model, allowed)
-    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    table = pa.concat_tables(tables) if tables else UNITS.schema.empty_table()
     frame = _frame(table)
     names = {
         (layer.layer, layer.operator): None

@@ -16,7 +16,7 @@ from isa.errors import InputError, InputWarning
 from isa.fields import INSTRUCTION_BYTES, UOP_BYTES
 from isa.files import exists, read_bytes
 from isa.folder.files import EXPECTED, FILES, MANIFEST, RESERVED, check_format, digest
-from isa.folder.manifest import FileEntry, Format, Manifest, SectionEntry
+from isa.folder.manifest import FORMATS, FileEntry, Format, Manifest, SectionEntry
 from isa.folder.relocation import RECORD_BYTES, moved
 from isa.json import parse_json
 from isa.program_image import (
@@ -93,7 +93,11 @@ def read_manifest(path: Path) -> Manifest:
         InputError: it is missing, no JSON, or has a key or value it must not have.
     """
     source = str(path / MANIFEST)
-    return validate(Manifest, parse_json(read_text(path / MANIFEST), source), source)
+    found = parse_json(read_text(path / MANIFEST), source)
+    if found.get("format") == "network":
+        allowed = f"{' or '.join(FORMATS)}; explorer network run takes networks' folders"
+        raise InputError(source, "format", "network", allowed)
+    return validate(Manifest, found, source)
 
 
 def stored_instructions(path: Path, config: Config | None) -> tuple[Config, Table, Table | None]:

@@ -45,6 +45,17 @@ def test_answers_equal_plain_enumeration(
     assert set(ids) == enumerate_ids(operator.computation, intrinsic, classes, all_tiles=all_tiles)
 
 
+@pytest.mark.parametrize("axes", [{"x": 1, "y": 4, "z": 4}, {"x": 4, "y": 4, "z": 2}])
+def test_a_fused_digit_runs_over_all_that_skews_have_widened(axes: dict[str, int]) -> None:
+    """Fused digits of dimensions that several skews widen at once are those of the definition."""
+    operator = resolve("conv2d:n=1,c=1,h=3,w=3,k=1,r=2,s=2,pad=0").computation
+    intrinsic, classes = intrinsics.load("vta_gemm", axes), sorted(CLASSES)
+    found = enumerate_embeddings(operator, intrinsic, classes, all_tiles=True, maximal=False)
+    skews = [sum(d.kind == "skew" for d in e.digits) for e in found if "fused" in e.classes]
+    assert max(skews) == 2
+    assert {e.id for e in found} == enumerate_ids(operator, intrinsic, set(classes), all_tiles=True)
+
+
 def test_each_class_is_switched_by_its_name() -> None:
     """A class adds the embeddings that it names, and no others."""
     operator = resolve("conv1d:n=1,c=6,w=6,k=6,s=3,pad=1,groups=3").computation

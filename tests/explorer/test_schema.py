@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,17 @@ READ = {
 }
 
 
-def check(name: str, document: Any) -> None:
-    """Raise ValidationError unless the document is what its schema says."""
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """What checks documents of a schema, which is itself a schema."""
     schema = explorer.schema(name)
     Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(document)
+    return Draft202012Validator(schema)
+
+
+def check(name: str, document: Any) -> None:
+    """Raise ValidationError unless the document is what its schema says."""
+    validator(name).validate(document)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ ARGUMENTS = {
 """Arguments with which a command ends soon, whatever else it is given."""
 
 
+@cache
 def _options(name: str) -> list[str]:
     """The options of a command that take a value."""
     group: Any = get_command(cli.app)
@@ -54,9 +56,6 @@ def _options(name: str) -> list[str]:
 
 def _context() -> Any:
     return get_command(cli.app).make_context("explorer", ["operators"])
-
-
-OPTIONS = {name: _options(name) for name in ARGUMENTS}
 
 
 def _check(code: int, error: str) -> None:
@@ -89,7 +88,7 @@ def test_options(data: st.DataObject) -> None:
     """A value of any kind, for any option or argument, is taken or refused in one line."""
     name = data.draw(st.sampled_from(sorted(ARGUMENTS)))
     arguments = list(ARGUMENTS[name])
-    places = [*range(len(arguments)), *OPTIONS[name]]
+    places = [*range(len(arguments)), *_options(name)]
     if not places:
         return
     place, value = data.draw(st.sampled_from(places)), data.draw(words)
@@ -106,8 +105,8 @@ def test_options(data: st.DataObject) -> None:
 @given(st.data())
 def test_processes(data: st.DataObject) -> None:
     """The same of real processes, where the shell can pass the value on."""
-    name = data.draw(st.sampled_from(sorted(n for n in ARGUMENTS if OPTIONS[n])))
-    option, value = data.draw(st.sampled_from(OPTIONS[name])), data.draw(words)
+    name = data.draw(st.sampled_from(sorted(n for n in ARGUMENTS if _options(n))))
+    option, value = data.draw(st.sampled_from(_options(name))), data.draw(words)
     text = value.replace("\0", "").encode("utf-8", "surrogateescape")[:100_000]
     command = [sys.executable, "-m", "explorer", *name.split(), *ARGUMENTS[name]]
     run = subprocess.run(

@@ -53,6 +53,10 @@ class _Step:
     around: tuple[int, ...]
     parts: tuple[int, ...]
 
+    def gone_with(self, part: Part) -> bool:
+        """Whether a part depends on nothing that stays."""
+        return set(self.gone).issuperset(part.scope)
+
 
 def eliminated(problem: Tables) -> list[int] | None:
     """The rows of a best plan; None if that takes too much, or if there is none.
@@ -241,12 +245,12 @@ class _Search:
         cost: Array = np.zeros([desk.sizes[v] for v in step.gone], np.int64)
         links = []
         for part in own:
-            found = _Link.of(part, step.gone, desk.sizes)
-            if found.around:
-                links.append(found)
-            else:
-                own_cost = found.at({}, np.arange(cost.size)).reshape(cost.shape)
-                cost = np.minimum(cost + own_cost, NEVER)
+            if not step.gone_with(part):
+                links.append(_Link.of(part, step.gone, desk.sizes))
+                continue
+            # In place: of all that goes there may be as many combinations as memory allows.
+            cost += _spread(part, step.gone, desk.sizes)
+            np.minimum(cost, NEVER, out=cost)
         # What differs most is fixed first: then little is open, and most combinations go.
         spread = dict.fromkeys(step.around, 0)
         for link in links:
@@ -259,6 +263,10 @@ class _Search:
 
     def run(self) -> bool:
         """Find the best of what goes for all of what is around; whether it was not too much."""
+        if not self.links:  # one combination is the best of all, and another may be as good
+            self.desk.work += len(self.cost)
+            equals = np.flatnonzero(self.cost == self.cost.min())
+            return self._fix({}, equals, self.cost[equals], self.links)
         rows = np.arange(len(self.cost))
         near = _near(self.cost, *self._open(rows, self.links))
         return self._fix({}, rows[near], self.cost[near], self.links)
@@ -354,6 +362,13 @@ class _Search:
             choice |= dict(zip(left, np.unravel_index(outer, sizes), strict=True))
         extents = [self.desk.sizes[v] for v in self.step.gone]
         return choice | dict(zip(self.step.gone, np.unravel_index(rows, extents), strict=True))
+
+
+def _spread(part: Part, gone: Sequence[int], sizes: Sequence[int]) -> Array:
+    """A part's first number by all that goes; of one value along what it does not depend on."""
+    own = [v for v in gone if v in part.scope]
+    values: Array = part.whole().transpose([part.scope.index(v) for v in own])
+    return values.reshape([sizes[v] if v in own else 1 for v in gone])
 
 
 def _near(cost: Array, least: Array, most: Array) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import explorer
 from explorer.cli import GROUPS, app, interrupts
 from explorer.network.document import load
+from explorer.network.plan.network_plan import NetworkPlan
 from explorer.network.shipped import shipped
 
 COMMANDS = GROUPS["network"].commands
@@ -136,12 +138,15 @@ def test_refused(arguments: tuple[str, ...], said: str) -> None:
         (("map", "resnet18", "--pin", "nosuch=x", "--out", "map.html"), "'nosuch'"),
         (("map", "resnet18", "--store", "WRONG", "--out", "map.html"), "no directory"),
         (("map", "resnet18", "--out", "map.txt"), ".html"),
+        (("map", "resnet18", "--rules", "WRONG", "--out", "map.html"), "unsafe"),
         (("emit", "resnet18", "--pin", "nosuch=x", "--out", "folder"), "'nosuch'"),
         (("emit", "resnet18", "--transitions", "trial", "--out", "folder"), "'trial'"),
         (("emit", "resnet18", "--store", "WRONG", "--out", "folder"), "no directory"),
+        (("emit", "resnet18", "--rules", "UNKNOWN", "--out", "folder"), "nosuch"),
         (("emit", "resnet18", "--out", "WRONG"), "no folder of an emitted"),
         (("verify", "resnet18", "--transitions", "trial"), "'trial'"),
         (("verify", "resnet18", "--store", "WRONG"), "no directory"),
+        (("verify", "resnet18", "--rules", "WRONG"), "unsafe"),
         (("verify", "resnet18", "--data", "no.npy"), "no.npy: missing"),
         (("verify", "resnet18", "--pin", "nosuch=x"), "'nosuch'"),
     ],
@@ -151,7 +156,7 @@ def test_wrong_names_are_told_at_once(
 ) -> None:
     """What cannot be taken is refused before any candidate is evaluated, and nothing is written."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("explorer.cli.network_plan.candidates", None)
+    monkeypatch.setattr("explorer.cli.network_options.candidates", None)
     (tmp_path / "WRONG").write_text("sum(X) :- not choose(X, X).\n")
     (tmp_path / "UNKNOWN").write_text(":- nosuch(X).\n")
     found = run(*arguments)
@@ -170,7 +175,7 @@ def test_interrupted_candidates(
         interrupts._reports[-1]()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("explorer.cli.network_plan.candidates", press)
+    monkeypatch.setattr("explorer.cli.network_options.candidates", press)
     store = tmp_path / "store"
     given = ("--store", str(store)) if kept else ()
     found = run("verify", "resnet18", "--jobs", "1", "--quiet", *given)
@@ -178,6 +183,35 @@ def test_interrupted_candidates(
     told = f"kept in {store}, and the same command goes on" if kept else "lost; with --store DIR"
     assert told in found.stderr
     assert store.exists() == kept
+
+
+@pytest.mark.parametrize("name", ["emit", "map"])
+def test_rules_are_kept(name: str, root: Path, tmp_path: Path) -> None:
+    """What is written is of a plan that keeps a user's rules; if there is none, nothing is."""
+    rules, out = tmp_path / "rules.lp", tmp_path / "out.html"
+    rules.write_text(':- choose("conv1", C).\n')
+    words = ["--candidates", "1", "--effort", "1", "--jobs", "1", "--rules", str(rules)]
+    found = run(name, "--out", str(out), str(root / "docs" / "small_network.yaml"), *words)
+    assert found.exit_code == 2
+    assert "a rule forbids all" in str(found.exception) + found.output
+    assert not out.exists()
+
+
+def test_an_early_end_of_a_search_with_rules_is_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs of a plan that is not proven to be the best are said to be of such a one."""
+
+    def unproven(found: NetworkPlan, **_: object) -> NetworkPlan:
+        return replace(found, planned=replace(found.planned, proven=False))
+
+    monkeypatch.setattr("explorer.cli.network_programs.simulated", unproven)
+    (tmp_path / "rules.lp").write_text(':- not choose("conv1", _).\n')
+    words = ["--candidates", "1", "--effort", "1", "--jobs", "1"]
+    words += ["--rules", str(tmp_path / "rules.lp"), str(root / "docs" / "small_network.yaml")]
+    found = run("verify", *words)
+    assert found.exit_code == 0
+    assert "not proven" in found.stderr
 
 
 def test_over_all_embeddings(root: Path, tmp_path: Path) -> None:

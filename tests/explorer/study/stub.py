@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from explorer.embedding.facts import DEFAULT_CLASSES
@@ -55,9 +56,15 @@ def slow_rows(unit: Unit) -> list[Row]:
     return rows(unit)
 
 
-def run(path: str, workers: int, units: int) -> None:
-    """A sweep of so many units, in this process or a pool."""
-    sweep(study(range(40, 40 + units // 2)), Path(path), lambda: backend(workers), work=rows)
+def run(path: str, workers: int, units: int, first: Connection | None = None) -> None:
+    """A sweep of so many units, in this process or a pool, which tells of its first new part."""
+
+    def tell(summary: Summary) -> None:
+        if first is not None and summary.done == 1:
+            first.send_bytes(b"1")
+
+    asked = study(range(40, 40 + units // 2))
+    sweep(asked, Path(path), lambda: backend(workers), work=rows, on_progress=tell)
 
 
 def backend(workers: int) -> Backend:

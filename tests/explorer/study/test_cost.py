@@ -84,3 +84,9 @@ def test_wrong_tables(tmp_path: Path, old: str, new: str, message: str) -> None:
     path.write_text(SHIPPED.replace(old, new, 1))
     with pytest.raises(InputError, match=rf"wrong\.yaml: {message}"):
         cost.load(path)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    """What is neither a file nor the name of a table is refused with the names that there are."""
+    with pytest.raises(InputError, match=r"nosuch: missing; .* or one of costs"):
+        cost.load(Path("nosuch"))

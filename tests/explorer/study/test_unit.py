@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from explorer.embedding.facts import DEFAULT_CLASSES
 from explorer.operators import resolve
 from explorer.ranking import explore
 from explorer.ranking.best_first import Ranking, rank
-from explorer.study import cost, shared, unit
+from explorer.study import cost, shared, unit, version
 from explorer.study.parameters import Point, point_of
 from explorer.study.unit import COLUMNS, Layer, Options, Row, Unit, best, evaluate
 from explorer.study.version import ROOT, model_version, modules
@@ -171,3 +173,22 @@ def test_model_covers_what_evaluation_imports() -> None:
         "explorer.embedding.enumeration",
     } <= set(found)
     assert not {"explorer.study.store", "explorer.cli", "explorer.report"} & set(found)
+
+
+def test_imports_are_those_of_the_syntax_tree() -> None:
+    """In each source, the lines that are read as imports name the modules that the parser finds."""
+    for path in modules(ROOT).values():
+        found = {name for name in version._imports(path) if version._file(name)}
+        assert found == set(imported(path)), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The project's modules in the import statements of a file's syntax tree."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), path
+        module = node.module if isinstance(node, ast.ImportFrom) else None
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            full = f"{module}.{alias.name}" if module else alias.name
+            name = full if version._file(full) else module
+            if name and version._file(name):
+                yield name

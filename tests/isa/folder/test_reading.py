@@ -179,6 +179,7 @@ def test_wrong_files_are_named(
         ("raw", lambda m: m.pop("sections"), ["sections", "missing"]),
         ("raw", lambda m: m.update(version=2), ["version", "2"]),
         ("raw", lambda m: m.update(format="elf"), ["format", "elf", "raw"]),
+        ("raw", lambda m: m.update(format="network"), ["format", "raw", "explorer network run"]),
         ("raw", lambda m: m["sections"][0].update(size="x"), ["sections.0.size", "'x'"]),
         ("raw", lambda m: m["sections"][0].update(file="../a"), ["sections.0.file", "../a"]),
         ("raw", lambda m: m["sections"].pop(), ["sections", "INSN"]),
