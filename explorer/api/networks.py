@@ -18,6 +18,7 @@ from explorer.api.arguments import (
     texts_of,
     write_text,
 )
+from explorer.deployment.compilation import chosen
 from explorer.deployment.pricing import simulated
 from explorer.network.candidates.given import given_candidates
 from explorer.network.candidates.spaces import Space, running
@@ -251,13 +252,11 @@ def network_map(
         The plan that is drawn.
 
     Raises:
-        InputError: an argument is unusable, no plan can keep the pins, or the page cannot be
-            written.
+        InputError: an argument is unusable, pins and limits conflict, no plan keeps the rules, or
+            the page cannot be written.
     """
     planned = network_plan(network, config, **planning)
-    if not planned.planned.plans:
-        pins = "; ".join(texts_of(planning.get("pin", ())))
-        raise InputError("pin", "", pins, "pins that some plan can keep")
+    chosen(planned)  # refuses what is no plan
     write_text(Path(out), page(planned), "out")
     return planned
 

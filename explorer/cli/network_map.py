@@ -82,7 +82,7 @@ def map_(
     planned = asked.planned(found)
     with progress("simulating plans") as advance:
         planned = simulated(planned, free=not rules, on_progress=advance)
-    chosen(planned)
+    chosen(planned)  # refuses what is no plan
     asked.note_unproven(planned)
     text = page(planned)
     write_file(out, text)

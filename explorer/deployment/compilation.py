@@ -109,7 +109,7 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     """The candidates of a plan's programmed nodes by name.
 
     Raises:
-        InputError: there is no plan: pins and limits conflict.
+        InputError: there is no plan: pins and limits conflict, or none is possible at all.
         KeyboardInterrupt: the user ended the search, and better ones are left.
     """
     if plan.planned.interrupted:
@@ -117,7 +117,9 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
     if not plan.planned.plans:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
-        asked = ", ".join(conflict.requirements) if conflict else ""
+        if conflict is None or not conflict.requirements:  # no option is to blame
+            raise InputError("network", "", plan.network.name, "; ".join(lines))
+        asked = ", ".join(conflict.requirements)
         limited = any(text.partition("<=")[0] in METRICS for text in asked.split(", "))
         raise InputError("--require" if limited else "--pin", "", asked, "; ".join(lines))
     options, choices = plan.assembled.options, plan.planned.plans[0].choices

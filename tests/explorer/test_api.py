@@ -167,6 +167,12 @@ def test_plan_of_a_network(root: Path, tmp_path: Path) -> None:
         network, tmp_path / "map.html", "b2", count=2, effort=2, jobs=1, store=kept
     )
     assert drawn.network.name in (tmp_path / "map.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"--require: 'memory<=1'"):
+        explorer.network_map(
+            network, tmp_path / "none.html", "b2", count=2, effort=2, jobs=1, store=kept,
+            require="memory<=1",
+        )  # fmt: skip
+    assert not (tmp_path / "none.html").exists()
 
 
 @pytest.mark.parametrize(
