@@ -25,8 +25,10 @@ settings.register_profile(
 )
 settings.load_profile("default")
 # Nor do examples depend on which modules have been loaded, that is, on the tests before and the
-# process: else Hypothesis draws now and then a number that stands in one of them.
-providers._get_local_constants = lambda: providers._local_constants
+# process: else Hypothesis draws now and then a number that stands in one of them. It has no setting
+# for that; a version in which this name is another one is told by an AttributeError.
+CONSTANTS = providers._local_constants  # none, as no module has been looked through yet
+providers._get_local_constants = lambda: CONSTANTS
 
 # Libraries, modules and tests are there until the end: to walk through them again and again for
 # what might be garbage took up to a twelfth of the time of tests. What tests make is still looked
