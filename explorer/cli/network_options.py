@@ -224,7 +224,11 @@ class Asked:
         check_ids(self.pins, network, self.config)
 
     def planned(self, network: Network, seconds: float | None = None) -> NetworkPlan:
-        """The best plan, of programs as candidates have them; so many seconds for the solver."""
+        """The best plan, of programs as candidates have them; so many seconds for the solver.
+
+        Raises:
+            InputError: a rule cannot be used, or a pin names nothing that there is.
+        """
         spaces, hosts = self.work.gathered(network, self.config)
         with progress("planning"):
             return plan_network(

@@ -12,6 +12,7 @@ from explorer.study.unit import COLUMNS, STATUSES
 class Output(BaseModel):
     """Base of the models: these keys and no others."""
 
+    # Deferred: a command prints few kinds of outputs, or none.
     model_config = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, frozen=True, defer_build=True
     )

@@ -58,6 +58,7 @@ def test_twenty_kills(
         told, tells = context.Pipe(duplex=False)
         process = context.Process(target=stub.run, args=(str(path), workers, UNITS, tells))
         process.start()
+        tells.close()  # the process has its own: if that ends too early, nobody waits
         if kill % 4:  # now and then before the first part
             assert told.poll(600)
         time.sleep(draw.uniform(0, 0.02))
