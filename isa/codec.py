@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -252,7 +252,7 @@ class _Packing(NamedTuple):
     high: NDArray[np.int64]
 
 
-@cache
+@lru_cache(maxsize=256)
 def _packing(depths: LogDepths, opcode: Opcode) -> _Packing:
     layout = instruction_fields(depths, opcode)
     places = [divmod(field.low_bit, UNIT_BITS) for field in layout]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Field:
         return 0, (1 << self.width) - 1
 
 
-@cache
+@lru_cache(maxsize=256)
 def instruction_fields(depths: LogDepths, opcode: Opcode) -> tuple[Field, ...]:
     """The fields of an instruction, from bit 0 up; if one ends beyond bit 128, it does not fit."""
     return tuple(_pack(_widths(depths, opcode)))

@@ -255,7 +255,7 @@ def lower(design: Design, schedule: Schedule) -> Code:
 
 
 def lowered(design: Design, schedule: Schedule) -> tuple[Code, Program]:
-    """The same with the binary, where it is wanted at once.
+    """A design's code under a schedule, as `lower` has it, with the binary: made in one go.
 
     Raises:
         Infeasible: the schedule is not in the space: a capacity or a field is exceeded.
