@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.embedding.counting import count
 from explorer.embedding.enumeration import enumerate_embeddings
 from explorer.embedding.facts import CLASSES
 from explorer.operators import resolve
@@ -54,6 +55,19 @@ def test_a_fused_digit_runs_over_all_that_skews_have_widened(axes: dict[str, int
     skews = [sum(d.kind == "skew" for d in e.digits) for e in found if "fused" in e.classes]
     assert max(skews) == 2
     assert {e.id for e in found} == enumerate_ids(operator, intrinsic, set(classes), all_tiles=True)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_digit_grows_only_to_what_its_own_axis_admits(swapped: bool) -> None:
+    """Four lanes fill x, and are no useful digit of y: there two are the most that there are."""
+    operator = resolve("depthwise2d:n=1,c=1,h=2,w=3,r=1,s=1").computation
+    intrinsic = intrinsics.load("vta_gemm", {"x": 4, "y": 7, "z": 1})
+    classes = {"padded", "fused", *(["swapped"] if swapped else [])}
+    found = set(ids(operator, intrinsic, *sorted(classes)))
+    assert found == enumerate_ids(operator, intrinsic, classes, all_tiles=False)
+    assert len(found) == count(operator, intrinsic, sorted(classes)).total
+    assert ("swap/y=oh.ow:2" in found) == swapped
+    assert "x=oh.ow:2" not in found
 
 
 def test_each_class_is_switched_by_its_name() -> None:
