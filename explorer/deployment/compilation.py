@@ -118,6 +118,8 @@ def chosen(plan: NetworkPlan) -> dict[str, Option]:
         conflict = plan.planned.conflict
         lines = conflict.lines() if conflict else ["there is no plan"]
         asked = ", ".join(conflict.requirements) if conflict else ""
+        if not asked:  # no option is to blame by name: a rule may be, or what a tensor becomes
+            raise InputError("plan", "", None, "; ".join(lines))
         limited = any(text.partition("<=")[0] in METRICS for text in asked.split(", "))
         raise InputError("--require" if limited else "--pin", "", asked, "; ".join(lines))
     options, choices = plan.assembled.options, plan.planned.plans[0].choices

@@ -193,7 +193,10 @@ def test_rules_are_kept(name: str, root: Path, tmp_path: Path) -> None:
     words = ["--candidates", "1", "--effort", "1", "--jobs", "1", "--rules", str(rules)]
     found = run(name, "--out", str(out), str(root / "docs" / "small_network.yaml"), *words)
     assert found.exit_code == 2
-    assert "a rule forbids all" in str(found.exception) + found.output
+    told = str(found.exception) + found.output
+    assert "plan: missing; there is no plan" in told
+    assert "a rule forbids all" in told
+    assert "--pin" not in told
     assert not out.exists()
 
 
