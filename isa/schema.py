@@ -125,7 +125,9 @@ def check_mapping(data: object, source: str) -> dict[str, object]:
         InputError: it is none.
     """
     if not isinstance(data, dict):
-        raise InputError(source, "", data, "must be a mapping of keys to values")
+        # "missing" would say that there is no such file.
+        given = "an empty document" if data is None else data
+        raise InputError(source, "", given, "must be a mapping of keys to values")
     for key in data:
         if not isinstance(key, str):
             raise InputError(source, str(key), key, "a key must be text; put it in quotes")

@@ -59,6 +59,7 @@ from explorer.ranking.best_first import rank as rank_embeddings
 from explorer.ranking.explore import Evaluation
 from explorer.report.describe import describe_evaluation
 from explorer.study import dominance
+from isa.errors import InputError
 from isa.folder.manifest import Format
 from simulator.interleaving import Interleaving
 from simulator.lint import PORTABLE
@@ -260,10 +261,14 @@ def rank(
     simplest embedding that is at most so much slower comes first.
 
     Raises:
-        InputError: the operator or the configuration is unusable, or there is no embedding.
+        InputError: the operator or the configuration is unusable, there is no embedding, or `top`
+            or `effort` is less than 1.
     """
     op, machine = operator_of(operator), config_of(config)
     kept = Restrictions.of(target, safe_distance, machine)
+    for name, number in (("top", top), ("effort", effort)):
+        if number is not None and number < 1:
+            raise InputError(name, "", number, "a number of at least 1, or None")
     make = explore.embeddings if top is None else explore.ascending
     found = make(op, machine, classes_of(classes), all_tiles=all_tiles, maximal=not all_tiles)
     share = parse_share(within) if isinstance(within, str) else within

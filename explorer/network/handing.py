@@ -18,7 +18,8 @@ def handed(network: Network, names: Collection[str], source: str = "--on-host") 
     known = [node.name for node in network.accelerated]
     for name in names:
         if name not in known:
-            raise InputError(source, "", name, f"one of {', '.join(known)}")
+            allowed = f"one of {', '.join(known)}" if known else "the host runs all nodes already"
+            raise InputError(source, "", name, allowed)
     nodes = tuple(_handed(n) if n.name in names else n for n in network.nodes)
     return replace(network, nodes=nodes)
 

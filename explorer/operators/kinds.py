@@ -198,4 +198,7 @@ def _value(source: str, name: str, value: object, wanted: object) -> object:
         numbers = tuple(map(int, text.split("x")))
         if wanted != Clip or len(numbers) == 2:
             return numbers
-    raise InputError(source, name, value, f"must be {_ALLOWED.get(wanted, 'a whole number')}")
+    allowed = _ALLOWED.get(wanted, "a whole number")
+    if re.search(r"\d{13}", text):
+        allowed += ", of at most 12 digits"
+    raise InputError(source, name, value, f"must be {allowed}")

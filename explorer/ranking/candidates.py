@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Candidates:
                 break
             self._waiting.extend(found)
         near = takewhile(lambda item: item[0] <= most, self._waiting)
-        return [e for _, e in (near if math.isinf(number) else islice(near, int(number)))]
+        return [e for _, e in (near if number > sys.maxsize else islice(near, int(number)))]
 
     def take(self, number: float, limit: float) -> list[AnyEmbedding]:
         """The same, which then are gone."""

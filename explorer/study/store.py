@@ -215,7 +215,7 @@ class Store:
         The lock goes with the process, however that ends.
 
         Raises:
-            InputError: another sweep is writing.
+            InputError: another command is writing.
         """
         try:
             handle = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
@@ -223,7 +223,7 @@ class Store:
             raise self._unwritable(self.path, error) from None
         try:
             if not _lock(handle):
-                allowed = "another sweep is writing there"
+                allowed = "another command is writing there"
                 raise InputError(self.kind.option, "", str(self.path), allowed)
             for left in self.path.glob("**/.*.tmp"):
                 left.unlink(missing_ok=True)

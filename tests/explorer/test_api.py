@@ -37,6 +37,14 @@ def test_classes_are_texts_or_names() -> None:
         explorer.count(SMALL, classes="paded")
 
 
+@pytest.mark.parametrize("name", ["top", "effort"])
+def test_numbers_below_one_are_refused(name: str) -> None:
+    """A ranking of fewer than one embedding or program is told by the argument's name."""
+    numbers: dict[str, Any] = {name: 0}
+    with pytest.raises(InputError, match=f"{name}: 0 is not allowed"):
+        explorer.rank("gemm:m=1,n=3,k=2", **numbers)
+
+
 def test_requirements_are_one_text_or_several() -> None:
     """A requirement may stand alone, and in the form of a sweep's condition."""
     several = explorer.optimize(SMALL, require=["no-im2col", "max-footprint=100k"])

@@ -87,7 +87,8 @@ def _check(
     if node not in programmed:
         reason = hosts.get(node)
         told = f"the host runs it, as it has no program ({reason}); " if reason else ""
-        raise InputError(network.name, "node", node, f"{told}one of {', '.join(programmed)}")
+        others = f"one of {', '.join(programmed)}" if programmed else "no node has a program"
+        raise InputError(network.name, "node", node, told + others)
 
 
 def own_best(

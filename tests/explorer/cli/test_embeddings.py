@@ -86,6 +86,21 @@ def test_top_agrees_with_ranking_all(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(top)[columns].head(7), head)
 
 
+def test_a_top_beyond_the_machines_words_is_all() -> None:
+    """Who asks for more than can be counted is given all embeddings that there are."""
+    found = run("rank", "gemm:m=1,n=3,k=2", "--top", str(10**20), "--jobs", "1")
+    assert found.exit_code == 0, found.output
+    assert "all 2 embeddings ranked" in found.output
+
+
+def test_an_empty_document_is_not_called_missing(tmp_path: Path) -> None:
+    """A file that is there and has nothing in it is told from one that is not there."""
+    (tmp_path / "empty.yaml").touch()
+    found = run("rank", str(tmp_path / "empty.yaml"))
+    assert found.exit_code == 2
+    assert "'an empty document' is not allowed" in str(found.exception) + found.output
+
+
 def test_restrictions_are_ranked_with_their_cost(tmp_path: Path) -> None:
     """A restricted ranking is proven as well, and says what each program takes without."""
     product, path = "gemm:m=2,n=20,k=48", tmp_path / "restricted.csv"

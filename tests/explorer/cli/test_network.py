@@ -185,6 +185,28 @@ def test_interrupted_candidates(
     assert store.exists() == kept
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("plan", "--on-host", "q"), "the host runs all nodes already"),
+        (("why", "q"), "no node has a program"),
+    ],
+)
+def test_no_empty_list_of_choices_is_offered(
+    command: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    """Where a network has no node to name, the message says so."""
+    path = tmp_path / "host.yaml"
+    path.write_text(
+        "name: x\ninputs: [a]\noutputs: [b]\noperators: {}\n"
+        "tensors: {a: {shape: [1]}, b: {shape: [1]}}\n"
+        "nodes: [{name: q, operation: Relu, inputs: [a], outputs: [b], reason: r}]\n"
+    )
+    found = run(command[0], str(path), *command[1:])
+    assert found.exit_code == 2
+    assert told in str(found.exception) + found.output
+
+
 @pytest.mark.parametrize("name", ["emit", "map"])
 def test_rules_are_kept(name: str, root: Path, tmp_path: Path) -> None:
     """What is written is of a plan that keeps a user's rules; if there is none, nothing is."""

@@ -82,6 +82,7 @@ def test_name_gives_the_operator_again(operator: Operator) -> None:
         ("gemm:m=1,n=2,k=0", ["k: 0", "1 to 1048576"]),
         ("gemm:m=1,n=2,k=2.5", ["k: '2.5'", "whole number"]),
         ("gemm:m=1,n=2,k=3x3", ["k: '3x3'", "whole number"]),
+        ("gemm:m=1,n=2,k=9999999999999", ["k: '9999999999999'", "at most 12 digits"]),
         ("gemm:m=1,n=2,k=3,relu=2", ["relu: '2'", "0 or 1"]),
         ("gemm:m=1,n=2,k=3,shift=40", ["shift: 40", "0 to 31"]),
         ("gemm:m=1,n=2,k=3,relo=1", ["relo", "did you mean 'relu'", "m, n, k"]),

@@ -178,7 +178,7 @@ def test_other_options_are_not_mixed(stubbed: Path) -> None:
 def test_one_sweep_at_a_time(stubbed: Path) -> None:
     """Two sweeps do not write to one directory at the same time."""
     store = Store.open(stubbed)
-    with store.locked(), pytest.raises(InputError, match="another sweep is writing there"):
+    with store.locked(), pytest.raises(InputError, match="another command is writing there"):
         sweep(stub.study([40]), stubbed, Inline, work=stub.rows)
 
 
